@@ -1,0 +1,38 @@
+"""Consumers: who an API key or a token belongs to (Kong's word)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.core.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JwtCredential:
+    key: str
+    """Value of the issuer claim that names this credential."""
+    algorithm: str
+    """JOSE name, e.g. `HS256`."""
+    secret: Secret | None = None
+    """For HS*: the shared key as written (base64 where the plugin says so)."""
+    public_key_pem: str = ""
+    """For RS*, PS*, ES*, EdDSA."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCredential:
+    id: str
+    """Stable and not secret: a fingerprint of the key."""
+    key: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    id: str
+    """A UUID made of the object's namespace and name (version 5), stable."""
+    username: str
+    custom_id: str = ""
+    jwt: tuple[JwtCredential, ...] = ()
+    keys: tuple[KeyCredential, ...] = ()
+    origin: Origin = BUILT_IN

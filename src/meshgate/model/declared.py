@@ -1,0 +1,219 @@
+"""What the dialects give: lowered objects whose references are still names as written."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.core.secret import Secret
+from meshgate.model.destination import Subset, TrafficPolicy
+from meshgate.model.names import Name
+from meshgate.model.policy import Policy
+from meshgate.model.route import PathMatch, Rule, StringMatch
+from meshgate.model.service import EMPTY, Service
+from meshgate.model.workload import MtlsMode, Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace:
+    name: str
+    labels: Mapping[str, str] = EMPTY
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccount:
+    name: Name
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretObject:
+    """A v1 Secret; values stay hidden until something uses them."""
+
+    name: Name
+    type: str
+    labels: Mapping[str, str]
+    data: Mapping[str, Secret]
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigMapObject:
+    name: Name
+    data: Mapping[str, str]
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshRules:
+    """A VirtualService's HTTP part. Hosts in `rules` are as written; `link` completes them."""
+
+    ref: ObjectRef
+    namespace: str
+    hosts: tuple[str, ...]
+    """As written: short, full or wildcard."""
+    gateways: tuple[str, ...]
+    """`mesh` or names of Gateways; empty means `mesh`."""
+    rules: tuple[Rule, ...]
+    export_to: tuple[str, ...] = ("*",)
+    created: str = ""
+    """RFC 3339 creation time, then name: older rules win."""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationRules:
+    """One DestinationRule as written."""
+
+    ref: ObjectRef
+    namespace: str
+    host: str
+    """As written."""
+    policy: TrafficPolicy
+    subsets: tuple[Subset, ...]
+    export_to: tuple[str, ...] = ("*",)
+    created: str = ""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerPolicy:
+    """One PeerAuthentication; `None` modes inherit (UNSET)."""
+
+    ref: ObjectRef
+    namespace: str
+    selector: Mapping[str, str]
+    """Empty: the whole namespace, or the mesh in the root namespace."""
+    mode: MtlsMode | None
+    ports: Mapping[int, MtlsMode | None]
+    created: str = ""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendRef:
+    """The service that an edge rule names, as written."""
+
+    service: str
+    port: int | str
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgePath:
+    """One path of one Ingress rule."""
+
+    host: str
+    """`*` where the rule names none."""
+    path: PathMatch
+    backend: BackendRef
+    index: tuple[int, int]
+    """(rule, path) in the object."""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeTls:
+    hosts: tuple[str, ...]
+    secret_name: str
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeRules:
+    """One Ingress with what its annotations say."""
+
+    ref: ObjectRef
+    namespace: str
+    class_name: str
+    """`spec.ingressClassName` or the old annotation; empty for none."""
+    paths: tuple[EdgePath, ...]
+    default_backend: BackendRef | None = None
+    tls: tuple[EdgeTls, ...] = ()
+    plugin_names: tuple[str, ...] = ()
+    strip_path: bool = False
+    preserve_host: bool = True
+    methods: tuple[str, ...] = ()
+    """Empty: all."""
+    headers: tuple[tuple[str, tuple[StringMatch, ...]], ...] = ()
+    closed: str = ""
+    """Why every path of it must answer 503 (an unsupported security setting); empty: open."""
+    created: str = ""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngressClass:
+    name: str
+    controller: str
+    default: bool = False
+    origin: Origin = BUILT_IN
+
+
+class PluginScope(enum.Enum):
+    NAMESPACED = "KongPlugin"
+    CLUSTER = "KongClusterPlugin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """A KongPlugin or KongClusterPlugin whose config was understood (or not)."""
+
+    ref: ObjectRef
+    scope: PluginScope
+    name: Name
+    """Namespace is empty for cluster plugins."""
+    plugin: str
+    """`jwt`, `rate-limiting`, ...; empty where it could not be told."""
+    policy: Policy | None
+    """None: broken or unsupported; what refers to it is closed, see `problem`."""
+    problem: str = ""
+    disabled: bool = False
+    is_global: bool = False
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerObject:
+    """A KongConsumer; its credentials are names of Secrets in its namespace."""
+
+    ref: ObjectRef
+    name: Name
+    username: str
+    custom_id: str
+    credentials: tuple[str, ...]
+    plugin_names: tuple[str, ...] = ()
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """An object that is there but has errors: what refers to it must not work without it."""
+
+    ref: ObjectRef
+    problem: str
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """Everything that all documents said, sorted by nothing: link must not depend on order."""
+
+    namespaces: tuple[Namespace, ...] = ()
+    services: tuple[Service, ...] = ()
+    service_accounts: tuple[ServiceAccount, ...] = ()
+    secrets: tuple[SecretObject, ...] = ()
+    config_maps: tuple[ConfigMapObject, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    mesh_rules: tuple[MeshRules, ...] = ()
+    destination_rules: tuple[DestinationRules, ...] = ()
+    peer_policies: tuple[PeerPolicy, ...] = ()
+    edge_rules: tuple[EdgeRules, ...] = ()
+    ingress_classes: tuple[IngressClass, ...] = ()
+    plugins: tuple[Plugin, ...] = ()
+    consumers: tuple[ConsumerObject, ...] = ()
+    broken: tuple[Broken, ...] = field(default=())

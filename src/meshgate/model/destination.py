@@ -1,0 +1,110 @@
+"""How a service is reached: subsets, balancing, pools, outliers, TLS (DestinationRule)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meshgate.core.origin import BUILT_IN, Origin
+
+
+class Balance(enum.Enum):
+    LEAST_REQUEST = "LEAST_REQUEST"
+    ROUND_ROBIN = "ROUND_ROBIN"
+    RANDOM = "RANDOM"
+    PASSTHROUGH = "PASSTHROUGH"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsistentHash:
+    """Exactly one of the keys is set."""
+
+    header: str = ""
+    cookie: str = ""
+    cookie_path: str = ""
+    cookie_ttl_ms: float | None = None
+    source_ip: bool = False
+    query_parameter: str = ""
+    maglev_table_size: int = 0
+    """Non-zero chooses Maglev."""
+    minimum_ring_size: int = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionPool:
+    """None leaves Envoy's (or Istio's) default."""
+
+    max_connections: int | None = None
+    connect_timeout_ms: float | None = None
+    tcp_keepalive: tuple[int | None, int | None, int | None] | None = None
+    """(probes, time in s, interval in s)."""
+    max_connection_duration_ms: float | None = None
+    http1_max_pending_requests: int | None = None
+    http2_max_requests: int | None = None
+    max_requests_per_connection: int | None = None
+    max_retries: int | None = None
+    idle_timeout_ms: float | None = None
+    h2_upgrade: bool | None = None
+    """True: the application's own hop also speaks HTTP/2 where nothing else is declared."""
+    use_client_protocol: bool = False
+    max_concurrent_streams: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outliers:
+    """Ejection of endpoints that fail; times in ms. Istio's defaults where unset."""
+
+    consecutive_5xx: int | None = None
+    consecutive_gateway_errors: int | None = None
+    consecutive_local_origin_failures: int | None = None
+    split_external_local_origin_errors: bool = False
+    interval_ms: float | None = None
+    base_ejection_ms: float | None = None
+    max_ejection_percent: int | None = None
+    min_health_percent: int | None = None
+
+
+class ClientTlsMode(enum.Enum):
+    DISABLE = "DISABLE"
+    SIMPLE = "SIMPLE"
+    MUTUAL = "MUTUAL"
+    ISTIO_MUTUAL = "ISTIO_MUTUAL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficPolicy:
+    """Every part may be None: then the wider policy's part holds (subset over port over rule)."""
+
+    balance: Balance | None = None
+    hash: ConsistentHash | None = None
+    pool: ConnectionPool | None = None
+    outliers: Outliers | None = None
+    tls: ClientTlsMode | None = None
+    """None: mTLS by itself wherever the other side is meshed."""
+    ports: tuple[tuple[int, TrafficPolicy], ...] = ()
+    """Port-level policies; each replaces the rule's for that port, part by part unset = default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subset:
+    name: str
+    labels: Mapping[str, str]
+    policy: TrafficPolicy = TrafficPolicy()
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationPolicy:
+    """What one namespace's DestinationRules for a host say together, after Istio's merge."""
+
+    host: str
+    namespace: str
+    policy: TrafficPolicy = TrafficPolicy()
+    subsets: tuple[Subset, ...] = ()
+    export_to: tuple[str, ...] = ("*",)
+    origin: Origin = BUILT_IN
+
+    def subset(self, name: str) -> Subset | None:
+        """The subset of that name."""
+        return next((s for s in self.subsets if s.name == name), None)

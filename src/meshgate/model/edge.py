@@ -1,0 +1,31 @@
+"""The edge: what the gateway's listeners serve, host by host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.core.secret import Secret
+from meshgate.model.route import Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeHost:
+    """A virtual host of the gateway; its rules are in the order in which they are tried."""
+
+    host: str
+    """`*`, `*.example.com` or a full name, lower case."""
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A certificate that the HTTPS listener shows for the hosts."""
+
+    name: str
+    """`namespace/name` of the Secret."""
+    hosts: tuple[str, ...]
+    """SNI names; empty for the default certificate."""
+    chain_pem: bytes
+    key_pem: Secret
+    origin: Origin = BUILT_IN

@@ -1,0 +1,99 @@
+"""The linked model: facets, each a mapping whose entries are compared one by one.
+
+A translator never sees this directly but through `reader.Reader`, which writes down what
+it read; so a change re-translates only what read something that changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+
+from meshgate.model.consumer import Consumer
+from meshgate.model.destination import DestinationPolicy
+from meshgate.model.edge import Certificate, EdgeHost
+from meshgate.model.names import Name
+from meshgate.model.route import Rule
+from meshgate.model.service import Service
+from meshgate.model.workload import Inbound, Instance, Svid, Workload
+
+Read = tuple[str, str]
+"""(facet, key) that a translation depends on; key `*` stands for the facet's set of keys."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshHost:
+    """The rules of a host inside the mesh (VirtualService with gateway `mesh`)."""
+
+    host: str
+    """Full name or wildcard."""
+    namespace: str
+    """Of the VirtualService; decides with `export_to` who sees it."""
+    export_to: tuple[str, ...]
+    """`*`, `.` or namespaces."""
+    rules: tuple[Rule, ...]
+
+    def visible_from(self, namespace: str) -> bool:
+        """Whether clients in this namespace follow these rules."""
+        return "*" in self.export_to or namespace in self.export_to or (
+            "." in self.export_to and namespace == self.namespace
+        )
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Everything that decides what proxies do."""
+
+    services: Mapping[str, Service]
+    """By full host."""
+    backends: Mapping[str, tuple[str, ...]]
+    """Full host -> keys of the workloads that its selector takes, sorted."""
+    mesh_hosts: Mapping[str, tuple[MeshHost, ...]]
+    """By full or wildcard host; oldest first."""
+    destinations: Mapping[str, tuple[DestinationPolicy, ...]]
+    """By full or wildcard host."""
+    workloads: Mapping[str, Workload]
+    """By `namespace/name`."""
+    inbound: Mapping[str, Inbound]
+    """By workload key."""
+    edge_hosts: Mapping[str, EdgeHost]
+    """By host."""
+    certificates: Mapping[str, Certificate]
+    """By name."""
+    consumers: Mapping[str, Consumer]
+    """By consumer id."""
+    instances: Mapping[str, tuple[Instance, ...]] = MappingProxyType({})
+    """By workload key, sorted by pod. Changes in a lane of its own."""
+    svids: Mapping[str, Svid] = MappingProxyType({})
+    """By SPIFFE ID. Changes in a lane of its own."""
+    addresses: Mapping[str, str] = MappingProxyType({})
+    """Full host -> virtual address (netns isolation)."""
+    trust_bundle_pem: Mapping[str, bytes] = MappingProxyType({})
+    """Trust domain -> roots."""
+
+
+FACETS = tuple(f.name for f in fields(Model))
+
+
+def diff(old: Model, new: Model) -> frozenset[Read]:
+    """What differs: every changed, added or removed entry, and `(facet, "*")` where keys differ."""
+    changed: set[Read] = set()
+    for facet in FACETS:
+        before: Mapping[str, object] = getattr(old, facet)
+        after: Mapping[str, object] = getattr(new, facet)
+        if before is after:
+            continue
+        if before.keys() != after.keys():
+            changed.add((facet, "*"))
+        for key in before.keys() | after.keys():
+            one, two = before.get(key), after.get(key)
+            if one is not two and one != two:
+                changed.add((facet, key))
+    return frozenset(changed)
+
+
+def workload_key(name: Name) -> str:
+    """The key of a workload in every facet that has one."""
+    return str(name)

@@ -1,0 +1,61 @@
+"""Proxies: the Envoys that ask for configuration."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from meshgate.model.names import TRUST_DOMAIN, Name
+from meshgate.model.service import EMPTY
+
+NO_PORTS: Mapping[int, int] = MappingProxyType({})
+NO_SERVICE_PORTS: Mapping[str, int] = MappingProxyType({})
+
+
+class ProxyKind(enum.Enum):
+    GATEWAY = "gateway"
+    SIDECAR = "sidecar"
+
+
+class Isolation(enum.Enum):
+    """How pods on one machine are kept apart."""
+
+    NETNS = "netns"
+    """Each pod has a network namespace, an address and redirected traffic."""
+    PORTS = "ports"
+    """Pods share the loopback address and differ by port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """One Envoy: who it is and where its listeners are. Equal proxies get equal resources."""
+
+    id: str
+    """Envoy's node id: `sidecar~<pod>.<namespace>` or `gateway~<name>.<namespace>`."""
+    kind: ProxyKind
+    namespace: str
+    service_account: str
+    workload: Name
+    labels: Mapping[str, str] = EMPTY
+    isolation: Isolation = Isolation.PORTS
+    address: str = "127.0.0.1"
+    """Where its listeners are reached: the pod's address, or the gateway's bind address."""
+    http_port: int = 8080
+    """Gateway only."""
+    https_port: int = 8443
+    """Gateway only; 0 for none."""
+    inbound_ports: Mapping[int, int] = NO_PORTS
+    """Sidecar, ports isolation: container port -> port of the inbound listener."""
+    app_ports: Mapping[int, int] = NO_PORTS
+    """Sidecar: container port -> port where the application listens (itself in netns)."""
+    proxy_port: int = 0
+    """Sidecar, ports isolation: the port that `http_proxy` leads to."""
+    service_ports: Mapping[str, int] = field(default=NO_SERVICE_PORTS)
+    """Sidecar, ports isolation: `host:port` of a service -> local port that leads to it."""
+
+    @property
+    def spiffe_id(self) -> str:
+        """The identity that this proxy shows to others."""
+        return f"spiffe://{TRUST_DOMAIN}/ns/{self.namespace}/sa/{self.service_account}"

@@ -1,0 +1,93 @@
+"""Reads the model for a translation and writes down what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from meshgate.model.consumer import Consumer
+from meshgate.model.destination import DestinationPolicy
+from meshgate.model.edge import Certificate, EdgeHost
+from meshgate.model.graph import MeshHost, Model, Read
+from meshgate.model.service import Service
+from meshgate.model.workload import Inbound, Instance, Svid, Workload
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Answers from one model; `reads` holds every question, also those without an answer."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.reads: set[Read] = set()
+
+    def service(self, host: str) -> Service | None:
+        return self._one("services", host, self._model.services)
+
+    def backends(self, host: str) -> tuple[str, ...]:
+        return self._one("backends", host, self._model.backends) or ()
+
+    def mesh_hosts(self, host: str) -> tuple[MeshHost, ...]:
+        return self._one("mesh_hosts", host, self._model.mesh_hosts) or ()
+
+    def destinations(self, host: str) -> tuple[DestinationPolicy, ...]:
+        return self._one("destinations", host, self._model.destinations) or ()
+
+    def workload(self, key: str) -> Workload | None:
+        return self._one("workloads", key, self._model.workloads)
+
+    def inbound(self, key: str) -> Inbound | None:
+        return self._one("inbound", key, self._model.inbound)
+
+    def edge_host(self, host: str) -> EdgeHost | None:
+        return self._one("edge_hosts", host, self._model.edge_hosts)
+
+    def certificate(self, name: str) -> Certificate | None:
+        return self._one("certificates", name, self._model.certificates)
+
+    def instances(self, key: str) -> tuple[Instance, ...]:
+        return self._one("instances", key, self._model.instances) or ()
+
+    def svid(self, spiffe_id: str) -> Svid | None:
+        return self._one("svids", spiffe_id, self._model.svids)
+
+    def address(self, host: str) -> str | None:
+        return self._one("addresses", host, self._model.addresses)
+
+    def trust_bundle(self, trust_domain: str) -> bytes:
+        return self._one("trust_bundle_pem", trust_domain, self._model.trust_bundle_pem) or b""
+
+    def all_services(self) -> Mapping[str, Service]:
+        return self._all("services", self._model.services)
+
+    def all_mesh_hosts(self) -> Mapping[str, tuple[MeshHost, ...]]:
+        return self._all("mesh_hosts", self._model.mesh_hosts)
+
+    def all_edge_hosts(self) -> Mapping[str, EdgeHost]:
+        return self._all("edge_hosts", self._model.edge_hosts)
+
+    def all_certificates(self) -> Mapping[str, Certificate]:
+        return self._all("certificates", self._model.certificates)
+
+    def all_consumers(self) -> Mapping[str, Consumer]:
+        return self._all("consumers", self._model.consumers)
+
+    def mesh_host_names(self) -> frozenset[str]:
+        """The keys alone: does not depend on what the entries say."""
+        self.reads.add(("mesh_hosts", "*"))
+        return frozenset(self._model.mesh_hosts)
+
+    def destination_names(self) -> frozenset[str]:
+        """The keys alone."""
+        self.reads.add(("destinations", "*"))
+        return frozenset(self._model.destinations)
+
+    def _one(self, facet: str, key: str, entries: Mapping[str, T]) -> T | None:
+        self.reads.add((facet, key))
+        return entries.get(key)
+
+    def _all(self, facet: str, entries: Mapping[str, T]) -> Mapping[str, T]:
+        self.reads.add((facet, "*"))
+        self.reads.update((facet, key) for key in entries)
+        return entries

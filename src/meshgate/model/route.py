@@ -1,0 +1,215 @@
+"""Rules of HTTP traffic: what a request must look like, and where it goes."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.model.policy import Policy
+from meshgate.model.service import EMPTY
+
+
+class MatchKind(enum.Enum):
+    """How a string is compared."""
+
+    EXACT = "exact"
+    PREFIX = "prefix"
+    REGEX = "regex"
+    """RE2, the whole string."""
+    PRESENT = "present"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StringMatch:
+    kind: MatchKind
+    value: str = ""
+    ignore_case: bool = False
+
+
+class PathKind(enum.Enum):
+    EXACT = "exact"
+    PREFIX = "prefix"
+    """Plain string prefix (Istio, Kong)."""
+    SEGMENTS = "segments"
+    """Prefix by whole path elements (Kubernetes `Prefix`)."""
+    REGEX = "regex"
+    """RE2, the whole path."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathMatch:
+    kind: PathKind
+    value: str
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedMatch:
+    """A header or query parameter that must (or, inverted, must not) match."""
+
+    name: str
+    match: StringMatch
+    invert: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestMatch:
+    """All parts must hold; an empty match takes every request."""
+
+    paths: tuple[PathMatch, ...] = ()
+    """All must hold (an edge rule and a mesh rule together give two)."""
+    headers: tuple[NamedMatch, ...] = ()
+    query: tuple[NamedMatch, ...] = ()
+    methods: tuple[StringMatch, ...] = ()
+    """Any of them."""
+    scheme: StringMatch | None = None
+    authority: StringMatch | None = None
+    port: int = 0
+    """Port that was asked for; 0 for any."""
+    source_labels: Mapping[str, str] = EMPTY
+    source_namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderChanges:
+    set: tuple[tuple[str, str], ...] = ()
+    add: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A service (full host), one of its ports, and a subset or none."""
+
+    host: str
+    port: int
+    """Service port; 0 where it could not be told (the rule then answers 503)."""
+    subset: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightedDestination:
+    destination: Destination
+    weight: int
+    """Relative to the rule's other destinations; a lone destination takes all."""
+    request_headers: HeaderChanges = HeaderChanges()
+    response_headers: HeaderChanges = HeaderChanges()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    attempts: int
+    """0 switches retries off."""
+    conditions: tuple[str, ...]
+    """Envoy's `retry_on` words."""
+    status_codes: tuple[int, ...] = ()
+    per_try_timeout_ms: float = 0
+    backoff_ms: float = 25
+    retry_remote_localities: bool = False
+    ignore_previous_hosts: bool = True
+
+
+DEFAULT_RETRY = Retry(attempts=2, conditions=("connect-failure", "refused-stream", "reset-before-request"))
+"""Repeats only what was never processed. Istio's own default also repeats on 503, which
+can run a POST twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """Changes of path and host on the way to the destination; empty fields change nothing."""
+
+    prefix: str | None = None
+    """Replaces what the path match matched (`strip-path` is the prefix `/`)."""
+    path_regex: str = ""
+    substitution: str = ""
+    authority: str = ""
+    preserve_host: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    destination: Destination
+    percent: float = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Injected trouble; percentages 0-100."""
+
+    delay_ms: float = 0
+    delay_percent: float = 0
+    abort_http: int = 0
+    abort_grpc: int | None = None
+    abort_percent: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cors:
+    allow_origins: tuple[StringMatch, ...] = ()
+    allow_methods: tuple[str, ...] = ()
+    allow_headers: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    max_age_s: int | None = None
+    allow_credentials: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    destinations: tuple[WeightedDestination, ...]
+    timeout_ms: float = 0
+    """0: no limit (Istio's default)."""
+    retry: Retry = DEFAULT_RETRY
+    rewrite: Rewrite = Rewrite()
+    mirrors: tuple[Mirror, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    code: int = 301
+    path: str = ""
+    authority: str = ""
+    scheme: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectResponse:
+    status: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """Closed: what was asked for cannot be done safely or has no destination."""
+
+    status: int
+    reason: str
+    """Shown by `explain` and in the body; names the object at fault, no secrets."""
+
+
+Action = Forward | Redirect | DirectResponse | Refuse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The first rule with a match decides; no matches at all means every request."""
+
+    name: str
+    """Unique in its host; e.g. `ingress/default/api-ingress/0/0` or a VirtualService's own."""
+    matches: tuple[RequestMatch, ...]
+    action: Action
+    request_headers: HeaderChanges = HeaderChanges()
+    response_headers: HeaderChanges = HeaderChanges()
+    fault: Fault | None = None
+    cors: Cors | None = None
+    policies: tuple[Policy, ...] = ()
+    """Applied at the edge, in the order of `policies.CHAIN` whatever the order here."""
+    origin: Origin = BUILT_IN
+    """Where the rule was written."""
+    edge_origin: Origin | None = None
+    """Where the edge rule was written that led to this mesh rule."""
+    route_label: str = ""
+    """Kong's route name for metrics and counters, the same for all rules made of one edge rule."""
+    service_label: str = ""

@@ -1,0 +1,75 @@
+"""Services: a host, its ports and the workloads behind it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.model.names import Name, service_host
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+class AppProtocol(enum.Enum):
+    """What a port speaks, from Istio's rules: `appProtocol`, else the port name's prefix."""
+
+    HTTP = "http"
+    HTTP2 = "http2"
+    GRPC = "grpc"
+    HTTPS = "https"
+    TLS = "tls"
+    TCP = "tcp"
+    UDP = "udp"
+    UNKNOWN = "unknown"
+    """Not declared: to be found out by looking at the first bytes."""
+
+    @property
+    def is_http(self) -> bool:
+        """Whether requests of this protocol can be routed one by one."""
+        return self in (AppProtocol.HTTP, AppProtocol.HTTP2, AppProtocol.GRPC)
+
+    @property
+    def is_http2(self) -> bool:
+        """Whether the application itself expects HTTP/2."""
+        return self in (AppProtocol.HTTP2, AppProtocol.GRPC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePort:
+    """One port of a service."""
+
+    number: int
+    name: str = ""
+    target: int | str = 0
+    """Container port, or a container port's name; 0 means the same as `number`."""
+    protocol: AppProtocol = AppProtocol.UNKNOWN
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A name that clients ask for, and the label selector of what answers."""
+
+    name: Name
+    ports: tuple[ServicePort, ...]
+    selector: Mapping[str, str] = EMPTY
+    """Empty: no workload is selected (endpoints are managed elsewhere)."""
+    headless: bool = False
+    external_name: str = ""
+    plugin_names: tuple[str, ...] = ()
+    """Values of `konghq.com/plugins` on the Service; apply to edge traffic to it."""
+    origin: Origin = field(default=BUILT_IN)
+
+    @property
+    def host(self) -> str:
+        """The full DNS name."""
+        return service_host(self.name)
+
+    def port(self, wanted: int | str) -> ServicePort | None:
+        """The port with this number or name; 0 asks for the only port there is."""
+        if wanted == 0 and len(self.ports) == 1:
+            return self.ports[0]
+        return next((p for p in self.ports if wanted in (p.number, p.name or None)), None)

@@ -1,0 +1,158 @@
+"""Workloads: what runs, with which identity, and whether the mesh holds it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.core.secret import Secret
+from meshgate.model.names import Name
+from meshgate.model.service import EMPTY, AppProtocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerPort:
+    number: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpGet:
+    path: str
+    port: int | str
+    scheme: str = "HTTP"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpSocket:
+    port: int | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecProbe:
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpcProbe:
+    port: int
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A health check with Kubernetes' defaults; times in seconds."""
+
+    action: HttpGet | TcpSocket | ExecProbe | GrpcProbe
+    initial_delay_s: int = 0
+    period_s: int = 10
+    timeout_s: int = 1
+    success_threshold: int = 1
+    failure_threshold: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvVar:
+    """An environment variable; `value` hides it where it came from a Secret."""
+
+    name: str
+    value: str | Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    name: str
+    argv: tuple[str, ...]
+    """`command` then `args`; empty where the manifest leaves it to the image."""
+    env: tuple[EnvVar, ...] = ()
+    ports: tuple[ContainerPort, ...] = ()
+    readiness: Probe | None = None
+    liveness: Probe | None = None
+    startup: Probe | None = None
+    working_dir: str = ""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A Deployment as declared: a pod template and how many of it."""
+
+    name: Name
+    labels: Mapping[str, str]
+    """Labels of the pod template."""
+    annotations: Mapping[str, str] = EMPTY
+    """Annotations of the pod template that Meshgate reads."""
+    service_account: str = "default"
+    containers: tuple[Container, ...] = ()
+    replicas: int = 1
+    meshed: bool = False
+    """Whether its pods get a sidecar (namespace label and pod label or annotation)."""
+    directory: str = ""
+    """Folder of the manifest: where commands from `meshgate.dev/command` run."""
+    termination_grace_s: int = 30
+    origin: Origin = BUILT_IN
+
+    @property
+    def ports(self) -> tuple[ContainerPort, ...]:
+        """All container ports, in order."""
+        return tuple(p for c in self.containers for p in c.ports)
+
+
+class MtlsMode(enum.Enum):
+    """What an inbound port accepts (PeerAuthentication)."""
+
+    DISABLE = "DISABLE"
+    PERMISSIVE = "PERMISSIVE"
+    STRICT = "STRICT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundPort:
+    """One port of a workload as its sidecar offers it."""
+
+    port: int
+    """Container port."""
+    protocol: AppProtocol
+    mtls: MtlsMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """All that a workload's sidecar must know to guard it."""
+
+    workload: Name
+    service_account: str
+    ports: tuple[InboundPort, ...]
+    default_mtls: MtlsMode
+    """For ports that no service names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """A running pod as others reach it."""
+
+    pod: Name
+    workload: Name
+    labels: Mapping[str, str]
+    service_account: str
+    ip: str
+    ports: Mapping[int, int]
+    """Container port -> port to connect to (the sidecar's where `meshed`)."""
+    named_ports: Mapping[str, int] = EMPTY  # type: ignore[assignment]
+    """Container port name -> container port."""
+    meshed: bool = False
+    ready: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Svid:
+    """An X.509 SVID as a proxy needs it."""
+
+    spiffe_id: str
+    chain_pem: bytes
+    key_pem: Secret
+    serial: str
+    """Changes with every rotation."""
