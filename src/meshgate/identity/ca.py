@@ -11,20 +11,29 @@ only limit an issuing key whose root key lies beside it, and `cryptography`'s ow
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from meshgate.core.secret import Secret
-from meshgate.identity.spiffe import SpiffeId, trust_domain_problem, trust_domain_uri
+from meshgate.identity.profile import (
+    authority_key_identifier,
+    ca_builder,
+    ca_name,
+    leaf_builder,
+    new_key,
+    server_names,
+    sign,
+    subject_key_identifier,
+    whole_seconds,
+)
+from meshgate.identity.spiffe import SpiffeId, trust_domain_problem
+from meshgate.model import workload
 
 ROOT_LIFETIME = timedelta(days=3652)
 ISSUING_LIFETIME = timedelta(days=365)
@@ -33,8 +42,6 @@ SERVER_LIFETIME = timedelta(days=365)
 
 _CA_BACKDATE = timedelta(hours=1)
 _LEAF_BACKDATE = timedelta(minutes=1)
-_DNS_NAME = re.compile(r"(?=.{1,253}\Z)(?:\*\.)?(?:[a-z0-9](?:[-_a-z0-9]{0,61}[a-z0-9])?\.)*"
-                       r"[a-z0-9](?:[-_a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
 class AuthorityError(Exception):
@@ -71,7 +78,7 @@ class Authority:
         require_valid_root(self.roots[0], now)
         if now < half_life(self.issuing_certificate):
             return self
-        key = _new_key()
+        key = new_key()
         certificate = _issuing_certificate(self.trust_domain, key, self.roots[0], self.root_key, now)
         return replace(self, issuing_certificate=certificate, issuing_key=key)
 
@@ -84,6 +91,8 @@ class ServerCertificate:
     """Leaf first, then what signed it up to but without the root."""
     key: Secret
     """PEM, PKCS #8, not encrypted."""
+    serial: str
+    """Hexadecimal, unique."""
     not_before: datetime
     not_after: datetime
 
@@ -97,28 +106,36 @@ class Svid:
     """Leaf first, then the issuing certificate; the root is in the trust bundle instead."""
     key: Secret
     """PEM, PKCS #8, not encrypted."""
+    serial: str
+    """Hexadecimal, unique; changes with every rotation."""
     not_before: datetime
     """A little before the time of issue, for peers whose clock is behind."""
     not_after: datetime
+
+    def for_model(self) -> workload.Svid:
+        """The part of it that a proxy needs."""
+        return workload.Svid(
+            spiffe_id=str(self.spiffe_id), chain_pem=self.chain_pem, key_pem=self.key, serial=self.serial
+        )
 
 
 def create_authority(trust_domain: str, now: datetime) -> Authority:
     """A new root and a new issuing certificate with fresh P-256 keys; `ValueError` for a bad name."""
     if problem := trust_domain_problem(trust_domain):
         raise ValueError(problem)
-    root_key = _new_key()
-    name = _ca_name(trust_domain, "root")
-    root = _sign(
-        _ca_builder(trust_domain, path_length=1)
+    root_key = new_key()
+    name = ca_name(trust_domain, "root")
+    root = sign(
+        ca_builder(trust_domain, path_length=1)
         .subject_name(name)
         .issuer_name(name)
         .public_key(root_key.public_key())
-        .not_valid_before(_whole(now - _CA_BACKDATE))
-        .not_valid_after(_whole(now + ROOT_LIFETIME))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(root_key.public_key()), critical=False),
+        .not_valid_before(whole_seconds(now - _CA_BACKDATE))
+        .not_valid_after(whole_seconds(now + ROOT_LIFETIME))
+        .add_extension(subject_key_identifier(root_key), critical=False),
         root_key,
     )
-    issuing_key = _new_key()
+    issuing_key = new_key()
     return Authority(
         trust_domain=trust_domain,
         roots=(root,),
@@ -138,11 +155,12 @@ def issue_svid(authority: Authority, spiffe_id: SpiffeId, lifetime: timedelta, n
         raise ValueError(f"{spiffe_id} is not in the trust domain {authority.trust_domain}")
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     names = [x509.UniformResourceIdentifier(str(spiffe_id))]
-    leaf = _issue_leaf(authority, _leaf_builder(names, usages), lifetime, now)
+    leaf = _issue_leaf(authority, leaf_builder(names, usages), lifetime, now)
     return Svid(
         spiffe_id=spiffe_id,
         chain_pem=leaf.chain_pem,
         key=leaf.key,
+        serial=leaf.serial,
         not_before=leaf.not_before,
         not_after=leaf.not_after,
     )
@@ -155,7 +173,7 @@ def issue_server_certificate(
 
     It has no URI name, so it never passes as a workload of the mesh. Errors as `issue_svid`.
     """
-    builder = _leaf_builder(_server_names(hosts), [ExtendedKeyUsageOID.SERVER_AUTH])
+    builder = leaf_builder(server_names(hosts), [ExtendedKeyUsageOID.SERVER_AUTH])
     return _issue_leaf(authority, builder, lifetime, now)
 
 
@@ -166,15 +184,15 @@ def default_gateway_certificate(
 
     Not from the mesh's authority: a browser user who trusts it trusts nothing else.
     """
-    key = _new_key()
+    key = new_key()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Meshgate default certificate")])
-    certificate = _sign(
-        _leaf_builder(_server_names(hosts), [ExtendedKeyUsageOID.SERVER_AUTH], subject=name)
+    certificate = sign(
+        leaf_builder(server_names(hosts), [ExtendedKeyUsageOID.SERVER_AUTH], subject=name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .not_valid_before(_whole(now - _CA_BACKDATE))
-        .not_valid_after(_whole(now + SERVER_LIFETIME))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False),
+        .not_valid_before(whole_seconds(now - _CA_BACKDATE))
+        .not_valid_after(whole_seconds(now + SERVER_LIFETIME))
+        .add_extension(subject_key_identifier(key), critical=False),
         key,
     )
     return _server_certificate(certificate, key, ())
@@ -215,13 +233,13 @@ def _issue_leaf(
             f" to {issuing.not_valid_after_utc.isoformat()}, not at {now.isoformat(timespec='seconds')}",
             "correct this machine's clock, or restart to renew it",
         )
-    key = _new_key()
-    certificate = _sign(
+    key = new_key()
+    certificate = sign(
         builder.issuer_name(issuing.subject)
         .public_key(key.public_key())
-        .not_valid_before(_whole(now - min(_LEAF_BACKDATE, lifetime / 10)))
-        .not_valid_after(min(_whole(now + lifetime), issuing.not_valid_after_utc))
-        .add_extension(_authority_key_identifier(issuing), critical=False),
+        .not_valid_before(whole_seconds(now - min(_LEAF_BACKDATE, lifetime / 10)))
+        .not_valid_after(min(whole_seconds(now + lifetime), issuing.not_valid_after_utc))
+        .add_extension(authority_key_identifier(issuing), critical=False),
         authority.issuing_key,
     )
     return _server_certificate(certificate, key, (issuing,))
@@ -234,80 +252,17 @@ def _issuing_certificate(
     root_key: ec.EllipticCurvePrivateKey,
     now: datetime,
 ) -> x509.Certificate:
-    return _sign(
-        _ca_builder(trust_domain, path_length=0)
-        .subject_name(_ca_name(trust_domain, "issuing"))
+    return sign(
+        ca_builder(trust_domain, path_length=0)
+        .subject_name(ca_name(trust_domain, "issuing"))
         .issuer_name(root.subject)
         .public_key(key.public_key())
-        .not_valid_before(_whole(now - _CA_BACKDATE))
-        .not_valid_after(min(_whole(now + ISSUING_LIFETIME), root.not_valid_after_utc))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(_authority_key_identifier(root), critical=False),
+        .not_valid_before(whole_seconds(now - _CA_BACKDATE))
+        .not_valid_after(min(whole_seconds(now + ISSUING_LIFETIME), root.not_valid_after_utc))
+        .add_extension(subject_key_identifier(key), critical=False)
+        .add_extension(authority_key_identifier(root), critical=False),
         root_key,
     )
-
-
-def _ca_builder(trust_domain: str, path_length: int) -> x509.CertificateBuilder:
-    # A signing certificate should be an SVID itself, whose ID has no path (X509-SVID 3.2).
-    name = x509.UniformResourceIdentifier(trust_domain_uri(trust_domain))
-    return (
-        x509.CertificateBuilder()
-        .serial_number(x509.random_serial_number())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(_key_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectAlternativeName([name]), critical=False)
-    )
-
-
-def _leaf_builder(
-    names: Sequence[x509.GeneralName],
-    usages: Sequence[x509.ObjectIdentifier],
-    subject: x509.Name | None = None,
-) -> x509.CertificateBuilder:
-    # Without a subject the alternative name is all there is, so it must be critical (RFC 5280 4.2.1.6).
-    return (
-        x509.CertificateBuilder()
-        .serial_number(x509.random_serial_number())
-        .subject_name(subject or x509.Name([]))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=subject is None)
-    )
-
-
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier.value)
-
-
-def _server_names(hosts: Sequence[str]) -> list[x509.GeneralName]:
-    if not hosts:
-        raise ValueError("a server certificate needs at least one host")
-    return [_server_name(host) for host in hosts]
-
-
-def _server_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        if not _DNS_NAME.fullmatch(host):
-            raise ValueError(f"not a DNS name or an IP address: {host[:80]!r}") from None
-        return x509.DNSName(host)
 
 
 def _server_certificate(
@@ -316,29 +271,7 @@ def _server_certificate(
     return ServerCertificate(
         chain_pem=b"".join(each.public_bytes(Encoding.PEM) for each in (certificate, *signers)),
         key=private_key_pem(key),
+        serial=f"{certificate.serial_number:x}",
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
     )
-
-
-def _ca_name(trust_domain: str, role: str) -> x509.Name:
-    # An organisation name holds at most 64 characters (RFC 5280, A.1); the whole name is in the URI.
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, trust_domain[:64]),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"Meshgate {role} CA"),
-        ]
-    )
-
-
-def _new_key() -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def _sign(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    return builder.sign(key, hashes.SHA256())
-
-
-def _whole(moment: datetime) -> datetime:
-    """X.509 counts in whole seconds."""
-    return moment.replace(microsecond=0)
