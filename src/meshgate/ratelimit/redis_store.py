@@ -1,0 +1,189 @@
+"""Counters in Redis, exact across gateways.
+
+Concurrent requests are checked together: while one call is on its way, the next ones gather
+and go out in a single call of one Lua script. Redis runs a script as one step, so that the
+windows of a request are counted all or none, whoever else is counting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from dataclasses import dataclass
+
+import structlog
+from redis.exceptions import RedisError
+
+from meshgate.ratelimit.counters import Counter, StoreUnavailable, Taken
+from meshgate.ratelimit.redis_client import connect
+from meshgate.ratelimit.rules import RedisTarget
+
+MAX_BATCH = 128
+"""Requests per call: keeps Redis busy for well under a millisecond at a time."""
+MAX_WAITING = 8192
+"""Requests that may wait for Redis; one more fails at once."""
+EXPIRY_SLACK_S = 60
+"""How long a counter outlives its window, for gateways whose clocks differ."""
+_PROBE_FIRST_S, _PROBE_MOST_S = 0.05, 1.0
+
+# KEYS: all counters. ARGV: per request how many counters it has and per counter
+# its limit and seconds to live. Answers one line: `;` between requests, each `accepted used used ...`.
+_SCRIPT = """
+local out, key, arg = {}, 1, 1
+while arg <= #ARGV do
+  local count = tonumber(ARGV[arg])
+  local line, accepted = {'1'}, true
+  for i = 0, count - 1 do
+    local used = redis.call('GET', KEYS[key + i]) or '0'
+    line[i + 2] = used
+    if tonumber(used) >= tonumber(ARGV[arg + 1 + 2 * i]) then accepted = false end
+  end
+  if accepted then
+    for i = 0, count - 1 do
+      if redis.call('INCR', KEYS[key + i]) == 1 then
+        redis.call('EXPIRE', KEYS[key + i], ARGV[arg + 2 + 2 * i])
+      end
+    end
+  else
+    line[1] = '0'
+  end
+  out[#out + 1] = table.concat(line, ' ')
+  key, arg = key + count, arg + 1 + 2 * count
+end
+return {ok = table.concat(out, ';')}
+"""
+
+_log = structlog.get_logger("meshgate.ratelimit")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    counters: tuple[Counter, ...]
+    outcome: asyncio.Future[Taken]
+    deadline: float
+    """Loop time by which the outcome must be known."""
+    now: float
+
+
+class RedisStore:
+    """Counts in one Redis database. `run()` must be running for `take()` to get an answer.
+
+    After a failure everybody is told at once that Redis is away, without asking it, until a
+    probe in the background (one connection, growing pauses up to a second) has counted again.
+    """
+
+    def __init__(self, target: RedisTarget) -> None:
+        self._target = target
+        self._client = connect(target)
+        self._script = self._client.register_script(_SCRIPT)
+        self._waiting: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+        self._available = True
+
+    @property
+    def available(self) -> bool:
+        """Whether Redis answered when it was last asked."""
+        return self._available
+
+    async def take(self, counters: tuple[Counter, ...], now: float) -> Taken:
+        """Counts one request in all `counters`, or in none where one of them is full.
+
+        `now`: epoch seconds. Answers within the target's timeout; raises `StoreUnavailable`.
+        """
+        if not self._available:
+            raise StoreUnavailable("the counter store is not available")
+        if len(self._waiting) >= MAX_WAITING:
+            raise StoreUnavailable("too many requests wait for the counter store")
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Taken] = loop.create_future()
+        self._waiting.append(_Waiting(counters, outcome, loop.time() + self._target.timeout_ms / 1000, now))
+        self._wake.set()
+        return await outcome
+
+    async def run(self) -> None:
+        """Carries waiting requests to Redis until cancelled; then fails the rest and disconnects."""
+        try:
+            while True:
+                if not self._available:
+                    await self._probe()
+                await self._wake.wait()
+                self._wake.clear()
+                while self._available and (batch := self._next_batch()):
+                    await self._count(batch)
+        finally:
+            self._available = False
+            self._fail(list(self._waiting))
+            self._waiting.clear()
+            await self._client.aclose()
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        while self._waiting and len(batch) < MAX_BATCH:
+            waiting = self._waiting.popleft()
+            if not waiting.outcome.done():  # who gave up meanwhile is not counted
+                batch.append(waiting)
+        return batch
+
+    async def _count(self, batch: list[_Waiting]) -> None:
+        try:
+            async with asyncio.timeout_at(min(waiting.deadline for waiting in batch)):
+                outcomes = await self._call([(waiting.counters, waiting.now) for waiting in batch])
+        except (RedisError, OSError, ValueError) as error:
+            await self._lost(error)
+            self._fail(batch)
+            self._fail(list(self._waiting))
+            self._waiting.clear()
+            return
+        except asyncio.CancelledError:
+            self._fail(batch)
+            raise
+        for waiting, taken in zip(batch, outcomes, strict=True):
+            if not waiting.outcome.done():
+                waiting.outcome.set_result(taken)
+
+    async def _call(self, requests: list[tuple[tuple[Counter, ...], float]]) -> list[Taken]:
+        keys: list[str] = []
+        arguments: list[int] = []
+        for counters, now in requests:
+            arguments.append(len(counters))
+            for counter in counters:
+                keys.append(counter.key)
+                arguments += (counter.limit, max(1, counter.ends - int(now)) + EXPIRY_SLACK_S)
+        reply = await self._script(keys=keys, args=arguments)
+        lines = [line.split() for line in reply.decode("ascii").split(";")]
+        return [Taken(line[0] == "1", tuple(map(int, line[1:]))) for line in lines]
+
+    async def _lost(self, error: Exception) -> None:
+        self._available = False
+        # The class alone: what Redis says about a failed login is nobody else's business.
+        _log.warning("redis_unavailable", **self._address(), error=type(error).__name__)
+        await self._client.connection_pool.disconnect()
+
+    async def _probe(self) -> None:
+        """Returns once Redis counts again (a PING would not notice a full or read-only one)."""
+        pause = _PROBE_FIRST_S
+        probe = Counter(key="meshgate:rl:probe", limit=2**53, ends=0)
+        while True:
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, _PROBE_MOST_S)
+            try:
+                async with asyncio.timeout(self._target.timeout_ms / 1000):
+                    await self._call([((probe,), 0.0)])
+            except (RedisError, OSError, ValueError):
+                await self._client.connection_pool.disconnect()
+                continue
+            self._available = True
+            _log.info("redis_available", **self._address())
+            return
+
+    @staticmethod
+    def _fail(waiting: list[_Waiting]) -> None:
+        for one in waiting:
+            if not one.outcome.done():
+                one.outcome.set_exception(StoreUnavailable("the counter store is not available"))
+
+    def _address(self) -> dict[str, str | int]:
+        if self._target.unix:
+            return {"unix": self._target.unix}
+        return {"host": self._target.host, "port": self._target.port}

@@ -1,0 +1,224 @@
+"""The rules file: JSON between the control plane, which writes it, and the service, which watches it.
+
+Mode 0600, because it holds Redis passwords. Replaced in one step, so that a reader sees the
+old rules or the new ones, never half a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from meshgate.core.secret import Secret
+from meshgate.ratelimit.rules import LimitBy, Limits, Policy, RedisTarget, Rule
+from meshgate.ratelimit.windows import Window
+
+FORMAT = 1
+"""Goes up when an old service could misread a new file."""
+
+MAX_BYTES = 64 * 1024 * 1024
+"""A larger rules file is refused."""
+
+
+class RulesError(ValueError):
+    """The rules file cannot be used; the message names the rule and field, never a value."""
+
+
+def write_rules(path: Path, rules: Iterable[Rule]) -> None:
+    """Replaces the rules file atomically, mode 0600. Raises `OSError`."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(serialise(rules))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def read_rules(path: Path) -> Mapping[str, Rule]:
+    """The rules by id. Raises `RulesError`, also where the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RulesError(f"cannot read the rules file: {error.strerror}") from error
+    if len(text) > MAX_BYTES:
+        raise RulesError("the rules file is too large")
+    return parse(text)
+
+
+def serialise(rules: Iterable[Rule]) -> str:
+    """The file's text, sorted by id; it holds the passwords in the clear."""
+    ordered = sorted(rules, key=lambda rule: rule.id)
+    return json.dumps({"format": FORMAT, "rules": [_rule_to_json(rule) for rule in ordered]}, indent=1) + "\n"
+
+
+def parse(text: bytes | str) -> Mapping[str, Rule]:
+    """The rules by id, read-only. Raises `RulesError`."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RulesError("not JSON") from error
+    if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
+        raise RulesError("not an object with a list named rules")
+    if document.get("format") != FORMAT:
+        raise RulesError(f"format must be {FORMAT}")
+    rules: dict[str, Rule] = {}
+    for position, entry in enumerate(document["rules"]):
+        rule = _rule(_Fields(f"rules[{position}]", entry))
+        if rule.id in rules:
+            raise RulesError(f"rules[{position}]: its id is used twice")
+        rules[rule.id] = rule
+    return MappingProxyType(rules)
+
+
+def _limits_to_json(limits: Limits) -> dict[str, int]:
+    return {window.value: limit for window, limit in limits.per_window()}
+
+
+def _rule_to_json(rule: Rule) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "id": rule.id,
+        "limits": _limits_to_json(rule.limits),
+        "limit_by": rule.limit_by.value,
+        "header_name": rule.header_name,
+        "path": rule.path,
+        "service_id": rule.service_id,
+        "policy": rule.policy.value,
+        "fault_tolerant": rule.fault_tolerant,
+        "hide_client_headers": rule.hide_client_headers,
+        "error_code": rule.error_code,
+        "error_message": rule.error_message,
+        "consumer_overrides": {
+            consumer: _limits_to_json(limits) for consumer, limits in sorted(rule.consumer_overrides.items())
+        },
+    }
+    if rule.redis is not None:
+        document["redis"] = {
+            "host": rule.redis.host,
+            "port": rule.redis.port,
+            "unix": rule.redis.unix,
+            "username": rule.redis.username,
+            "password": rule.redis.password.reveal_text() if rule.redis.password else None,
+            "database": rule.redis.database,
+            "ssl": rule.redis.ssl,
+            "ssl_verify": rule.redis.ssl_verify,
+            "server_name": rule.redis.server_name,
+            "timeout_ms": rule.redis.timeout_ms,
+        }
+    return document
+
+
+class _Fields:
+    """Takes fields out of one JSON object with their types checked; what is left over is an error."""
+
+    def __init__(self, where: str, document: object) -> None:
+        if not isinstance(document, dict):
+            raise RulesError(f"{where}: not an object")
+        self.where = where
+        self._left: dict[str, Any] = dict(document)
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._left.pop(name, default)
+        if not isinstance(value, str):
+            raise RulesError(f"{self.where}.{name}: must be a string")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self._left.pop(name, default)
+        if not isinstance(value, bool):
+            raise RulesError(f"{self.where}.{name}: must be true or false")
+        return value
+
+    def number(self, name: str, default: int | None, low: int, high: int) -> int:
+        value = self._left.pop(name, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise RulesError(f"{self.where}.{name}: must be a whole number from {low} to {high}")
+        return value
+
+    def object(self, name: str) -> dict[str, Any] | None:
+        value = self._left.pop(name, None)
+        if value is not None and not isinstance(value, dict):
+            raise RulesError(f"{self.where}.{name}: must be an object")
+        return value
+
+    def has(self, name: str) -> bool:
+        return self._left.get(name) is not None
+
+    def end(self) -> None:
+        if self._left:
+            raise RulesError(f"{self.where}: unknown field {sorted(self._left)[0][:64]!r}")
+
+
+def _limits(fields: _Fields) -> Limits:
+    # 2**53: what Lua in Redis can still compare exactly.
+    found = {w.value: fields.number(w.value, None, 1, 2**53) for w in Window if fields.has(w.value)}
+    fields.end()
+    if not found:
+        raise RulesError(f"{fields.where}: at least one window needs a limit")
+    return Limits(**found)
+
+
+def _redis(fields: _Fields) -> RedisTarget:
+    target = RedisTarget(
+        host=fields.text("host", ""),
+        port=fields.number("port", 6379, 1, 65535),
+        unix=fields.text("unix", ""),
+        username=fields.text("username", ""),
+        password=Secret.of(fields.text("password")) if fields.has("password") else None,
+        database=fields.number("database", 0, 0, 2**31 - 1),
+        ssl=fields.flag("ssl", False),
+        ssl_verify=fields.flag("ssl_verify", False),
+        server_name=fields.text("server_name", ""),
+        timeout_ms=fields.number("timeout_ms", 2000, 1, 2**31 - 2),
+    )
+    fields.object("password")  # a null password is as good as none
+    fields.end()
+    if not target.host and not target.unix:
+        raise RulesError(f"{fields.where}: needs host or unix")
+    return target
+
+
+def _rule(fields: _Fields) -> Rule:
+    where = fields.where
+    redis = fields.object("redis")
+    overrides = fields.object("consumer_overrides") or {}
+    try:
+        limit_by = LimitBy(fields.text("limit_by", "consumer"))
+        policy = Policy(fields.text("policy", "local"))
+    except ValueError as error:
+        raise RulesError(f"{where}: limit_by or policy is not one of the allowed values") from error
+    rule = Rule(
+        id=fields.text("id"),
+        limits=_limits(_Fields(f"{where}.limits", fields.object("limits"))),
+        limit_by=limit_by,
+        header_name=fields.text("header_name", ""),
+        path=fields.text("path", ""),
+        service_id=fields.text("service_id", ""),
+        policy=policy,
+        redis=_redis(_Fields(f"{where}.redis", redis)) if redis is not None else None,
+        fault_tolerant=fields.flag("fault_tolerant", True),
+        hide_client_headers=fields.flag("hide_client_headers", False),
+        error_code=fields.number("error_code", 429, 100, 599),
+        error_message=fields.text("error_message", "API rate limit exceeded"),
+        consumer_overrides=MappingProxyType(
+            {
+                consumer: _limits(_Fields(f"{where}.consumer_overrides", limits))
+                for consumer, limits in overrides.items()
+            }
+        ),
+    )
+    fields.end()
+    if not rule.id:
+        raise RulesError(f"{where}.id: must not be empty")
+    if rule.policy is Policy.REDIS and rule.redis is None:
+        raise RulesError(f"{where}.redis: required by policy redis")
+    return rule

@@ -1,0 +1,94 @@
+"""The gRPC side: `envoy.service.ratelimit.v3.RateLimitService` on a Unix socket or a loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import structlog
+
+from meshgate.core.clock import Clock
+from meshgate.ratelimit.counters import StoreUnavailable
+from meshgate.ratelimit.descriptors import MalformedRequest
+from meshgate.ratelimit.limiter import Limiter, UnknownRuleError
+from meshgate.ratelimit.stores import RedisStores
+from meshgate.ratelimit.watch import RulesWatch
+
+SERVICE = "envoy.service.ratelimit.v3.RateLimitService"
+MAX_CONCURRENT = 10_000
+"""Calls at once; one more is refused with RESOURCE_EXHAUSTED."""
+STOP_GRACE_S = 3.0
+"""How long calls in flight may take when the service stops."""
+
+_OPTIONS = (
+    # Envoy keeps its connection alive with pings, which gRPC would take for abuse after two.
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 64 * 1024),
+)
+
+_log = structlog.get_logger("meshgate.ratelimit")
+
+_Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+class _Handler:
+    """Answers `ShouldRateLimit` with bytes as they come and go."""
+
+    def __init__(self, limiter: Limiter, watch: RulesWatch) -> None:
+        self._limiter = limiter
+        self._watch = watch
+
+    async def should_rate_limit(self, message: bytes, context: _Context) -> bytes:
+        try:
+            try:
+                return await self._limiter.decide(message)
+            except UnknownRuleError:
+                # Envoy was quicker than the poll: look now, then decide once more.
+                self._watch.refresh()
+                return await self._limiter.decide(message)
+        except StoreUnavailable as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        except UnknownRuleError as error:
+            _log.warning("unknown_rule", rule=str(error.args[0]))
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no such rule")
+        except MalformedRequest as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        raise AssertionError("abort returned")
+
+
+@asynccontextmanager
+async def serving(*, rules: Path, listen: str, clock: Clock) -> AsyncIterator[RulesWatch]:
+    """Serves while the context is open. `listen`: `unix:PATH` or `ADDRESS:PORT`.
+
+    Raises, in an exception group, `rules_file.RulesError` where the rules cannot be read at
+    the start, and `RuntimeError` where the address cannot be bound.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        stores = RedisStores(tasks)
+        limiter = Limiter(clock=clock, stores=stores)
+        watch = RulesWatch(rules, limiter.replace_rules)
+        watch.load()
+        server = _make_server(_Handler(limiter, watch), listen)
+        await server.start()
+        following = tasks.create_task(watch.run())
+        try:
+            yield watch
+        finally:
+            await server.stop(STOP_GRACE_S)
+            following.cancel()
+            stores.keep(())
+
+
+def _make_server(handler: _Handler, listen: str) -> grpc.aio.Server:
+    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT)
+    method = grpc.unary_unary_rpc_method_handler(handler.should_rate_limit)
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(SERVICE, {"ShouldRateLimit": method}),)
+    )
+    server.add_insecure_port(listen)
+    return server
