@@ -1,0 +1,240 @@
+"""Reads a consumer's credential out of a Secret, the way Kong's ingress controller does.
+
+The label `konghq.com/credential` says of which type it is. Kong invents what a credential
+leaves out (a jwt `key`, its `secret`); here that is an error, because nobody could learn
+the invented value, and a restart would change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
+from meshgate.core.secret import Secret
+from meshgate.model.consumer import JwtCredential, KeyCredential
+from meshgate.model.declared import SecretObject
+
+CREDENTIAL_LABEL = "konghq.com/credential"
+"""The label whose value is the credential's type."""
+
+SHARED_KEY_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
+
+_CURVES = MappingProxyType({"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"})
+_RSA_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+ALGORITHMS = SHARED_KEY_ALGORITHMS | _RSA_ALGORITHMS | frozenset(_CURVES) | {"EdDSA"}
+"""What a jwt credential may name (Kong 3.9; `none` is none of them)."""
+
+_MINIMUM_RSA_BITS = 1024
+"""Shorter keys have been factored in public; whoever does that signs tokens of their own."""
+
+_UNSUPPORTED_TYPES = frozenset({"basic-auth", "hmac-auth", "oauth2", "acl", "mtls-auth", "konnect"})
+_JWT_KEYS = frozenset({"key", "secret", "algorithm", "rsa_public_key"})
+_KEY_AUTH_KEYS = frozenset({"key"})
+_WITHOUT_EFFECT = frozenset({"id", "tags", "kongCredType"})
+"""Known to Kong, with no influence on who gets in."""
+
+Credential = JwtCredential | KeyCredential
+
+
+def credential_type(secret: SecretObject) -> str:
+    """The type that the Secret's label names; empty where it has none."""
+    return secret.labels.get(CREDENTIAL_LABEL, "")
+
+
+def read_credential(secret: SecretObject) -> tuple[Credential | None, tuple[Diagnostic, ...]]:
+    """The credential in a Secret, or None and why not (MG2105; nothing secret is quoted)."""
+    reading = _Reading(secret)
+    return reading.credential(), tuple(reading.diagnostics)
+
+
+class _Reading:
+    """One reading of one Secret; collects what is wrong with it."""
+
+    def __init__(self, secret: SecretObject) -> None:
+        self._secret = secret
+        self._data: Mapping[str, Secret] = secret.data
+        self.diagnostics: list[Diagnostic] = []
+
+    def credential(self) -> Credential | None:
+        kind = credential_type(self._secret)
+        match kind:
+            case "jwt":
+                self._check_keys(_JWT_KEYS)
+                found: Credential | None = self._jwt()
+            case "key-auth":
+                self._check_keys(_KEY_AUTH_KEYS)
+                found = self._key()
+            case "":
+                old = self._text("kongCredType") if "kongCredType" in self._data else None
+                wanted = old if old in ("jwt", "key-auth") else "jwt (or key-auth)"
+                self._error(
+                    f"has no label {CREDENTIAL_LABEL}, so its type is not known",
+                    f"add the label {CREDENTIAL_LABEL}: {wanted}",
+                    ("metadata", "labels"),
+                )
+                return None
+            case _:
+                known = "is not supported yet" if kind in _UNSUPPORTED_TYPES else "is unknown"
+                self._error(
+                    f"credential type {kind[:64]!r} {known}; nobody gets in by it",
+                    "use jwt or key-auth",
+                    ("metadata", "labels", CREDENTIAL_LABEL),
+                )
+                return None
+        return None if any(d.severity is Severity.ERROR for d in self.diagnostics) else found
+
+    def _check_keys(self, known: frozenset[str]) -> None:
+        for name in sorted(self._data.keys() - known):
+            if name in _WITHOUT_EFFECT:
+                self._report(Severity.WARNING, "has no effect here", "", ("data", name))
+            elif name == "ttl":
+                self._error(
+                    "keys that expire are not supported; the key is refused from the start",
+                    "remove ttl, and delete the Secret when the key is to end",
+                    ("data", name),
+                )
+            else:
+                self._error(
+                    "is not a key of this credential type",
+                    f"allowed are {', '.join(sorted(known))}",
+                    ("data", name),
+                )
+
+    def _key(self) -> KeyCredential | None:
+        if "key" not in self._data or self._text("key") == "":
+            self._error(
+                "a key-auth credential needs a key; Kong would invent one",
+                "set data.key or stringData.key",
+                ("data", "key"),
+            )
+            return None
+        if self._line("key") is None:
+            return None
+        key = self._data["key"]
+        return KeyCredential(id=key.fingerprint(), key=key)
+
+    def _jwt(self) -> JwtCredential | None:
+        key = self._line("key") if "key" in self._data else None
+        if not self._data.get("key", Secret(b"")).reveal():
+            self._error(
+                "a jwt credential needs a key, the value of the token's issuer claim; Kong would invent one",
+                "set data.key or stringData.key",
+                ("data", "key"),
+            )
+        algorithm = self._algorithm()
+        if algorithm is None:
+            return None
+        if algorithm in SHARED_KEY_ALGORITHMS:
+            secret = self._shared_key(algorithm)
+            return JwtCredential(key=key, algorithm=algorithm, secret=secret) if key and secret else None
+        pem = self._public_key(algorithm)
+        return JwtCredential(key=key, algorithm=algorithm, public_key_pem=pem) if key and pem else None
+
+    def _algorithm(self) -> str | None:
+        if "algorithm" not in self._data:
+            return "HS256"
+        algorithm = self._text("algorithm")
+        if algorithm in ALGORITHMS:
+            return algorithm
+        shown = repr(algorithm[:32]) if algorithm is not None else "bytes that are no text"
+        self._error(
+            f"must be one of {', '.join(sorted(ALGORITHMS))}, got {shown}", "", ("data", "algorithm")
+        )
+        return None
+
+    def _shared_key(self, algorithm: str) -> Secret | None:
+        secret = self._data.get("secret")
+        if secret is None or not secret.reveal():
+            self._error(
+                f"{algorithm} needs a secret; Kong would invent one",
+                "set data.secret or stringData.secret",
+                ("data", "secret"),
+            )
+            return None
+        if secret.reveal().endswith(b"\n"):
+            self._report(
+                Severity.WARNING,
+                "ends with a line break, which counts as part of the secret",
+                "encode it without one (printf, not echo) unless that is meant",
+                ("data", "secret"),
+            )
+        return secret
+
+    def _public_key(self, algorithm: str) -> str | None:
+        path = ("data", "rsa_public_key")
+        pem = self._text("rsa_public_key") if "rsa_public_key" in self._data else ""
+        if not pem:
+            self._error(f"{algorithm} needs a public key", "set rsa_public_key to its PEM text", path)
+            return None
+        if "PRIVATE KEY" in pem:
+            self._error("is a private key", "give its public half, and replace the key pair", path)
+            return None
+        try:
+            key = load_pem_public_key(pem.encode())
+        except (ValueError, UnsupportedAlgorithm):
+            self._error("must be a public key as PEM text (BEGIN PUBLIC KEY)", "", path)
+            return None
+        match key:
+            case RSAPublicKey():
+                fits = algorithm in _RSA_ALGORITHMS and key.key_size >= _MINIMUM_RSA_BITS
+                found = f"RSA with {key.key_size} bits"
+            case EllipticCurvePublicKey():
+                fits = key.curve.name == _CURVES.get(algorithm)
+                found = f"an elliptic curve {key.curve.name}"
+            case Ed25519PublicKey():
+                fits, found = algorithm == "EdDSA", "Ed25519"
+            case _:
+                fits, found = False, "of another type"
+        if not fits:
+            self._error(f"must be {_wanted_key(algorithm)} for {algorithm}, is {found}", "", path)
+            return None
+        return pem
+
+    def _text(self, name: str) -> str | None:
+        try:
+            return self._data[name].reveal_text()
+        except UnicodeDecodeError:
+            return None
+
+    def _line(self, name: str) -> str | None:
+        """The value if a header or a token can hold it; reports it otherwise."""
+        text = self._text(name)
+        if text is None or not text.isprintable() or text != text.strip():
+            self._error(
+                "must be text without line breaks, control characters or spaces around it, "
+                "because no request could match it otherwise",
+                "encode it without a line break (printf, not echo)",
+                ("data", name),
+            )
+            return None
+        return text
+
+    def _error(self, message: str, remedy: str, path: tuple[str, ...]) -> None:
+        self._report(Severity.ERROR, message, remedy, path)
+
+    def _report(self, severity: Severity, message: str, remedy: str, path: tuple[str, ...]) -> None:
+        name = self._secret.name
+        self.diagnostics.append(
+            Diagnostic(
+                severity=severity,
+                code="MG2105",
+                origin=self._secret.origin,
+                message=message,
+                object=ObjectRef("Secret", name.namespace, name.name),
+                field=path,
+                remedy=remedy,
+            )
+        )
+
+
+def _wanted_key(algorithm: str) -> str:
+    if algorithm in _RSA_ALGORITHMS:
+        return f"RSA with at least {_MINIMUM_RSA_BITS} bits"
+    return f"on the curve {_CURVES[algorithm]}" if algorithm in _CURVES else "Ed25519"
