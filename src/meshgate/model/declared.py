@@ -135,6 +135,8 @@ class EdgeRules:
     default_backend: BackendRef | None = None
     tls: tuple[EdgeTls, ...] = ()
     plugin_names: tuple[str, ...] = ()
+    plugins_origin: Origin | None = None
+    """Place of the annotation `konghq.com/plugins`; None: `origin`."""
     strip_path: bool = False
     preserve_host: bool = True
     methods: tuple[str, ...] = ()
@@ -187,6 +189,8 @@ class ConsumerObject:
     custom_id: str
     credentials: tuple[str, ...]
     plugin_names: tuple[str, ...] = ()
+    plugins_origin: Origin | None = None
+    """Place of the annotation `konghq.com/plugins`; None: `origin`."""
     origin: Origin = BUILT_IN
 
 

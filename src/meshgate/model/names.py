@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 CLUSTER_DOMAIN = "cluster.local"
 """The DNS domain of the mesh's services."""
@@ -15,6 +17,8 @@ ROOT_NAMESPACE = "istio-system"
 
 GATEWAY_NAMESPACE = "meshgate-system"
 GATEWAY_SERVICE_ACCOUNT = "meshgate-gateway"
+GATEWAY_LABELS: Mapping[str, str] = MappingProxyType({"app": "meshgate-gateway"})
+"""What `sourceLabels` of a mesh rule see when the request comes through the gateway."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

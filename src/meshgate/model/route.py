@@ -70,6 +70,9 @@ class RequestMatch:
     """Port that was asked for; 0 for any."""
     source_labels: Mapping[str, str] = EMPTY
     source_namespace: str = ""
+    gateways: tuple[str, ...] = ()
+    """As declared (Istio's `match.gateways`): holds only there; empty for wherever the rule
+    holds. Always empty after `link`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,8 @@ class Service:
     external_name: str = ""
     plugin_names: tuple[str, ...] = ()
     """Values of `konghq.com/plugins` on the Service; apply to edge traffic to it."""
+    plugins_origin: Origin | None = None
+    """Place of that annotation; None: `origin`."""
     origin: Origin = field(default=BUILT_IN)
 
     @property

@@ -54,12 +54,35 @@ class Probe:
     failure_threshold: int = 3
 
 
+class EnvKind(enum.Enum):
+    """What an environment value is taken from (`valueFrom`, `envFrom`)."""
+
+    SECRET = "Secret"
+    CONFIG_MAP = "ConfigMap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvRef:
+    """A value that lives in a Secret or ConfigMap of the workload's namespace; `link` fetches it."""
+
+    kind: EnvKind
+    name: str
+    key: str = ""
+    """Empty in `env_from`: every key."""
+    optional: bool = False
+    prefix: str = ""
+    """`env_from` only: put before every key."""
+    origin: Origin = BUILT_IN
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvVar:
     """An environment variable; `value` hides it where it came from a Secret."""
 
     name: str
     value: str | Secret
+    ref: EnvRef | None = None
+    """As declared: where `value` is to be taken from. Always None after `link`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +91,9 @@ class Container:
     argv: tuple[str, ...]
     """`command` then `args`; empty where the manifest leaves it to the image."""
     env: tuple[EnvVar, ...] = ()
+    env_from: tuple[EnvRef, ...] = ()
+    """As declared: Secrets and ConfigMaps whose every key becomes a variable, before `env`.
+    Always empty after `link`."""
     ports: tuple[ContainerPort, ...] = ()
     readiness: Probe | None = None
     liveness: Probe | None = None
