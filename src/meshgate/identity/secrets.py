@@ -10,7 +10,7 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import (
     CertificatePublicKeyTypes,
     PrivateKeyTypes,
@@ -80,10 +80,10 @@ def _public_key_problems(leaf: x509.Certificate) -> list[str]:
             return [f"the RSA key has {public.key_size} bits; at least {MIN_RSA_BITS} are needed"]
         case ec.EllipticCurvePublicKey() if public.curve.name not in _CURVES:
             return [f"the curve {public.curve.name} is not supported; use P-256, P-384 or P-521"]
-        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey():
+        case rsa.RSAPublicKey() | ec.EllipticCurvePublicKey() | ed25519.Ed25519PublicKey():
             return []
-        case _:  # Envoy 1.40 loads Ed25519, and then every handshake fails
-            return ["the key is neither RSA nor ECDSA; no client could connect"]
+        case _:
+            return ["the key is neither RSA nor ECDSA nor Ed25519"]
 
 
 def _expiry(place: int, certificate: x509.Certificate, now: datetime) -> list[str]:
