@@ -7,8 +7,7 @@ it read; so a change re-translates only what read something that changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from types import MappingProxyType
+from dataclasses import dataclass, field, fields
 
 from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
@@ -64,13 +63,13 @@ class Model:
     """By name."""
     consumers: Mapping[str, Consumer]
     """By consumer id."""
-    instances: Mapping[str, tuple[Instance, ...]] = MappingProxyType({})
+    instances: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     """By workload key, sorted by pod. Changes in a lane of its own."""
-    svids: Mapping[str, Svid] = MappingProxyType({})
+    svids: Mapping[str, Svid] = field(default_factory=dict)
     """By SPIFFE ID. Changes in a lane of its own."""
-    addresses: Mapping[str, str] = MappingProxyType({})
+    addresses: Mapping[str, str] = field(default_factory=dict)
     """Full host -> virtual address (netns isolation)."""
-    trust_bundle_pem: Mapping[str, bytes] = MappingProxyType({})
+    trust_bundle_pem: Mapping[str, bytes] = field(default_factory=dict)
     """Trust domain -> roots."""
 
 

@@ -1,0 +1,253 @@
+"""One object as a user wrote it, with its identity checked and its positions on demand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
+from meshgate.core.origin import FieldPath, Origin
+from meshgate.dialects.positions import locate_in_text
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""A JSON value; read-only by its type (lists and dicts underneath, shared by aliases)."""
+
+DEFAULT_NAMESPACE = "default"
+
+CLUSTER_SCOPED = frozenset(
+    {
+        ("", "Namespace"),
+        ("", "Node"),
+        ("", "PersistentVolume"),
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+        ("apiextensions.k8s.io", "CustomResourceDefinition"),
+        ("configuration.konghq.com", "KongClusterPlugin"),
+        ("configuration.konghq.com", "KongVault"),
+        ("configuration.konghq.com", "KongLicense"),
+        ("gateway.networking.k8s.io", "GatewayClass"),
+        ("networking.k8s.io", "IngressClass"),
+        ("rbac.authorization.k8s.io", "ClusterRole"),
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+        ("scheduling.k8s.io", "PriorityClass"),
+        ("storage.k8s.io", "StorageClass"),
+    }
+)
+"""(group, kind) of objects that have no namespace."""
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+def is_dns_label(text: str) -> bool:
+    """Whether it is an RFC 1123 label: at most 63 of a-z, 0-9 and inner hyphens."""
+    return len(text) <= 63 and _LABEL.fullmatch(text) is not None
+
+
+def is_dns_name(text: str) -> bool:
+    """Whether it is an RFC 1123 subdomain of at most 253 characters."""
+    return len(text) <= 253 and _SUBDOMAIN.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The text of one YAML document, enough to find any of its positions again."""
+
+    text: str
+    """From the start of the document's first line to its end."""
+    line: int
+    """1-based line of the file at which `text` starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
+class Document:
+    """One object; compared by identity, so that what was made of it can be remembered by it."""
+
+    ref: ObjectRef
+    api_version: str
+    data: Mapping[str, Json]
+    """The whole object; never changed after reading."""
+    file: str
+    namespace_given: bool
+    """Whether `metadata.namespace` was written (otherwise it is `default`)."""
+    problem: str = ""
+    """Why the object cannot be used though its name is known; the diagnostics were given with it."""
+    source: Source | None = None
+    """None where there is no text (objects from the API)."""
+    base: FieldPath = ()
+    """Path of this object in its text, e.g. `("items", 3)` in a List."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace, `default` where none was written, empty for cluster-scoped kinds."""
+        return self.ref.namespace
+
+    @property
+    def version(self) -> str:
+        """The version of `apiVersion`: `v1beta1` of `networking.istio.io/v1beta1`."""
+        return self.api_version.rpartition("/")[2]
+
+    @property
+    def created(self) -> str:
+        """`metadata.creationTimestamp`, then namespace and name: orders objects by age."""
+        metadata = self.data.get("metadata")
+        stamp = metadata.get("creationTimestamp") if isinstance(metadata, Mapping) else None
+        return f"{stamp if isinstance(stamp, str) else ''}/{self.ref.namespace}/{self.ref.name}"
+
+    def locate(self, path: FieldPath = (), *, key: bool = False) -> Origin:
+        """Where a field's value (or its key) is written; the nearest parent where it is missing."""
+        return locate(self.file, self.source, self.base + path, key=key)
+
+    @staticmethod
+    def from_object(
+        obj: Mapping[str, Json], file: str = "<api>"
+    ) -> tuple[Document | None, tuple[Diagnostic, ...]]:
+        """A document of a JSON object without positions; None with diagnostics where it is none.
+
+        The caller has bounded the object's depth and size (a JSON reader does).
+        """
+        documents, diagnostics = unfold(obj, file)
+        return (documents[0] if documents else None), diagnostics
+
+
+def locate(file: str, source: Source | None, path: FieldPath, *, key: bool = False) -> Origin:
+    """The position of a path in a source; only the file where there is no text."""
+    if source is None:
+        return Origin(file)
+    line, column = locate_in_text(source.text, path, key=key)
+    return Origin(file, source.line + line, column + 1)
+
+
+def unfold(
+    data: Json, file: str, source: Source | None = None, problem: str = ""
+) -> tuple[tuple[Document, ...], tuple[Diagnostic, ...]]:
+    """The objects of one YAML document: itself, or the items of a `List` (MG1003, MG2004).
+
+    `problem` says that the text had errors; the objects are then only good to be named.
+    """
+    documents: list[Document] = []
+    diagnostics: list[Diagnostic] = []
+    pending: list[tuple[Json, FieldPath]] = [(data, ())]
+    while pending:
+        item, base = pending.pop()
+        items = _list_items(item)
+        if items is not None:
+            pending.extend((child, (*base, "items", i)) for i, child in reversed(list(enumerate(items))))
+            continue
+        reader = _Identity(file, source, base, problem)
+        document = reader.read(item)
+        diagnostics.extend(reader.diagnostics)
+        if document is not None:
+            documents.append(document)
+    return tuple(documents), tuple(diagnostics)
+
+
+def reuse(previous: Iterable[Document], current: Iterable[Document]) -> tuple[Document, ...]:
+    """`current`, with the old document in place of each that reads the same at the same place."""
+    old = {_written(d): d for d in previous if d.source is not None}
+    return tuple(old.get(_written(d), d) if d.source is not None else d for d in current)
+
+
+def _written(document: Document) -> tuple[str, Source | None, FieldPath]:
+    return document.file, document.source, document.base
+
+
+def _list_items(item: Json) -> Sequence[Json] | None:
+    """The items of `kind: List` (or `ServiceList`, ...); None for any other object."""
+    if not isinstance(item, Mapping):
+        return None
+    kind, items = item.get("kind"), item.get("items")
+    if not isinstance(kind, str) or not kind.endswith("List"):
+        return None
+    return items if isinstance(items, list | tuple) else None
+
+
+def _join(paths: Sequence[FieldPath]) -> str:
+    names = [".".join(map(str, path)) for path in paths]
+    return f"{names[0]} is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"
+
+
+class _Identity:
+    """Reads who an object is, and collects what is wrong with that."""
+
+    def __init__(self, file: str, source: Source | None, base: FieldPath, problem: str) -> None:
+        self.diagnostics: list[Diagnostic] = []
+        self._missing: list[FieldPath] = []
+        self._file, self._source, self._base, self._problem = file, source, base, problem
+
+    def read(self, data: Json) -> Document | None:
+        if not isinstance(data, Mapping):
+            self._error("MG1003", (), "must be an object with apiVersion, kind and metadata.name")
+            return None
+        api_version, kind = self._text(data, "apiVersion"), self._text(data, "kind")
+        metadata = data.get("metadata")
+        if metadata is not None and not isinstance(metadata, Mapping):
+            self._error("MG1003", ("metadata",), "must be an object")
+            return None
+        name = self._text(metadata or {}, "name", "metadata")
+        if self._missing:
+            self._error("MG1003", self._missing[0], f"{_join(self._missing)} missing")
+        if not (api_version and kind and name):
+            return None
+        group = api_version.rpartition("/")[0]
+        namespace, given = self._namespace(metadata or {}, (group, kind))
+        ref = ObjectRef(kind, namespace, name, group)
+        if not is_dns_name(name):
+            # Kubernetes lets a few kinds (roles) have other names; none of ours is one.
+            self._error(
+                "MG2004", ("metadata", "name"), "must be a lower-case DNS name (RFC 1123)", ref, value=name
+            )
+        if given and not is_dns_label(namespace):
+            self._error(
+                "MG2004", ("metadata", "namespace"), "must be a DNS label (RFC 1123)", ref, value=namespace
+            )
+        return Document(
+            ref=ref,
+            api_version=api_version,
+            data=data,
+            file=self._file,
+            namespace_given=given,
+            problem=self._problem,
+            source=self._source,
+            base=self._base,
+        )
+
+    def _namespace(self, metadata: Mapping[str, Json], kind: tuple[str, str]) -> tuple[str, bool]:
+        if kind in CLUSTER_SCOPED:
+            return "", False
+        written = metadata.get("namespace")
+        if written is None or written == "":
+            return DEFAULT_NAMESPACE, False
+        if not isinstance(written, str):
+            self._error("MG2001", ("metadata", "namespace"), "must be a string")
+            return DEFAULT_NAMESPACE, False
+        return written, True
+
+    def _text(self, data: Mapping[str, Json], field: str, *parents: str) -> str:
+        value = data.get(field)
+        path = (*parents, field)
+        if value is None or value == "":
+            self._missing.append(path)
+            return ""
+        if not isinstance(value, str):
+            self._error("MG1003", path, f"must be a string, got {str(value)[:40]}; put it in quotes")
+            return ""
+        return value
+
+    def _error(
+        self, code: str, field: FieldPath, message: str, ref: ObjectRef | None = None, value: str = ""
+    ) -> None:
+        self._problem = self._problem or message
+        shown = f", got {value[:80]!r}" if value else ""
+        self.diagnostics.append(
+            Diagnostic(
+                severity=Severity.ERROR,
+                code=code,
+                origin=locate(self._file, self._source, self._base + field),
+                message=message + shown,
+                object=ref,
+                field=self._base + field,
+            )
+        )

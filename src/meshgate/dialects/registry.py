@@ -1,0 +1,178 @@
+"""All kinds of all dialects, and documents lowered by them."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import fields
+from types import MappingProxyType
+
+from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_errors
+from meshgate.dialects import istio, kong, kubernetes
+from meshgate.dialects.document import Document
+from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.schema import did_you_mean, problem
+from meshgate.model.declared import Broken, Declared
+
+KIND_PARSERS: Mapping[tuple[str, str], KindParser] = MappingProxyType(
+    {(parser.group, parser.kind): parser for parser in (*kubernetes.KINDS, *istio.KINDS, *kong.KINDS)}
+)
+"""By (API group, kind)."""
+
+SECURITY_KINDS = frozenset(
+    {
+        ("networking.k8s.io", "NetworkPolicy"),
+        ("policy.networking.k8s.io", "AdminNetworkPolicy"),
+    }
+)
+"""Kinds outside the security groups that guard something: to ignore one would open it."""
+
+SECURITY_GROUPS = frozenset({"security.istio.io"})
+
+MOVED = MappingProxyType(
+    {
+        ("extensions", "Ingress"): "networking.k8s.io/v1",
+        ("extensions", "Deployment"): "apps/v1",
+        ("networking.k8s.io.v1", "Ingress"): "networking.k8s.io/v1",
+        ("rbac.istio.io", "Policy"): "security.istio.io/v1",
+        ("authentication.istio.io", "Policy"): "security.istio.io/v1",
+    }
+)
+"""Kinds of API groups that are gone, and where they live now."""
+
+
+def lower_one(document: Document) -> Lowered:
+    """What one object declares. Never raises; the same document always gives the same."""
+    if document.problem:
+        return _broken(document, document.problem, ())
+    parser = KIND_PARSERS.get((document.ref.group, document.ref.kind))
+    if parser is None:
+        return _unknown(document)
+    if document.version not in parser.versions:
+        versions = ", ".join(_api_version(parser.group, v) for v in sorted(parser.versions))
+        return _failed(
+            problem(
+                document,
+                "MG1105",
+                ("apiVersion",),
+                f"{document.ref.kind} {document.api_version} is not supported",
+                remedy=f"use {versions}",
+            ),
+            document,
+        )
+    try:
+        lowered = parser.lower(document)
+    except Exception as error:  # a bug in one kind's code must not take the rest down
+        return _failed(_bug(document, error), document)
+    if has_errors(lowered.diagnostics) and not lowered.keep:
+        first = next(d for d in lowered.diagnostics if d.severity is Severity.ERROR)
+        return _broken(document, f"{first.code}: {first.message}", lowered.diagnostics)
+    return lowered
+
+
+def lower_documents(
+    documents: Iterable[Document], memo: MutableMapping[Document, Lowered] | None = None
+) -> Lowered:
+    """What all objects declare together; of objects defined twice the first holds (MG1106).
+
+    `memo` (a `WeakKeyDictionary`, say) spares what was lowered before.
+    """
+    seen: dict[ObjectRef, Document] = {}
+    parts: list[Lowered] = []
+    for document in documents:
+        first = seen.setdefault(document.ref, document)
+        if first is not document:
+            parts.append(Lowered(diagnostics=(_duplicate(document, first),)))
+            continue
+        lowered = memo.get(document) if memo is not None else None
+        if lowered is None:
+            lowered = lower_one(document)
+            if memo is not None:
+                memo[document] = lowered
+        parts.append(lowered)
+    return merge(parts)
+
+
+def merge(parts: Iterable[Lowered]) -> Lowered:
+    """One `Lowered` that holds all of them."""
+    collected: dict[str, list[object]] = {f.name: [] for f in fields(Declared)}
+    diagnostics: list[Diagnostic] = []
+    for part in parts:
+        diagnostics.extend(part.diagnostics)
+        for name, items in collected.items():
+            if found := getattr(part.declared, name):
+                items.extend(found)
+    declared = Declared(**{name: tuple(items) for name, items in collected.items()})  # type: ignore[arg-type]
+    return Lowered(declared=declared, diagnostics=tuple(diagnostics))
+
+
+def _broken(document: Document, reason: str, diagnostics: tuple[Diagnostic, ...]) -> Lowered:
+    broken = Broken(ref=document.ref, problem=reason, origin=document.locate())
+    return Lowered(declared=Declared(broken=(broken,)), diagnostics=diagnostics)
+
+
+def _failed(diagnostic: Diagnostic, document: Document) -> Lowered:
+    return _broken(document, f"{diagnostic.code}: {diagnostic.message}", (diagnostic,))
+
+
+def _unknown(document: Document) -> Lowered:
+    ref = document.ref
+    moved = MOVED.get((ref.group, ref.kind))
+    if moved is not None:
+        return _failed(
+            problem(
+                document,
+                "MG1105",
+                ("apiVersion",),
+                f"{ref.kind} {document.api_version} is not supported",
+                remedy=f"use {moved}",
+            ),
+            document,
+        )
+    guards = ref.group in SECURITY_GROUPS or (ref.group, ref.kind) in SECURITY_KINDS
+    diagnostic = problem(
+        document,
+        "MG1101",
+        ("kind",),
+        f"kind {ref.kind} of {document.api_version} is not supported"
+        + ("; what it guards would be open" if guards else "; it has no effect"),
+        severity=Severity.ERROR if guards else Severity.WARNING,
+        remedy=_near(ref),
+    )
+    return _failed(diagnostic, document) if guards else Lowered(diagnostics=(diagnostic,))
+
+
+def _near(ref: ObjectRef) -> str:
+    """A hint at the same kind in another group, or a kind of the group with a similar name."""
+    for group, kind in KIND_PARSERS:
+        if kind == ref.kind:
+            versions = KIND_PARSERS[group, kind].versions
+            return f"use apiVersion {_api_version(group, max(versions, key=len))}"
+    return did_you_mean(ref.kind, [kind for group, kind in KIND_PARSERS if group == ref.group])
+
+
+def _api_version(group: str, version: str) -> str:
+    return f"{group}/{version}" if group else version
+
+
+def _duplicate(document: Document, first: Document) -> Diagnostic:
+    return problem(
+        document,
+        "MG1106",
+        ("metadata", "name"),
+        f"is already defined at {first.locate(('metadata', 'name'))}; this one has no effect",
+        remedy="keep one of them",
+    )
+
+
+def _bug(document: Document, error: Exception) -> Diagnostic:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    # The message of the exception may hold a value, so only its type and place are told.
+    place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+    return problem(
+        document,
+        "MG9001",
+        (),
+        f"{type(error).__name__} at {place}; the object is left out",
+        remedy="please report it with the object",
+    )

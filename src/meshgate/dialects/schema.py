@@ -1,0 +1,340 @@
+"""Checking an object against a kind's fields: pydantic underneath, diagnostics on top.
+
+A kind's fields are subclasses of `Spec`. `check` first walks the object along them (nulls
+count as absent, as in Kubernetes; unknown and unsupported fields are named and taken out),
+then pydantic checks types and values; each error comes back as a `Diagnostic` with its
+position, rule, value and remedy. Values of `SecretText`, and of models with
+`HIDE_VALUES`, are never shown.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from meshgate.core.codes import CODES
+from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.origin import FieldPath, format_path
+from meshgate.core.secret import Secret
+from meshgate.core.units import parse_duration_ms
+from meshgate.dialects.document import Document, Json
+from meshgate.dialects.shape import shape_of
+
+T = TypeVar("T")
+
+
+class Spec(BaseModel):
+    """Fields of one object level; named in Python style, read in camelCase."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        alias_generator=to_camel,
+        # Aliases only: what a user writes is camelCase.
+        validate_by_name=False,
+        validate_by_alias=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+    )
+
+    IGNORED: ClassVar[Mapping[str, str]] = {}
+    """Known fields (camelCase -> why) without effect here that most manifests have: one INFO per object."""
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {}
+    """Known fields (camelCase -> what that means) without effect: a warning each, MG1103."""
+    UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {}
+    """Known fields whose lack would open something: an error each, MG1104."""
+    HIDE_VALUES: ClassVar[bool] = False
+    """Never show any value of this object (Secrets)."""
+
+
+M = TypeVar("M", bound=Spec)
+
+Items = Annotated[tuple[T, ...], Strict(False)]
+"""A list; `Items[str]` is a tuple of strict strings."""
+
+
+def fault(code: str, message: str, remedy: str = "") -> PydanticCustomError:
+    """An error to raise in a validator; becomes a diagnostic of that code at the field.
+
+    `message` holds the rule alone; the value is added to it unless it is secret.
+    """
+    assert code in CODES
+    return PydanticCustomError("meshgate", "{message}", {"code": code, "message": message, "remedy": remedy})
+
+
+def _secret(value: object) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if not isinstance(value, str):
+        raise PydanticCustomError("secret", "must be a string (the value is not shown)")
+    return Secret.of(value)
+
+
+SecretText = Annotated[Secret, BeforeValidator(_secret)]
+"""Text that is hidden at once and never shown in a diagnostic."""
+
+
+def _duration_ms(value: object) -> float:
+    milliseconds = parse_duration_ms(value) if isinstance(value, str) else None
+    if milliseconds is None:
+        raise fault("MG2002", "must be a duration", "write it like 30s, 1m30s or 250ms")
+    return milliseconds
+
+
+DurationMs = Annotated[float, BeforeValidator(_duration_ms)]
+"""A Go duration as text, in milliseconds."""
+
+
+def _int_or_string(value: object) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise fault("MG2001", "must be a number or a name")
+    return value
+
+
+IntOrString = Annotated[int | str, BeforeValidator(_int_or_string)]
+"""Kubernetes' IntOrString: a port's number or its name."""
+
+
+def check(model: type[M], document: Document, path: FieldPath = ()) -> tuple[M | None, list[Diagnostic]]:
+    """The object (or what is at `path` in it) as `model`, and what is wrong with it.
+
+    None where there are errors. Codes MG1102 to MG1104, MG2001 to MG2003 and those of `fault`.
+    """
+    findings = _Findings(document, path, hide=model.HIDE_VALUES)
+    cleaned = findings.clean(model, _at(document.data, path), ())
+    findings.report_ignored()
+    value: M | None = None
+    try:
+        value = model.model_validate(cleaned)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            findings.report(detail)
+    if any(d.severity is Severity.ERROR for d in findings.diagnostics):
+        value = None
+    return value, findings.diagnostics
+
+
+def problem(
+    document: Document,
+    code: str,
+    path: FieldPath,
+    message: str,
+    *,
+    severity: Severity = Severity.ERROR,
+    remedy: str = "",
+    key: bool = False,
+) -> Diagnostic:
+    """A diagnostic about a field of a document; `key` points to the field's name."""
+    return Diagnostic(
+        severity=severity,
+        code=code,
+        origin=document.locate(path, key=key),
+        message=message,
+        object=document.ref,
+        field=path,
+        remedy=remedy,
+    )
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean X?`, or nothing where nothing is near."""
+    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
+    if not near:
+        folded = {k.lower(): k for k in known}
+        near = [folded[word.lower()]] if word.lower() in folded else []
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def show(value: object) -> str:
+    """A value as a diagnostic may print it: short, on one line."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 80 else value[:77] + "...")
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    return "an object" if isinstance(value, Mapping) else "a list"
+
+
+def _at(data: Json, path: FieldPath) -> Json:
+    for part in path:
+        if isinstance(data, Mapping) and isinstance(part, str):
+            data = data.get(part)
+        elif isinstance(data, list | tuple) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            return None
+    return {} if data is None else data
+
+
+@dataclass(slots=True)
+class _Findings:
+    document: Document
+    base: FieldPath
+    hide: bool
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    ignored: list[FieldPath] = field(default_factory=list)
+
+    def clean(self, model: type[Spec], data: Json, path: FieldPath) -> Json:
+        """`data` without nulls and without the fields that `model` does not take, which are named."""
+        if not isinstance(data, Mapping):
+            return data
+        shape = shape_of(model)
+        result: dict[str, Json] = {}
+        for name, value in data.items():
+            if name not in shape:
+                self._not_taken(model, name, (*path, name), known=shape)
+            elif value is not None:
+                child = shape[name]
+                inner = (*path, name)
+                if child is None:
+                    result[name] = value
+                elif child.many is None:
+                    result[name] = self.clean(child.model, value, inner)
+                else:
+                    result[name] = self._clean_many(child.model, child.many, value, inner)
+        return result
+
+    def _clean_many(self, model: type[Spec], many: str, value: Json, path: FieldPath) -> Json:
+        if many == "list" and isinstance(value, list | tuple):
+            return [self.clean(model, item, (*path, i)) for i, item in enumerate(value)]
+        if many == "map" and isinstance(value, Mapping):
+            return {k: self.clean(model, item, (*path, k)) for k, item in value.items()}
+        return value
+
+    def _not_taken(self, model: type[Spec], name: str, path: FieldPath, known: Iterable[str]) -> None:
+        if name in model.IGNORED:
+            self.ignored.append(self.base + path)
+        elif (note := model.UNSUPPORTED.get(name)) is not None:
+            self._add("MG1103", path, note or "has no effect", Severity.WARNING)
+        elif (note := model.UNSUPPORTED_SECURITY.get(name)) is not None:
+            self._add("MG1104", path, note or "is not supported", Severity.ERROR)
+        else:
+            choices = [*known, *model.IGNORED, *model.UNSUPPORTED, *model.UNSUPPORTED_SECURITY]
+            self._add("MG1102", path, "unknown field", Severity.ERROR, did_you_mean(name, choices))
+
+    def _add(self, code: str, path: FieldPath, message: str, severity: Severity, remedy: str = "") -> None:
+        full = self.base + path
+        self.diagnostics.append(
+            problem(self.document, code, full, message, severity=severity, remedy=remedy, key=True)
+        )
+
+    def report_ignored(self) -> None:
+        """One line for all the fields that most manifests have and that mean nothing here."""
+        if not self.ignored:
+            return
+        shown = ", ".join(format_path(path) for path in self.ignored[:12])
+        more = f" and {len(self.ignored) - 12} more" if len(self.ignored) > 12 else ""
+        first = self.ignored[0]
+        self.diagnostics.append(
+            problem(
+                self.document,
+                "MG1103",
+                first,
+                f"not used here: {shown}{more}",
+                severity=Severity.INFO,
+                key=True,
+            )
+        )
+
+    def report(self, detail: ErrorDetails) -> None:
+        """One pydantic error as a diagnostic."""
+        path = self.base + _real_path(self.document.data, self.base, detail["loc"])
+        code, rule, remedy = _explain(detail)
+        kind = detail["type"]
+        shown = "" if kind in ("missing", "secret") or self.hide else f", got {show(detail['input'])}"
+        diagnostic = problem(self.document, code, path, rule + shown, remedy=remedy)
+        if diagnostic not in self.diagnostics:
+            self.diagnostics.append(diagnostic)
+
+
+def _real_path(data: Json, base: FieldPath, loc: tuple[int | str, ...]) -> FieldPath:
+    """pydantic's location without the names of union members, which are no fields."""
+    node, path = _at(data, base), ()
+    result: list[int | str] = list(path)
+    for i, part in enumerate(loc):
+        last = i == len(loc) - 1
+        if (
+            isinstance(node, Mapping)
+            and isinstance(part, str)
+            and (part in node or (last and _is_field(part)))
+        ):
+            node = node.get(part)
+        elif isinstance(node, list | tuple) and isinstance(part, int) and part < len(node):
+            node = node[part]
+        else:
+            continue
+        result.append(part)
+    return tuple(result)
+
+
+def _is_field(part: str) -> bool:
+    return part.isidentifier() and part not in ("str", "int", "float", "bool")
+
+
+_TYPES = {
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "dict_type": "an object",
+    "mapping_type": "an object",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "frozen_set_type": "a list",
+    "set_type": "a list",
+}
+_BOUNDS = {
+    "greater_than_equal": (">=", "ge"),
+    "greater_than": (">", "gt"),
+    "less_than_equal": ("<=", "le"),
+    "less_than": ("<", "lt"),
+}
+
+
+def _explain(detail: ErrorDetails) -> tuple[str, str, str]:
+    """(code, rule, remedy) of a pydantic error."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "meshgate":
+        return context["code"], context["message"], context["remedy"]
+    if kind == "secret":
+        return "MG2001", detail["msg"], "put it in quotes"
+    if kind in _TYPES:
+        written = detail["input"]
+        quote = kind == "string_type" and isinstance(written, bool | int | float)
+        unquote = kind in ("int_type", "float_type", "bool_type") and isinstance(written, str)
+        remedy = "put it in quotes" if quote else "write it without quotes" if unquote else ""
+        return "MG2001", f"must be {_TYPES[kind]}", remedy
+    if kind == "missing":
+        return "MG2003", "is required", ""
+    if kind in _BOUNDS:
+        sign, name = _BOUNDS[kind]
+        return "MG2002", f"must be {sign} {context[name]}", ""
+    if kind in ("literal_error", "enum"):
+        expected = str(context["expected"]).replace("'", "")
+        written = detail["input"]
+        near = (
+            did_you_mean(written, expected.replace(" or ", ", ").split(", "))
+            if isinstance(written, str)
+            else ""
+        )
+        return "MG2002", f"must be one of {expected}", near
+    if kind in ("too_short", "string_too_short"):
+        return "MG2002", f"must have at least {context.get('min_length')}", ""
+    if kind in ("too_long", "string_too_long"):
+        return "MG2002", f"must have at most {context.get('max_length')}", ""
+    if kind == "string_pattern_mismatch":
+        return "MG2002", f"must match {context['pattern']}", ""
+    return "MG2002", str(detail["msg"]).removeprefix("Value error, ")[:200], ""
