@@ -22,6 +22,8 @@ unexport PYTHONHOME
 unexport PYTHONPATH
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# What is run finds .venv's own commands first, redis-server among them.
+demo test check: export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help: ## List what can be made
 	@awk 'BEGIN { FS = ":.*## "; print "make <target> [ARGS=...]\n" } \
@@ -30,7 +32,7 @@ help: ## List what can be made
 install: $(STAMP) ## Put meshgate and all it needs into .venv (bin/meshgate)
 
 demo: $(STAMP) ## Run the shop with traffic and a live view (ARGS=--once: as a tour that ends)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/meshgate demo $(ARGS)
+	@$(BIN)/meshgate demo $(ARGS)
 
 test: $(STAMP) ## Run the tests (ARGS='-k canary' and the like go to pytest)
 	@$(BIN)/pytest $(ARGS)

@@ -2,8 +2,7 @@
 
     python3 redis_server.py PORT
 
-As in `service.py`, `PORT` in the environment means a shared machine: then that port, and
-only from this machine.
+It listens where `service.py` would, and for the same reasons.
 """
 
 from __future__ import annotations
@@ -11,15 +10,14 @@ from __future__ import annotations
 import os
 import sys
 
+from service import address
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} PORT")
-    shared = os.environ.get("PORT")
-    reach = ["--bind", "127.0.0.1"] if shared else ["--bind", "0.0.0.0", "--protected-mode", "no"]
+    host, port = address(int(sys.argv[1]))
+    command = ["redis-server", "--bind", host, "--port", str(port), "--protected-mode", "no"]
     try:
-        os.execvp(
-            "redis-server",
-            ["redis-server", "--port", shared or sys.argv[1], *reach, "--save", "", "--appendonly", "no"],
-        )
+        os.execvp(command[0], [*command, "--save", "", "--appendonly", "no"])
     except FileNotFoundError:
         sys.exit("no redis-server on the PATH; on Debian and Ubuntu: apt install redis-server")

@@ -85,8 +85,8 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], service: Service, respond: Respond) -> None:
-        super().__init__(address, Handler)
+    def __init__(self, where: tuple[str, int], service: Service, respond: Respond) -> None:
+        super().__init__(where, Handler)
         self.service = service
         self.respond = respond
         self.draining = False
@@ -171,16 +171,20 @@ class Handler(BaseHTTPRequestHandler):
             print(f"{self.command} {path} {args[1] if len(args) > 1 else ''}", flush=True)
 
 
-def serve(name: str, version: str, port: int, respond: Respond = describe) -> None:
-    """Listen until SIGTERM or Ctrl-C.
+def address(port: int) -> tuple[str, int]:
+    """Where to listen: on `PORT` if the environment has it, else on the container's own port.
 
-    `PORT` in the environment says that the machine is shared with others: then that port,
-    and only from this machine. Else the container's own port, from everywhere.
+    Pods that share one machine have a loopback address; then nobody outside may connect.
     """
-    shared = os.environ.get("PORT")
-    address = ("127.0.0.1", int(shared)) if shared else ("", port)
+    pod_ip = os.environ.get("POD_IP", "")
+    host = pod_ip if pod_ip.startswith("127.") else "0.0.0.0"
+    return host, int(os.environ.get("PORT", port))
+
+
+def serve(name: str, version: str, port: int, respond: Respond = describe) -> None:
+    """Listen until SIGTERM or Ctrl-C."""
     pod = os.environ.get("HOSTNAME") or socket.gethostname()
-    server = Server(address, Service(name=name, version=version, pod=pod), respond)
+    server = Server(address(port), Service(name=name, version=version, pod=pod), respond)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
