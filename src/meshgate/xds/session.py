@@ -1,0 +1,325 @@
+"""The delta ADS state machine of one stream: requests in, responses out, no I/O, no clock.
+
+Make before break: a route or virtual host that names a cluster which the proxy is only just
+getting is held until that cluster was acknowledged and its endpoints (and secrets) were asked for
+and answered; a cluster goes only after every routing resource that may still use it was replaced.
+
+At most one response per type is unanswered at any time. What changes meanwhile is remembered by
+name only, so the newest state is what goes out next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Generic, Protocol, TypeVar
+
+from envoy.service.discovery.v3 import discovery_pb2 as discovery
+
+from meshgate.xds.resource import Resource, Response, absent
+from meshgate.xds.status import Liveness, SessionStatus
+from meshgate.xds.subscription import Changes, InFlight, Subscription, clusters_of
+from meshgate.xds.types import (
+    CLUSTER,
+    ENDPOINT,
+    ORDER,
+    ROUTING,
+    VIRTUAL_HOST,
+    WARMING,
+    Reference,
+    short,
+)
+
+MAX_NAMES: Final = 50_000
+"""Names one stream may subscribe to per type; one more is answered as absent and not remembered."""
+MAX_TYPES: Final = 32
+_MAX_NOTES: Final = 20
+
+P = TypeVar("P")
+
+
+class Catalog(Protocol):
+    """What one proxy may know, at its newest."""
+
+    def wildcard(self, type_url: str) -> frozenset[str]:
+        """The names that a wildcard subscription of this proxy gets."""
+        ...
+
+    def get(self, type_url: str, name: str) -> Resource | None:
+        """The resource as this proxy must see it; None if there is none."""
+        ...
+
+    def release(self, type_url: str, name: str) -> None:
+        """The proxy no longer asks for this name."""
+        ...
+
+
+class Session(Generic[P]):
+    """The state machine of one stream of `proxy`; not safe for threads."""
+
+    def __init__(self, proxy: P, catalog: Catalog, *, max_names: int = MAX_NAMES) -> None:
+        self.proxy = proxy
+        self._catalog = catalog
+        self._max_names = max_names
+        self._subscriptions: dict[str, Subscription] = {}
+        self._nonce = 0
+        self._warming: dict[str, frozenset[Reference]] = {}
+        """Clusters that were acknowledged and wait for these answers."""
+        self._warm: set[str] = set()
+        """Clusters that routes may name."""
+        self._resumed = False
+        """The proxy came with clusters and has not yet told all that it holds."""
+        self._notes: list[str] = []
+
+    def receive(self, request: discovery.DeltaDiscoveryRequest) -> list[Response]:
+        """Take in one request of the proxy: first or later, ACK, NACK, (un)subscription, all at once."""
+        type_url = request.type_url
+        subscription = self._subscriptions.get(type_url)
+        if subscription is None:
+            if len(self._subscriptions) >= MAX_TYPES:
+                return []
+            subscription = self._subscriptions[type_url] = Subscription(type_url=type_url)
+            subscription.open(request, limit=self._max_names)
+            if type_url == CLUSTER:
+                self._warm |= subscription.versions.keys()
+                self._resumed = bool(subscription.versions)
+        else:
+            self._answered(subscription, request)
+            for name in subscription.change(request, limit=self._max_names):
+                self._catalog.release(type_url, name)
+                if type_url == CLUSTER:
+                    self._cool(name)
+        if subscription.wildcard:
+            subscription.give(self._catalog.wildcard(type_url))
+        return self._flush()
+
+    def refresh(self, changes: Changes) -> list[Response]:
+        """Tell the proxy what changed, as far as it asked for it; `ALL` looks at everything of a type."""
+        for type_url, names in changes.items():
+            if subscription := self._subscriptions.get(type_url):
+                subscription.mark(names)
+                if subscription.wildcard:
+                    subscription.give(self._catalog.wildcard(type_url))
+        return self._flush()
+
+    def idle(self) -> list[Response]:
+        """The proxy has been silent for a moment, so what it holds is now fully known.
+
+        After a reconnect, clusters that are gone are removed only now: the first requests come type by
+        type, and a route that still uses the cluster may be in one not yet read.
+        """
+        self._resumed = False
+        return self._flush()
+
+    @property
+    def resuming(self) -> bool:
+        """Whether `idle` is waited for."""
+        return self._resumed
+
+    @property
+    def holding(self) -> bool:
+        """Whether something waits for a cluster to become usable."""
+        return any(subscription.held for subscription in self._subscriptions.values())
+
+    def release_holds(self) -> list[Response]:
+        """Send what waits for new clusters regardless; for a proxy that never asks for their endpoints."""
+        waited = frozenset[str]().union(*(c for s in self._subscriptions.values() for c in s.held.values()))
+        if not waited:
+            return []
+        self._note(f"routes were sent although these clusters are not ready: {_listed(waited)}")
+        self._warm |= waited
+        return self._flush()
+
+    def liveness(self) -> Liveness:
+        """Whether everything this stream asked for was acknowledged in its newest version."""
+        subscriptions = self._subscriptions.values()
+        if self._resumed or not subscriptions:
+            return Liveness.PENDING
+        if any(s.pending or s.in_flight or s.owed for s in subscriptions):
+            return Liveness.PENDING
+        return Liveness.REJECTED if any(s.rejected for s in subscriptions) else Liveness.LIVE
+
+    def status(self) -> SessionStatus:
+        """A snapshot for `meshgate status`."""
+        return SessionStatus(
+            liveness=self.liveness(),
+            types=tuple(s.status() for s in self._in_order()),
+            notes=tuple(self._notes),
+        )
+
+    def _answered(self, subscription: Subscription, request: discovery.DeltaDiscoveryRequest) -> None:
+        """Apply the ACK or NACK in a request; a nonce that is not the one in flight is neither."""
+        flight = subscription.in_flight
+        if flight is None or request.response_nonce != flight.nonce:
+            return
+        if request.HasField("error_detail"):
+            subscription.nacked(request.error_detail.message)
+            self._note(f"{short(subscription.type_url)} refused: {subscription.last_nack}")
+        else:
+            done = subscription.acked()
+            if subscription.type_url == CLUSTER:
+                self._clusters_acked(done)
+
+    def _clusters_acked(self, done: InFlight) -> None:
+        for name, resource in done.sent.items():
+            if resource is None:
+                self._cool(name)
+            elif name not in self._warm:
+                self._warming[name] = frozenset(r for r in resource.references if r[0] in WARMING)
+        # A cluster that is made anew warms until it hears of its endpoints again, and Envoy (1.40) does
+        # not ask again for an assignment that it is subscribed to already.
+        endpoints = self._subscriptions.get(ENDPOINT)
+        for _, name in done.rewarm:
+            if endpoints and name in endpoints.names:
+                endpoints.pending.add(name)
+                endpoints.forced.add(name)
+
+    def _cool(self, name: str) -> None:
+        self._warm.discard(name)
+        self._warming.pop(name, None)
+
+    def _flush(self) -> list[Response]:
+        """Everything that may go out now. Ends: each round sends, or shrinks what is pending."""
+        responses: list[Response] = []
+        while True:
+            before = self._outstanding()
+            for subscription in self._in_order():
+                self._warm_up()
+                if response := self._next(subscription):
+                    responses.append(response)
+            if self._outstanding() == before:
+                return responses
+
+    def _outstanding(self) -> tuple[int, int]:
+        return self._nonce, sum(len(s.pending) + len(s.suspects) for s in self._subscriptions.values())
+
+    def _in_order(self) -> Iterator[Subscription]:
+        known = [self._subscriptions[t] for t in ORDER if t in self._subscriptions]
+        yield from known
+        yield from (s for t, s in self._subscriptions.items() if t not in ORDER)
+
+    def _next(self, subscription: Subscription) -> Response | None:
+        """The next response of one type, if one is due and none is in flight."""
+        if subscription.in_flight or not (subscription.pending or subscription.owed):
+            return None
+        batch: dict[str, Resource | None] = {}
+        for name in subscription.candidates():
+            resource = self._newest(subscription, name)
+            if self._needless(subscription, name, resource):
+                subscription.skip(name)
+            elif not self._must_wait(subscription, name, resource):
+                batch[name] = resource
+        if not batch and not subscription.owed:
+            return None
+        return self._send(subscription, batch)
+
+    def _newest(self, subscription: Subscription, name: str) -> Resource | None:
+        return self._catalog.get(subscription.type_url, name) if subscription.wants(name) else None
+
+    def _needless(self, subscription: Subscription, name: str, resource: Resource | None) -> bool:
+        version = resource.version if resource else None
+        if subscription.refused(name, version):
+            return True
+        if name in subscription.forced:
+            return False
+        if name in subscription.versions:
+            if subscription.versions[name] != version:
+                return False
+            # What was refused is no longer wanted: the proxy holds what it should.
+            subscription.rejected.pop(name, None)
+            if resource is not None:
+                subscription.references[name] = resource.references
+            return True
+        return resource is None and name not in subscription.names
+
+    def _must_wait(self, subscription: Subscription, name: str, resource: Resource | None) -> bool:
+        if resource is None:
+            return subscription.versions.get(name) is not None and self._in_use(subscription.type_url, name)
+        if subscription.type_url not in ROUTING:
+            return False
+        if lacking := self._lacking(resource):
+            subscription.held[name] = lacking
+            return True
+        return False
+
+    def _send(self, subscription: Subscription, batch: dict[str, Resource | None]) -> Response:
+        self._nonce += 1
+        removed = [name for name, resource in batch.items() if resource is None]
+        resources = [resource for resource in batch.values() if resource is not None]
+        if subscription.type_url == VIRTUAL_HOST:
+            unknown = [name for name in removed if subscription.versions.get(name) is None]
+            resources += [absent(name) for name in unknown]
+            removed = [name for name in removed if name not in unknown]
+        rewarm = frozenset[Reference]()
+        if subscription.type_url == CLUSTER and (endpoints := self._subscriptions.get(ENDPOINT)):
+            refers = (reference for resource in resources for reference in resource.references)
+            rewarm = frozenset(r for r in refers if r[0] == ENDPOINT and r[1] in endpoints.names)
+        for name in batch:
+            subscription.skip(name)
+        subscription.owed = False
+        subscription.in_flight = InFlight(nonce=str(self._nonce), sent=batch, rewarm=rewarm)
+        return Response(
+            type_url=subscription.type_url,
+            nonce=str(self._nonce),
+            resources=tuple(resources),
+            removed=tuple(removed),
+        )
+
+    def _lacking(self, resource: Resource) -> frozenset[str]:
+        """The clusters on their way to the proxy that `resource` names and that are not usable yet.
+
+        A cluster that the proxy did not ask for (it may on demand), that does not exist or that it
+        refused is not on its way: waiting would not bring it.
+        """
+        clusters = self._subscriptions.get(CLUSTER)
+        if clusters is None:
+            return frozenset()
+        named = clusters_of(resource.references, CLUSTER)
+        return frozenset(n for n in named - self._warm if clusters.wants(n) and self._coming(clusters, n))
+
+    def _coming(self, clusters: Subscription, name: str) -> bool:
+        cluster = self._catalog.get(CLUSTER, name)
+        return cluster is not None and not clusters.refused(name, cluster.version)
+
+    def _warm_up(self) -> None:
+        ready = [name for name, needs in self._warming.items() if all(map(self._is_answered, needs))]
+        for name in ready:
+            del self._warming[name]
+            self._warm.add(name)
+
+    def _is_answered(self, reference: Reference) -> bool:
+        type_url, name = reference
+        subscription = self._subscriptions.get(type_url)
+        return subscription is not None and subscription.wants(name) and subscription.knows(name)
+
+    def _in_use(self, type_url: str, name: str) -> bool:
+        """Whether removing something that the proxy holds could break what it still does."""
+        if type_url == CLUSTER:
+            return self._resumed or any(self._routes_use(s, name) for s in self._routing())
+        if type_url in WARMING:
+            users = [*self._routing(), *filter(None, [self._subscriptions.get(CLUSTER)])]
+            return not all(user.settled() for user in users)
+        return False
+
+    def _routing(self) -> list[Subscription]:
+        return [s for t, s in self._subscriptions.items() if t in ROUTING]
+
+    def _routes_use(self, routes: Subscription, cluster: str) -> bool:
+        """Whether a resource that is being replaced, or whose replacement was refused, may use it."""
+        for name in routes.unsettled_names():
+            sent = routes.in_flight.sent.get(name) if routes.in_flight else None
+            if sent is not None and (CLUSTER, cluster) in sent.references:
+                return True
+            if routes.versions.get(name) is None:
+                continue
+            held = routes.references.get(name)
+            if held is None or (CLUSTER, cluster) in held:
+                return True
+        return False
+
+    def _note(self, text: str) -> None:
+        self._notes = [*self._notes, text][-_MAX_NOTES:]
+
+
+def _listed(names: frozenset[str]) -> str:
+    shown = ", ".join(sorted(names)[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
