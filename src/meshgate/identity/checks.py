@@ -18,7 +18,7 @@ def read_certificates(path: Path, pem: bytes) -> tuple[x509.Certificate, ...]:
     """The certificates in a PEM file, at least one; `AuthorityError` if there is none or one is damaged."""
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise AuthorityError(f"{path} is not a PEM certificate", _restore(path.parent)) from error
 
 
@@ -63,13 +63,13 @@ def _require_signed(certificate: x509.Certificate, by: x509.Certificate, name: s
 
 
 def _require_authority(certificate: x509.Certificate, path: Path) -> None:
+    extensions = _extensions(certificate, path)
     try:
-        extensions = certificate.extensions
         constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = extensions.get_extension_for_class(x509.KeyUsage).value
         # Needed by every certificate that it signs.
         extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    except (ValueError, x509.ExtensionNotFound) as error:
+    except x509.ExtensionNotFound as error:
         raise AuthorityError(f"{path} lacks the extensions of an authority", _restore(path.parent)) from error
     if not constraints.ca or not usage.key_cert_sign:
         raise AuthorityError(f"{path} may not sign certificates", _restore(path.parent))
@@ -77,7 +77,7 @@ def _require_authority(certificate: x509.Certificate, path: Path) -> None:
 
 def _require_trust_domain(certificate: x509.Certificate, trust_domain: str, path: Path) -> None:
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = _extensions(certificate, path).get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return  # somebody's own authority, which need not be an SVID
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
@@ -86,6 +86,13 @@ def _require_trust_domain(certificate: x509.Certificate, trust_domain: str, path
             f"{path} is for {', '.join(uris)}, not for the trust domain {trust_domain}",
             "use the trust domain that it was made for, or another state directory",
         )
+
+
+def _extensions(certificate: x509.Certificate, path: Path) -> x509.Extensions:
+    try:
+        return certificate.extensions
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise AuthorityError(f"{path} has damaged extensions", _restore(path.parent)) from error
 
 
 def _restore(directory: Path) -> str:

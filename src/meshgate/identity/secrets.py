@@ -54,7 +54,7 @@ def _chain(pem: bytes) -> tuple[list[x509.Certificate], list[str]]:
         return [], ["tls.crt holds no PEM certificate"]
     try:
         return x509.load_pem_x509_certificates(pem), []
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         return [], ["tls.crt holds a certificate that cannot be read"]
 
 
@@ -101,6 +101,8 @@ def _mismatch(chain: list[x509.Certificate], private: PrivateKeyTypes) -> list[s
         try:
             found = _public_bytes(certificate.public_key()) == wanted
         except (ValueError, UnsupportedAlgorithm):
+            if place == 0:
+                return []  # said already
             continue
         if found and place == 0:
             return []

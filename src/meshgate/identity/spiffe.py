@@ -9,9 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-DEFAULT_TRUST_DOMAIN = "cluster.local"
-"""Istio's default."""
-
 MAX_ID_BYTES = 2048
 """What every SPIFFE implementation must accept; longer text is refused unread."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import warnings
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meshgate.core.secret import Secret
@@ -137,12 +138,49 @@ def test_an_encrypted_key() -> None:
     )
 
 
-@given(st.integers(0, len(GOOD.chain_pem) - 1), st.integers(0, 240), st.binary(max_size=8))
-def test_damage_is_a_problem_or_harmless_but_never_raises(at: int, key_at: int, junk: bytes) -> None:
-    chain = GOOD.chain_pem[:at] + junk + GOOD.chain_pem[at + len(junk) :]
-    key = GOOD.key.reveal()
-    damaged = Secret(key[:key_at] + junk + key[key_at + len(junk) :])
-    for problem in tls_secret_problems(chain, damaged, NOW):
+def der(pem: bytes) -> bytes:
+    return base64.b64decode(b"".join(pem.split(b"-----")[2].split()))
+
+
+def pem(content: bytes, label: bytes) -> bytes:
+    return b"-----BEGIN %b-----\n%b-----END %b-----\n" % (label, base64.encodebytes(content), label)
+
+
+LEAF, KEY = der(GOOD.chain_pem), der(GOOD.key.reveal())
+Damage = list[tuple[int, bytes]]
+
+
+def damages(size: int) -> st.SearchStrategy[Damage]:
+    return st.lists(st.tuples(st.integers(0, size), st.binary(min_size=1, max_size=2)), max_size=3)
+
+
+def damaged(content: bytes, damage: Damage) -> bytes:
+    for at, junk in damage:
+        content = content[:at] + junk + content[at + len(junk) :]
+    return content
+
+
+@given(damages(len(LEAF)), damages(len(KEY)))
+@example([(LEAF.index(b"\xa0\x03\x02\x01\x02") + 4, b"\x07")], [])  # no such version of X.509
+@example([(LEAF.index(b"*\x86H\xce=\x02\x01") + 2, b"\x00")], [])  # no such kind of key
+def test_damaged_bytes_are_a_problem_or_harmless_but_never_raise(leaf: Damage, key: Damage) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cryptography's own opinion of odd serial numbers
+        problems = tls_secret_problems(
+            pem(damaged(LEAF, leaf), b"CERTIFICATE"), Secret(pem(damaged(KEY, key), b"PRIVATE KEY")), NOW
+        )
+    for problem in problems:
         assert "\n" not in problem
         assert len(problem) < 200
         assert "BEGIN" not in problem
+
+
+def test_each_of_those_examples_is_a_problem() -> None:
+    version = LEAF.index(b"\xa0\x03\x02\x01\x02") + 4
+    kind = LEAF.index(b"*\x86H\xce=\x02\x01") + 2
+    assert tls_secret_problems(pem(damaged(LEAF, [(version, b"\x07")]), b"CERTIFICATE"), GOOD.key, NOW) == (
+        "tls.crt holds a certificate that cannot be read",
+    )
+    assert tls_secret_problems(pem(damaged(LEAF, [(kind, b"\x00")]), b"CERTIFICATE"), GOOD.key, NOW) == (
+        "the certificate's public key is of an unknown kind; use RSA or ECDSA",
+    )
