@@ -5,13 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from meshgate.model.names import TRUST_DOMAIN, Name
 from meshgate.model.service import EMPTY
 
-NO_PORTS: Mapping[int, int] = MappingProxyType({})
-NO_SERVICE_PORTS: Mapping[str, int] = MappingProxyType({})
 
 
 class ProxyKind(enum.Enum):
@@ -46,13 +43,13 @@ class Proxy:
     """Gateway only."""
     https_port: int = 8443
     """Gateway only; 0 for none."""
-    inbound_ports: Mapping[int, int] = NO_PORTS
+    inbound_ports: Mapping[int, int] = field(default_factory=dict)
     """Sidecar, ports isolation: container port -> port of the inbound listener."""
-    app_ports: Mapping[int, int] = NO_PORTS
+    app_ports: Mapping[int, int] = field(default_factory=dict)
     """Sidecar: container port -> port where the application listens (itself in netns)."""
     proxy_port: int = 0
     """Sidecar, ports isolation: the port that `http_proxy` leads to."""
-    service_ports: Mapping[str, int] = field(default=NO_SERVICE_PORTS)
+    service_ports: Mapping[str, int] = field(default_factory=dict)
     """Sidecar, ports isolation: `host:port` of a service -> local port that leads to it."""
 
     @property
