@@ -1,0 +1,96 @@
+"""Plans, makes and removes the place of a pod, in either isolation."""
+
+from __future__ import annotations
+
+import shutil
+from typing import assert_never
+
+from meshgate.runtime.netns import Network, PodNetwork
+from meshgate.runtime.paths import RuntimePaths
+from meshgate.runtime.placement import LOOPBACK, Placement, PortPlan, netns_ports
+from meshgate.runtime.ports import PortAllocator
+from meshgate.runtime.records import PodRecord
+from meshgate.runtime.redirect import RedirectRules
+from meshgate.runtime.spec import Isolation, PodKey, PodSpec
+
+
+class Places:
+    """The places of all pods of one runtime; a `supervisor.Place`."""
+
+    def __init__(self, paths: RuntimePaths, ports: PortAllocator, network: Network | None) -> None:
+        """`network` is there in netns isolation, and only there."""
+        self._paths = paths
+        self._ports = ports
+        self._network = network
+        self._plans: dict[PodKey, PortPlan] = {}
+
+    @property
+    def isolation(self) -> Isolation:
+        """How pods are kept apart."""
+        return Isolation.NETNS if self._network else Isolation.PORTS
+
+    def plan(self, pod: PodSpec, record: PodRecord | None = None) -> Placement:
+        """The pod's place, by name; makes nothing. With a record, the place it has already.
+
+        Calling it again gives the same ports, and new ones for new `service_ports` only.
+        """
+        network = None
+        match self.isolation:
+            case Isolation.PORTS:
+                plan = self._plans.setdefault(pod.key, PortPlan(self._ports, pod.key))
+                ports = plan.hold(pod, adopted=record is not None)
+                ip = LOOPBACK
+            case Isolation.NETNS:
+                assert self._network is not None
+                ports = netns_ports(pod)
+                ip = self._network.gateway
+                if not pod.host_network:
+                    network = self._network.place(pod.key, record.ip if record else "")
+                    ip = network.ip
+            case _:
+                assert_never(self.isolation)
+        apps, inbound, outbound, services = ports
+        run_dir = self._paths.pod(pod.key)
+        return Placement(
+            isolation=self.isolation,
+            ip=ip,
+            app_ports=apps,
+            inbound_ports=inbound,
+            outbound_port=outbound,
+            service_ports=services,
+            run_dir=run_dir,
+            admin_socket=run_dir / "admin.sock",
+            xds_socket=self._paths.xds_socket,
+            netns=network.netns if network else "",
+            link=network.link if network else "",
+            dns_address=self._network.gateway if self._network else "",
+        )
+
+    def still_there(self, record: PodRecord) -> bool:
+        """Whether what the pod stands on exists, so that it can be adopted."""
+        if record.isolation is not self.isolation:
+            return False
+        if self._network is None or not record.netns:
+            return True
+        return self._network.exists(PodNetwork(netns=record.netns, link=record.link, ip=record.ip))
+
+    async def prepare(self, pod: PodSpec, placement: Placement) -> None:
+        """Makes the namespace with its link, resolver and rules; nothing in ports isolation."""
+        if self._network is None or not placement.netns:
+            return
+        rules = RedirectRules(dns_address=self._network.gateway) if pod.meshed else None
+        await self._network.add_pod(pod.key, _network_of(placement), rules)
+
+    async def remove(self, pod: PodSpec, placement: Placement) -> None:
+        """Removes what `prepare` made, and gives address and ports back."""
+        if self._network is not None and placement.netns:
+            await self._network.delete_pod(_network_of(placement))
+            self._network.release(pod.key)
+        plan = self._plans.pop(pod.key, None)
+        if plan is not None:
+            plan.release()
+        shutil.rmtree(placement.run_dir, ignore_errors=True)
+
+
+def _network_of(placement: Placement) -> PodNetwork:
+    return PodNetwork(netns=placement.netns, link=placement.link, ip=placement.ip)

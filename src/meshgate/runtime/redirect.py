@@ -1,0 +1,97 @@
+"""The nftables rules that lead a pod's traffic through its sidecar; pure.
+
+They follow the chains that Istio's `istio-iptables` makes (ISTIO_OUTPUT, ISTIO_INBOUND,
+release 1.24), written for nftables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PROXY_UID = 1337
+"""The user, and group, that Envoy runs as inside a pod; Istio's number."""
+OUTBOUND_PORT = 15001
+INBOUND_PORT = 15006
+TABLE = "meshgate"
+
+_GUARD = f"""\
+table inet {TABLE}_guard {{
+  chain input {{
+    type filter hook input priority filter; policy accept;
+    # Pods speak IPv4 with one another; a link-local IPv6 address would lead past the sidecar.
+    meta nfproto ipv6 iifname != "lo" drop
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedirectRules:
+    """What differs from pod to pod."""
+
+    dns_address: str
+    """Where every DNS question goes, whomever the application asks."""
+    excluded_inbound_ports: tuple[int, ...] = (15020, 15021, 15090)
+    """Ports of the sidecar itself: metrics, health, Envoy's Prometheus page."""
+    excluded_outbound_ports: tuple[int, ...] = ()
+    excluded_outbound_cidrs: tuple[str, ...] = ()
+
+
+def _set(values: tuple[int, ...] | tuple[str, ...]) -> str:
+    return "{ " + ", ".join(str(value) for value in values) + " }"
+
+
+def _output(rules: RedirectRules) -> list[str]:
+    dns = rules.dns_address
+    lines = [
+        f"ip daddr != {{ 127.0.0.0/8, {dns} }} udp dport 53 dnat to {dns}:53",
+        f"ip daddr != {{ 127.0.0.0/8, {dns} }} tcp dport 53 dnat to {dns}:53",
+        "tcp dport 53 return",
+        "# 127.0.0.6 is the address that Envoy's inbound side speaks from: it has done its work.",
+        'oifname "lo" ip saddr 127.0.0.6 return',
+        "# Envoy calling its own pod: the call comes in again as any other's would.",
+        f'meta skuid {PROXY_UID} oifname "lo" ip daddr != 127.0.0.1 tcp dport != 15008'
+        f" redirect to :{INBOUND_PORT}",
+        "# The application calling itself, and probes, do not pass the sidecar.",
+        f'meta skuid != {PROXY_UID} oifname "lo" return',
+        f"meta skuid {PROXY_UID} return",
+        f"meta skgid {PROXY_UID} return",
+        "ip daddr 127.0.0.1 return",
+    ]
+    if rules.excluded_outbound_ports:
+        lines.append(f"tcp dport {_set(rules.excluded_outbound_ports)} return")
+    if rules.excluded_outbound_cidrs:
+        lines.append(f"ip daddr {_set(rules.excluded_outbound_cidrs)} return")
+    lines.append(f"meta l4proto tcp redirect to :{OUTBOUND_PORT}")
+    return lines
+
+
+def _inbound(rules: RedirectRules) -> list[str]:
+    lines = []
+    if rules.excluded_inbound_ports:
+        lines.append(f"tcp dport {_set(rules.excluded_inbound_ports)} return")
+    lines.append(f"meta l4proto tcp redirect to :{INBOUND_PORT}")
+    return lines
+
+
+def _chain(name: str, hook: str, lines: list[str]) -> str:
+    body = "".join(f"    {line}\n" for line in lines)
+    return f"  chain {name} {{\n    type nat hook {hook} priority -100; policy accept;\n{body}  }}\n"
+
+
+def ruleset(rules: RedirectRules | None) -> str:
+    """The text for `nft -f -` inside the pod's namespace; None for a pod without a sidecar."""
+    if rules is None:
+        return _GUARD
+    output = _chain("output", "output", _output(rules))
+    inbound = _chain("inbound", "prerouting", _inbound(rules))
+    return f"table ip {TABLE} {{\n{output}{inbound}}}\n{_GUARD}"
+
+
+def egress_ruleset(table: str, subnet: str, bridge: str) -> str:
+    """The machine's side: pods reach what is outside under the machine's address."""
+    return (
+        f"table ip {table} {{\n  chain postrouting {{\n"
+        "    type nat hook postrouting priority srcnat; policy accept;\n"
+        f'    ip saddr {subnet} oifname != "{bridge}" masquerade\n  }}\n}}\n'
+    )

@@ -1,0 +1,344 @@
+"""`LocalRuntime`: makes what runs equal to what is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from meshgate.core.clock import Clock, SystemClock
+from meshgate.runtime import leftovers
+from meshgate.runtime.dns_keeper import DNS_DAEMON, dns_keeper, write_table
+from meshgate.runtime.envoy_process import PROXY_CONTAINER
+from meshgate.runtime.keeper import Keeper
+from meshgate.runtime.log_files import rotate
+from meshgate.runtime.netns import CLUSTER_DOMAIN, Network, enter_argv
+from meshgate.runtime.paths import RuntimePaths
+from meshgate.runtime.placement import EnvFactory, Placement, SidecarFactory, container_environment
+from meshgate.runtime.places import Places
+from meshgate.runtime.ports import PortAllocator
+from meshgate.runtime.records import PodRecord, ProcessRecord, Records
+from meshgate.runtime.redirect import PROXY_UID
+from meshgate.runtime.rolling import retired
+from meshgate.runtime.spec import ContainerSpec, Isolation, PodKey, PodSpec
+from meshgate.runtime.status import Phase, PodStatus, StatusQueue
+from meshgate.runtime.supervisor import PodSupervisor, PodTools
+
+_log = structlog.get_logger(__name__)
+_LOG_MAX_BYTES = 10 * 1024 * 1024
+_LOGS_KEPT = 3
+_ROTATE_EVERY_S = 5
+
+
+async def _nobody_to_tell(status: PodStatus) -> None:
+    """The default for `withdraw`: nobody sends requests by our word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeOptions:
+    """What a runtime is made with."""
+
+    state: Path
+    """The state directory: records, ports and logs are kept below it."""
+    isolation: Isolation
+    sidecars: SidecarFactory
+    environments: EnvFactory
+    withdraw: Callable[[PodStatus], Awaitable[None]] = _nobody_to_tell
+    """Awaited, for up to 5 s, before a pod is drained: returns once its endpoints are withdrawn."""
+    clock: Clock = field(default_factory=SystemClock)
+    reserved_ports: Collection[int] = ()
+    """Ports that the allocator must not give out, such as the gateway's."""
+    cluster_domain: str = CLUSTER_DOMAIN
+    log_max_bytes: int = _LOG_MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecPlan:
+    """How to run a command in a pod's place: hand it to `os.execvpe` or `subprocess`."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str | None
+
+
+class LocalRuntime:
+    """Runs pods on this machine. `adopt` first, then `apply` at will, `shutdown` last."""
+
+    def __init__(self, options: RuntimeOptions) -> None:
+        self.paths = RuntimePaths.of(options.state)
+        self.statuses = StatusQueue()
+        """The newest status of each pod whose state changed; for one reader."""
+        self._options = options
+        self._records: Records | None = None
+        self._network: Network | None = None
+        self._places: Places | None = None
+        self._dns: Keeper | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._removals: set[asyncio.Task[None]] = set()
+        self._desired: dict[PodKey, PodSpec] = {}
+        self._pods: dict[PodKey, PodSupervisor] = {}
+        self._adoptable: dict[PodKey, PodRecord] = {}
+        self._closing = False
+        self._reconcile_due = False
+
+    # ---- beginning ----
+
+    async def adopt(self) -> tuple[PodKey, ...]:
+        """Takes the state directory over and removes what is dead or no longer fits this machine.
+
+        Returns the pods that still run; the next `apply` keeps those that it asks for, with
+        their processes untouched, and removes the rest. Raises `records.StateInUse` where
+        another meshgate runs on the state, `commands.CommandFailed` where the network cannot
+        be made.
+        """
+        self.paths.create()
+        records = self._records = Records(self.paths.records)
+        bridge_stood = await self._make_network(records)
+        ports = PortAllocator(self.paths.ports, self._options.reserved_ports)
+        places = self._places = Places(self.paths, ports, self._network)
+        old = self._network or (
+            Network(self.paths.tag, records.state.network) if records.state.network else None
+        )
+        removals = []
+        for pod in records.state.pods.values():
+            if (bridge_stood or not pod.netns) and places.still_there(pod) and leftovers.any_alive(pod):
+                self._adoptable[pod.key] = pod
+                if self._network is not None and pod.netns:
+                    self._network.place(pod.key, pod.ip)
+            else:
+                removals.append(leftovers.remove_pod(pod, records, self.paths, old))
+        await asyncio.gather(*removals)
+        await self._leave_network(records, old)
+        await self._start_dns(records)
+        self._spawn(self._rotate_logs())
+        return tuple(self._adoptable)
+
+    async def _make_network(self, records: Records) -> bool:
+        """Makes the bridge in netns isolation; True if it was there, with its pods."""
+        if self._options.isolation is not Isolation.NETNS:
+            return False
+        network = self._network = Network(self.paths.tag, records.state.network)
+        stood = network.stands()
+        records.set_network(network.record)
+        await network.create()
+        return stood
+
+    async def _leave_network(self, records: Records, old: Network | None) -> None:
+        """Removes the network of an earlier run where this one uses ports."""
+        if self._network is None and old is not None:
+            daemon = records.state.daemons.get(DNS_DAEMON)
+            if daemon is not None:
+                await leftovers.end_process(daemon)
+                records.set_daemon(DNS_DAEMON, None)
+            await old.delete()
+            records.set_network(None)
+
+    async def _start_dns(self, records: Records) -> None:
+        if self._network is None:
+            return
+
+        def record(process: ProcessRecord | None) -> None:
+            records.set_daemon(DNS_DAEMON, process)
+
+        if not self.paths.dns_table.exists():
+            write_table(self.paths, {})
+        dns = dns_keeper(self.paths, self._network.gateway, self._options.cluster_domain, record)
+        recorded = records.state.daemons.get(DNS_DAEMON)
+        if recorded is not None:
+            dns.adopt(recorded)
+        self._dns = dns
+        self._spawn(dns.run())
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        async def body() -> None:
+            try:
+                await work
+            except Exception:
+                _log.exception("runtime_task_failed")
+
+        self._tasks.append(asyncio.get_running_loop().create_task(body()))
+
+    @property
+    def _tools(self) -> PodTools:
+        assert self._records is not None and self._places is not None, "adopt() comes first"
+        return PodTools(
+            paths=self.paths,
+            records=self._records,
+            sidecars=self._options.sidecars,
+            environments=self._options.environments,
+            place=self._places,
+            report=self._report,
+            withdraw=self._options.withdraw,
+            clock=self._options.clock,
+        )
+
+    # ---- reconciling ----
+
+    async def apply(self, pods: Sequence[PodSpec]) -> None:
+        """Makes `pods` what is wanted and begins to get there; returns before it is reached.
+
+        A pod whose `spec_hash` is new replaces the workload's old ones step by step: each old
+        one goes when a new one is ready. Pods that were adopted are reported, ready as they
+        were, before this returns.
+        """
+        self._desired = {pod.key: pod for pod in pods}
+        self._reconcile()
+        for key in set(self._adoptable) - set(self._desired):
+            self._remove_leftover(self._adoptable.pop(key))
+
+    def _remove_leftover(self, pod: PodRecord) -> None:
+        assert self._records is not None
+        work = leftovers.remove_pod(pod, self._records, self.paths, self._network)
+        task = asyncio.get_running_loop().create_task(work)
+        self._removals.add(task)
+        task.add_done_callback(self._removals.discard)
+
+    def _reconcile(self) -> None:
+        """Starts what is missing, refreshes what stays, begins the end of what may go."""
+        self._reconcile_due = False
+        if self._closing:
+            return
+        for key, pod in self._desired.items():
+            running = self._pods.get(key)
+            if running is None:
+                self._begin(pod)
+            elif not running.stopping:
+                assert self._places is not None
+                running.refresh(pod, self._places.plan(pod))
+        for key in retired(self._desired, self._pods):
+            self._pods[key].begin_stop()
+
+    def _begin(self, pod: PodSpec) -> None:
+        """Records the pod, adopts what runs of it, and starts its supervisor."""
+        assert self._places is not None and self._records is not None
+        record = self._adoptable.pop(pod.key, None)
+        placement = self._places.plan(pod, record)
+        if record is None:
+            self._records.set_pod(_record_of(pod, placement))
+        supervisor = PodSupervisor(pod, placement, self._tools)
+        if record is not None:
+            supervisor.adopt(record.processes)
+        self._pods[pod.key] = supervisor
+        supervisor.start()
+
+    def _report(self, status: PodStatus) -> None:
+        self.statuses.put(status)
+        if status.phase is Phase.GONE:
+            self._pods.pop(status.key, None)
+        if not self._reconcile_due and not self._closing:
+            # Later, not here: a report comes from inside of what reconciling would change.
+            self._reconcile_due = True
+            asyncio.get_running_loop().call_soon(self._reconcile)
+
+    # ---- asking ----
+
+    def pods(self) -> tuple[PodStatus, ...]:
+        """Every pod as it is now, replaced ones included until they are gone."""
+        return tuple(pod.status() for pod in self._pods.values())
+
+    def placement(self, key: PodKey) -> Placement:
+        """Where the pod is; raises `KeyError` for one that does not run."""
+        return self._pods[key].placement
+
+    @property
+    def network(self) -> Network | None:
+        """The bridge's address and subnets in netns isolation."""
+        return self._network
+
+    def set_names(self, names: Mapping[str, Sequence[str]]) -> None:
+        """What DNS answers inside the pods: full names without last dot -> IPv4 addresses.
+
+        Without effect in ports isolation.
+        """
+        if self._network is not None:
+            write_table(self.paths, names)
+
+    def open_socket_to_proxies(self, path: Path) -> None:
+        """Lets Envoy, and no other user, connect to a Unix socket that the caller has bound."""
+        if self._network is not None:
+            os.chown(path, -1, PROXY_UID)
+        path.chmod(0o660)
+
+    def exec_in(self, key: PodKey, argv: Sequence[str], container: str | None = None) -> ExecPlan:
+        """How to run a command in the pod's place in the mesh; raises `KeyError` where it does not run.
+
+        Netns: inside the pod's namespace. Ports: with its environment, which leads to its sidecar.
+        """
+        pod = self._pods[key]
+        chosen = next(
+            (spec for spec in pod.spec.containers if container in (None, spec.name)),
+            ContainerSpec(name="", argv=()),
+        )
+        given = self._options.environments.environment(pod.spec, pod.placement)
+        return ExecPlan(
+            argv=enter_argv(pod.placement.netns, tuple(argv)),
+            env=container_environment(pod.spec, chosen, pod.placement, given),
+            cwd=chosen.cwd,
+        )
+
+    def logs(self, key: PodKey) -> Mapping[str, Path]:
+        """Container -> its log file, the sidecar's included; older parts end in `.1`, `.2`, `.3`."""
+        pod = self._pods[key].spec
+        names = [container.name for container in pod.containers]
+        names += [PROXY_CONTAINER] if pod.meshed else []
+        return {name: self.paths.log(pod.namespace, pod.name, name) for name in names}
+
+    async def _rotate_logs(self) -> None:
+        while True:
+            await asyncio.sleep(_ROTATE_EVERY_S)
+            files = [path for key in tuple(self._pods) for path in self.logs(key).values()]
+            files.append(self.paths.daemon_log(DNS_DAEMON))
+            for path in files:
+                await asyncio.to_thread(rotate, path, self._options.log_max_bytes, _LOGS_KEPT)
+
+    # ---- ending ----
+
+    async def shutdown(self, *, clean: bool = True) -> None:
+        """Drains and removes everything, gateways first; nothing but logs is left behind.
+
+        With `clean=False` everything runs on, for another control plane to adopt.
+        """
+        self._closing = True
+        if clean:
+            await self._stop_pods()
+        else:
+            await asyncio.gather(*(pod.abandon() for pod in self._pods.values()))
+        if self._dns is not None:
+            if clean:
+                await self._dns.stop(1)
+            else:
+                self._dns.abandon()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._removals, return_exceptions=True)
+        if clean and self._records is not None:
+            if self._network is not None:
+                await self._network.delete()
+                self._records.set_network(None)
+            self.paths.remove()
+        if self._records is not None:
+            self._records.close()
+
+    async def _stop_pods(self) -> None:
+        for record in self._adoptable.values():
+            self._remove_leftover(record)
+        self._adoptable.clear()
+        gateways = [pod for pod in self._pods.values() if pod.spec.host_network]
+        await asyncio.gather(*(pod.begin_stop() for pod in gateways))
+        await asyncio.gather(*(pod.begin_stop() for pod in tuple(self._pods.values())))
+
+
+def _record_of(pod: PodSpec, placement: Placement) -> PodRecord:
+    return PodRecord(
+        namespace=pod.namespace,
+        name=pod.name,
+        spec_hash=pod.spec_hash,
+        isolation=placement.isolation,
+        ip=placement.ip,
+        netns=placement.netns,
+        link=placement.link,
+    )

@@ -1,0 +1,294 @@
+"""The life of one pod: its place, its sidecar, its containers, and its orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from meshgate.core.clock import Clock
+from meshgate.runtime.backoff import Backoff
+from meshgate.runtime.commands import CommandFailed
+from meshgate.runtime.containers import Container, Sidecar
+from meshgate.runtime.envoy_process import PROXY_CONTAINER
+from meshgate.runtime.keeper import Keeper, Kept
+from meshgate.runtime.paths import RuntimePaths
+from meshgate.runtime.placement import EnvFactory, Placement, SidecarFactory, container_environment
+from meshgate.runtime.process import Launch
+from meshgate.runtime.records import ProcessRecord, Records
+from meshgate.runtime.spec import PodSpec
+from meshgate.runtime.status import Phase, PodStatus
+
+_log = structlog.get_logger(__name__)
+_WITHDRAW_DEADLINE_S = 5
+_PROXY_GRACE_S = 5
+
+
+class Place(Protocol):
+    """Makes and removes what a pod stands on: its namespace, its ports, its files."""
+
+    async def prepare(self, pod: PodSpec, placement: Placement) -> None:
+        """Makes the place; may be called again after it failed with `CommandFailed` or `OSError`."""
+        ...
+
+    async def remove(self, pod: PodSpec, placement: Placement) -> None:
+        """Leaves nothing of the place; never raises for what is gone already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodTools:
+    """What all pods of one runtime share."""
+
+    paths: RuntimePaths
+    records: Records
+    sidecars: SidecarFactory
+    environments: EnvFactory
+    place: Place
+    report: Callable[[PodStatus], None]
+    withdraw: Callable[[PodStatus], Awaitable[None]]
+    """Returns once nobody sends new requests to the pod; given 5 s."""
+    clock: Clock
+
+
+class PodSupervisor:
+    """Runs one pod until it is stopped."""
+
+    def __init__(self, spec: PodSpec, placement: Placement, tools: PodTools) -> None:
+        self.spec = spec
+        self.placement = placement
+        self._tools = tools
+        self._started_at: datetime = tools.clock.now()
+        self._stopping = False
+        self._adopted = False
+        self._gone = False
+        self._place_message = ""
+        self._ready_changed = asyncio.Event()
+        self._sidecar = self._make_sidecar() if spec.meshed else None
+        self._proxy = self._keep_sidecar(self._sidecar) if self._sidecar else None
+        self._apps = tuple(self._keep_container(index) for index in range(len(spec.containers)))
+        self._task: asyncio.Task[None] | None = None
+        self._stop_task: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Future[None] | None = None
+
+    # ---- making ----
+
+    def _make_sidecar(self) -> Sidecar:
+        spec, paths = self.spec, self._tools.paths
+        log = paths.log(spec.namespace, spec.name, PROXY_CONTAINER)
+        return Sidecar(pod=spec, placement=self.placement, factory=self._tools.sidecars, log=log)
+
+    def _keep_sidecar(self, sidecar: Sidecar) -> Keeper:
+        return Keeper(self._kept(PROXY_CONTAINER, sidecar.launch, sidecar.watch))
+
+    def _keep_container(self, index: int) -> Keeper:
+        spec = self.spec.containers[index]
+        given = self._tools.environments.environment(self.spec, self.placement)
+        container = Container(
+            pod=self.spec,
+            spec=spec,
+            placement=self.placement,
+            env=container_environment(self.spec, spec, self.placement, given),
+            log=self._tools.paths.log(self.spec.namespace, self.spec.name, spec.name),
+        )
+        return Keeper(self._kept(spec.name, container.launch, container.watch))
+
+    def _kept(
+        self,
+        name: str,
+        launch: Callable[[str], Launch],
+        watch: Callable[[Keeper, bool], Awaitable[None]],
+    ) -> Kept:
+        return Kept(
+            name=name,
+            owner=str(self.spec.key),
+            launch=launch,
+            watch=watch,
+            record=partial(self._record, name),
+            changed=self._changed,
+        )
+
+    def _record(self, name: str, process: ProcessRecord | None) -> None:
+        self._tools.records.set_process(self.spec.key, name, process)
+
+    # ---- running ----
+
+    def adopt(self, processes: Mapping[str, ProcessRecord]) -> None:
+        """Takes over what runs of the pod already; call before `start`."""
+        self._adopted = True
+        for keeper in self._keepers:
+            recorded = processes.get(keeper.name)
+            if recorded is not None:
+                keeper.adopt(recorded)
+
+    @property
+    def _keepers(self) -> tuple[Keeper, ...]:
+        return (self._proxy, *self._apps) if self._proxy else self._apps
+
+    def start(self) -> None:
+        """Begins to run the pod."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"pod {self.spec.key}")
+        self._changed()
+
+    async def _run(self) -> None:
+        try:
+            await self._settle()
+            async with asyncio.TaskGroup() as keepers:
+                if self._proxy is not None:
+                    keepers.create_task(self._proxy.run())
+                for app in self._apps:
+                    keepers.create_task(self._run_app(app))
+        except Exception:
+            # A bug that hits one pod must leave the others running.
+            self._place_message = "stopped by a bug of meshgate; see its log"
+            _log.exception("pod_failed", pod=str(self.spec.key))
+            self._changed()
+
+    async def _settle(self) -> None:
+        """Makes the pod's place, again and again with back-off until it succeeds."""
+        backoff = Backoff()
+        while not self._adopted:
+            try:
+                preparing = self._tools.place.prepare(self.spec, self.placement)
+                self._preparing = asyncio.ensure_future(preparing)
+                # Half a namespace must not go on being made while the pod's end removes it.
+                await asyncio.shield(self._preparing)
+                break
+            except (CommandFailed, OSError) as failed:
+                self._place_message = str(failed)
+                _log.error("pod_place_failed", pod=str(self.spec.key), reason=self._place_message)
+                self._changed()
+                await asyncio.sleep(backoff.after_run(0))
+        self._place_message = ""
+
+    async def _run_app(self, app: Keeper) -> None:
+        if self._proxy is not None and app.pid is None:
+            # The application's first call must find its sidecar ready.
+            await self._proxy.became_ready.wait()
+        await app.run()
+
+    # ---- reporting ----
+
+    @property
+    def ready(self) -> bool:
+        """Whether the pod may be sent requests."""
+        keepers = self._keepers
+        return not self._stopping and bool(keepers) and all(keeper.ready for keeper in keepers)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether its end has begun."""
+        return self._stopping
+
+    async def wait_ready(self) -> None:
+        """Returns once the pod is ready; the caller sets the deadline."""
+        while not self.ready:
+            self._ready_changed.clear()
+            await self._ready_changed.wait()
+
+    def refresh(self, spec: PodSpec, placement: Placement) -> None:
+        """Takes a spec of the same hash and its placement: labels and service ports may differ."""
+        if (spec, placement) == (self.spec, self.placement):
+            return
+        self.spec, self.placement = spec, placement
+        if self._sidecar is not None:
+            self._sidecar.pod, self._sidecar.placement = spec, placement
+        self._changed()
+
+    def status(self) -> PodStatus:
+        """The pod as it is now."""
+        spec, place = self.spec, self.placement
+        return PodStatus(
+            name=spec.name,
+            namespace=spec.namespace,
+            spec_hash=spec.spec_hash,
+            workload=spec.workload,
+            labels=spec.labels,
+            ip=place.ip,
+            phase=self._phase(),
+            ready=self.ready,
+            restarts=sum(keeper.restarts for keeper in self._keepers),
+            port_map=place.app_ports,
+            inbound_ports=place.inbound_ports,
+            service_ports=place.service_ports,
+            outbound_port=place.outbound_port or None,
+            pids={keeper.name: keeper.pid for keeper in self._keepers if keeper.pid is not None},
+            started_at=self._started_at,
+            message=self._message(),
+        )
+
+    def _phase(self) -> Phase:
+        if self._gone:
+            return Phase.GONE
+        if self._stopping:
+            return Phase.TERMINATING
+        if any(keeper.crash_looping for keeper in self._keepers):
+            return Phase.CRASH_LOOP
+        running = all(keeper.pid is not None for keeper in self._keepers)
+        return Phase.RUNNING if running else Phase.PENDING
+
+    def _message(self) -> str:
+        if self._gone or self.ready:
+            return ""
+        if self._stopping:
+            return "stopping"
+        if self._place_message:
+            return self._place_message
+        for keeper in self._keepers:
+            if not keeper.ready:
+                said = f"{keeper.name}: {keeper.message}"
+                if keeper is self._proxy and keeper.pid is None and self._sidecar is not None:
+                    said = "; ".join((said, *self._sidecar.last_lines()))
+                return said
+        return ""
+
+    def _changed(self) -> None:
+        self._ready_changed.set()
+        self._tools.report(self.status())
+
+    # ---- ending ----
+
+    def begin_stop(self) -> asyncio.Task[None]:
+        """Starts the pod's end once; the same task for every caller."""
+        if self._stop_task is None:
+            self._stopping = True
+            self._stop_task = asyncio.get_running_loop().create_task(self._stop())
+        return self._stop_task
+
+    async def _stop(self) -> None:
+        """Withdraw, drain, SIGTERM to the containers, then to Envoy, then remove the place."""
+        self._changed()
+        if self._proxy is None or self._proxy.became_ready.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_WITHDRAW_DEADLINE_S):
+                    await self._tools.withdraw(self.status())
+            if self._sidecar is not None:
+                await self._sidecar.drain()
+        await asyncio.gather(*(app.stop(self.spec.termination_grace_s) for app in self._apps))
+        if self._proxy is not None:
+            await self._proxy.stop(_PROXY_GRACE_S)
+        await self._end_task()
+        await self._tools.place.remove(self.spec, self.placement)
+        self._tools.records.remove_pod(self.spec.key)
+        self._gone = True
+        self._changed()
+        _log.info("pod_removed", pod=str(self.spec.key))
+
+    async def _end_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._preparing is not None:
+            await asyncio.gather(self._preparing, return_exceptions=True)
+
+    async def abandon(self) -> None:
+        """Lets all processes run on; another control plane may adopt them."""
+        for keeper in self._keepers:
+            keeper.abandon()
+        await self._end_task()
