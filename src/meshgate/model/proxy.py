@@ -10,7 +10,6 @@ from meshgate.model.names import TRUST_DOMAIN, Name
 from meshgate.model.service import EMPTY
 
 
-
 class ProxyKind(enum.Enum):
     GATEWAY = "gateway"
     SIDECAR = "sidecar"
