@@ -17,9 +17,12 @@ from meshgate.identity.spiffe import trust_domain_uri
 def read_certificates(path: Path, pem: bytes) -> tuple[x509.Certificate, ...]:
     """The certificates in a PEM file, at least one; `AuthorityError` if there is none or one is damaged."""
     try:
-        return tuple(x509.load_pem_x509_certificates(pem))
+        certificates = tuple(x509.load_pem_x509_certificates(pem))
+        for certificate in certificates:
+            certificate.public_key()  # parsed only when it is asked for
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise AuthorityError(f"{path} is not a PEM certificate", _restore(path.parent)) from error
+    return certificates
 
 
 def read_key(path: Path, pem: bytes) -> ec.EllipticCurvePrivateKey:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import warnings
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,11 +17,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from hypothesis import example, given
-from hypothesis import strategies as st
 
 from meshgate.core.secret import Secret
 from meshgate.identity.ca import create_authority, default_gateway_certificate, issue_server_certificate
 from meshgate.identity.secrets import tls_secret_problems, trust_bundle
+from tests.unit.identity.tools import Damage, damaged, damages, der, pem
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 AUTHORITY = create_authority("cluster.local", NOW)
@@ -138,26 +137,7 @@ def test_an_encrypted_key() -> None:
     )
 
 
-def der(pem: bytes) -> bytes:
-    return base64.b64decode(b"".join(pem.split(b"-----")[2].split()))
-
-
-def pem(content: bytes, label: bytes) -> bytes:
-    return b"-----BEGIN %b-----\n%b-----END %b-----\n" % (label, base64.encodebytes(content), label)
-
-
 LEAF, KEY = der(GOOD.chain_pem), der(GOOD.key.reveal())
-Damage = list[tuple[int, bytes]]
-
-
-def damages(size: int) -> st.SearchStrategy[Damage]:
-    return st.lists(st.tuples(st.integers(0, size), st.binary(min_size=1, max_size=2)), max_size=3)
-
-
-def damaged(content: bytes, damage: Damage) -> bytes:
-    for at, junk in damage:
-        content = content[:at] + junk + content[at + len(junk) :]
-    return content
 
 
 @given(damages(len(LEAF)), damages(len(KEY)))

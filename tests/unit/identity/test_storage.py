@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meshgate.identity.ca import (
     ISSUING_LIFETIME,
@@ -23,6 +26,7 @@ from meshgate.identity.ca import (
 )
 from meshgate.identity.secrets import trust_bundle
 from meshgate.identity.storage import load_or_create
+from tests.unit.identity.tools import Damage, damaged, damages, der, pem
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = NOW + ISSUING_LIFETIME * 0.6
@@ -139,6 +143,35 @@ def test_damage_is_reported_and_nothing_is_made_anew(
         assert str(state) in str(raised.value)
         assert "BEGIN" not in str(raised.value)
     assert contents(state) == before
+
+
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state directory whose files a test may break if it mends them."""
+    state = tmp_path_factory.mktemp("fragile")
+    load_or_create(state, "cluster.local", NOW)
+    return state
+
+
+@given(st.sampled_from(sorted(FILES - {"cert-chain.pem"})), damages(600), st.booleans())
+def test_damaged_bytes_are_an_authority_error_or_harmless(
+    fragile: Path, name: str, damage: Damage, break_the_curve: bool
+) -> None:
+    path = fragile / "ca" / name
+    whole = path.read_bytes()
+    content = damaged(der(whole), damage)
+    if break_the_curve:
+        content = content.replace(b"\x06\x08*\x86H\xce=\x03\x01\x07", b"\x06\x08*\x86H\xce=\x03\x01\x66")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cryptography's own opinion of odd serial numbers
+        try:
+            path.write_bytes(pem(content, b"CERTIFICATE" if "cert" in name else b"PRIVATE KEY"))
+            loaded = load_or_create(fragile, "cluster.local", NOW)
+        except AuthorityError:
+            return
+        finally:
+            path.write_bytes(whole)
+    assert same(loaded, load_or_create(fragile, "cluster.local", NOW))
 
 
 def test_both_files_of_a_pair_replaced(state: Path) -> None:
