@@ -27,6 +27,7 @@ CODES = MappingProxyType(
         "MG2004": "a name or host is not well formed",
         "MG2005": "an annotation is unknown, unsupported or malformed",
         "MG2006": "fields contradict one another",
+        "MG2007": "an old spelling of a field; the new one is in the remedy",
         "MG2101": "a KongPlugin does not name its plugin; it was inferred from its fields",
         "MG2102": "a KongPlugin's plugin is unknown, ambiguous or not supported",
         "MG2103": "a plugin's config value is not allowed",
