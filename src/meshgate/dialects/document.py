@@ -91,10 +91,10 @@ class Document:
 
     @property
     def created(self) -> str:
-        """`metadata.creationTimestamp`, then namespace and name: orders objects by age."""
+        """`metadata.creationTimestamp`, RFC 3339; empty where there is none (files)."""
         metadata = self.data.get("metadata")
         stamp = metadata.get("creationTimestamp") if isinstance(metadata, Mapping) else None
-        return f"{stamp if isinstance(stamp, str) else ''}/{self.ref.namespace}/{self.ref.name}"
+        return stamp if isinstance(stamp, str) else ""
 
     def locate(self, path: FieldPath = (), *, key: bool = False) -> Origin:
         """Where a field's value (or its key) is written; the nearest parent where it is missing."""

@@ -73,16 +73,20 @@ def lower_one(document: Document) -> Lowered:
 def lower_documents(
     documents: Iterable[Document], memo: MutableMapping[Document, Lowered] | None = None
 ) -> Lowered:
-    """What all objects declare together; of objects defined twice the first holds (MG1106).
+    """What all objects declare together; of an object defined twice the first by place holds (MG1106).
 
     `memo` (a `WeakKeyDictionary`, say) spares what was lowered before.
     """
-    seen: dict[ObjectRef, Document] = {}
+    listed = tuple(documents)
+    first: dict[ObjectRef, Document] = {}
+    for document in listed:
+        other = first.setdefault(document.ref, document)
+        if document.locate() < other.locate():
+            first[document.ref] = document
     parts: list[Lowered] = []
-    for document in documents:
-        first = seen.setdefault(document.ref, document)
-        if first is not document:
-            parts.append(Lowered(diagnostics=(_duplicate(document, first),)))
+    for document in listed:
+        if first[document.ref] is not document:
+            parts.append(Lowered(diagnostics=(_duplicate(document, first[document.ref]),)))
             continue
         lowered = memo.get(document) if memo is not None else None
         if lowered is None:
