@@ -30,7 +30,7 @@ from envoy.type.v3 import http_status_pb2
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from meshgate.ratelimit.rules import Limits, Policy, RedisTarget, Rule
+from meshgate.ratelimit.rules import LimitBy, Limits, Policy, RedisTarget, Rule
 from meshgate.ratelimit.rules_file import write_rules
 from tests.redis_server import RedisServer, redis_server
 
@@ -113,7 +113,8 @@ def limited_route(prefix: str, rule: str, stage: int) -> route_components_pb2.Ro
     limit.stage.value = stage
     Action = route_components_pb2.RateLimit.Action
     limit.actions.append(Action(generic_key=Action.GenericKey(descriptor_key="rule", descriptor_value=rule)))
-    for header, key in (("x-consumer-id", "consumer"), ("x-credential-identifier", "credential")):
+    named_by = {"x-consumer-id": "consumer", "x-credential-identifier": "credential", "x-client": "header"}
+    for header, key in named_by.items():
         named = Action.RequestHeaders(header_name=header, descriptor_key=key, skip_if_absent=True)
         limit.actions.append(Action(request_headers=named))
     limit.actions.append(Action(remote_address=Action.RemoteAddress()))
@@ -193,6 +194,7 @@ def bootstrap(folder: Path) -> bootstrap_pb2.Bootstrap:
         limited_route("/tolerant", "tolerant", 0),
         limited_route("/custom", "custom", 0),
         limited_route("/roomy", "roomy", 0),
+        limited_route("/header", "header", 1),
         limited_route("/unknown", "unknown", 1),
     ]
     made.static_resources.listeners.append(listener("front", anywhere, routes, limited=True))
@@ -208,6 +210,7 @@ def rules(redis: RedisServer) -> list[Rule]:
         Rule(id="minute", limits=Limits(minute=2, year=1000), policy=Policy.LOCAL),
         Rule(id="strict", limits=Limits(year=3), policy=Policy.REDIS, redis=target, fault_tolerant=False),
         Rule(id="tolerant", limits=Limits(year=3), policy=Policy.REDIS, redis=target),
+        Rule(id="header", limits=Limits(year=1), limit_by=LimitBy.HEADER, header_name="x-client"),
         Rule(id="roomy", limits=Limits(minute=10**9), policy=Policy.REDIS, redis=target),
         Rule(
             id="custom",
@@ -368,3 +371,9 @@ def test_the_service_itself_dies_and_comes_back(gateway: Gateway, tmp_path: Path
 
 def test_a_rule_that_the_file_does_not_have_is_decided_by_the_filter(gateway: Gateway) -> None:
     assert gateway.get("/unknown").status == 500
+
+
+def test_a_header_that_is_not_utf8_is_counted_like_any_other(gateway: Gateway) -> None:
+    odd = b"caf\xe9\xff".decode("latin-1")  # http.client sends latin-1
+    assert [gateway.get("/header", x_client=odd).status for _ in range(2)] == [200, 429]
+    assert gateway.get("/header", x_client="plain").status == 200
