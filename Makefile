@@ -29,7 +29,8 @@ help: ## List what can be made
 	@awk 'BEGIN { FS = ":.*## "; print "make <target> [ARGS=...]\n" } \
 		/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## Put meshgate and all it needs into .venv (bin/meshgate)
+install: $(STAMP) ## Put meshgate and all it needs into .venv
+	@echo "meshgate is $(BIN)/meshgate"
 
 demo: $(STAMP) ## Run the shop with traffic and a live view (ARGS=--once: as a tour that ends)
 	@$(BIN)/meshgate demo $(ARGS)
@@ -65,6 +66,7 @@ distclean: clean ## Remove .venv too
 
 $(STAMP): requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing what requirements.lock names into $(VENV) (a minute the first time) ..."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	@$(BIN)/python -m pip install -q --no-deps --only-binary :all: --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation --no-index -e .
 	@$(BIN)/python -m pip check >/dev/null
