@@ -75,7 +75,7 @@ class Authority:
         Leaves that the old one signed stay valid: they carry it, and the root is the same.
         Raises `AuthorityError` once the root is outside its own validity.
         """
-        require_valid_root(self.roots[0], now)
+        _require_valid_root(self.roots[0], now)
         if now < half_life(self.issuing_certificate):
             return self
         key = new_key()
@@ -204,8 +204,12 @@ def half_life(certificate: x509.Certificate) -> datetime:
     return start + (certificate.not_valid_after_utc - start) / 2
 
 
-def require_valid_root(root: x509.Certificate, now: datetime) -> None:
-    """Raise `AuthorityError` if `now` is outside the root's validity."""
+def private_key_pem(key: ec.EllipticCurvePrivateKey) -> Secret:
+    """The key as unencrypted PKCS #8 PEM."""
+    return Secret(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def _require_valid_root(root: x509.Certificate, now: datetime) -> None:
     if now >= root.not_valid_after_utc:
         raise AuthorityError(
             f"the root certificate expired at {root.not_valid_after_utc.isoformat()}",
@@ -216,11 +220,6 @@ def require_valid_root(root: x509.Certificate, now: datetime) -> None:
             f"the root certificate is valid only from {root.not_valid_before_utc.isoformat()}",
             f"correct this machine's clock, which says {now.isoformat(timespec='seconds')}",
         )
-
-
-def private_key_pem(key: ec.EllipticCurvePrivateKey) -> Secret:
-    """The key as unencrypted PKCS #8 PEM."""
-    return Secret(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _issue_leaf(

@@ -1,4 +1,4 @@
-"""Whether an authority read from files is whole: parses, belongs together, is in its validity."""
+"""Whether an authority read from files is whole: parses, and belongs together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from meshgate.identity.ca import Authority, AuthorityError, require_valid_root
+from meshgate.identity.ca import Authority, AuthorityError
 from meshgate.identity.spiffe import trust_domain_uri
 
 
@@ -38,7 +38,10 @@ def read_key(path: Path, pem: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def require_consistent(authority: Authority, directory: Path, now: datetime) -> None:
-    """Raise `AuthorityError` unless keys, certificates, trust domain and dates fit together."""
+    """Raise `AuthorityError` unless keys, certificates and trust domain fit together.
+
+    Of the dates only a start in the future counts; `Authority.renewed` judges the ends.
+    """
     root, issuing = authority.roots[0], authority.issuing_certificate
     if root.public_key() != authority.root_key.public_key():
         raise AuthorityError(f"root-key.pem and root-cert.pem in {directory} differ", _restore(directory))
@@ -49,7 +52,6 @@ def require_consistent(authority: Authority, directory: Path, now: datetime) -> 
     for name, certificate in (("root-cert.pem", root), ("ca-cert.pem", issuing)):
         _require_authority(certificate, directory / name)
         _require_trust_domain(certificate, authority.trust_domain, directory / name)
-    require_valid_root(root, now)
     if now < issuing.not_valid_before_utc:
         raise AuthorityError(
             f"{directory / 'ca-cert.pem'} is valid only from {issuing.not_valid_before_utc.isoformat()}",

@@ -257,7 +257,7 @@ def test_the_driver_wakes_for_a_new_identity_and_a_renewal_by_asking() -> None:
             clock.at = START + DEFAULT_LIFETIME * 0.6
             svids.svid_for(B)  # new: the driver looks at the clock again
             assert await told.get() == {A}
-            clock.at += DEFAULT_LIFETIME * 0.52
+            clock.at += DEFAULT_LIFETIME * 0.56
             svids.svid_for(C)
             svids.svid_for(A)
             assert A in await told.get()

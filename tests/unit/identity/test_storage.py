@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
@@ -184,23 +185,39 @@ def test_both_files_of_a_pair_replaced(state: Path) -> None:
         load_or_create(state, "cluster.local", NOW)
 
 
-def test_a_certificate_that_may_not_sign(state: Path) -> None:
-    """A workload's certificate and key put in the issuer's place."""
-    authority = load_or_create(state, "cluster.local", NOW)
-    key = ec.generate_private_key(ec.SECP256R1())
+def certificate_pem(key: ec.EllipticCurvePrivateKey, subject: x509.Name, signer: Authority) -> bytes:
+    """A certificate without extensions, signed by another authority's root."""
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(authority.issuing_certificate.subject)
-        .issuer_name(authority.roots[0].subject)
+        .subject_name(subject)
+        .issuer_name(signer.roots[0].subject)
         .public_key(key.public_key())
         .serial_number(9)
         .not_valid_before(NOW - timedelta(days=1))
         .not_valid_after(NOW + timedelta(days=1))
-        .sign(authority.root_key, authority.roots[0].signature_hash_algorithm)  # type: ignore[arg-type]
+        .sign(signer.root_key, hashes.SHA256())
     )
-    (state / "ca" / "ca-cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def test_a_certificate_that_may_not_sign(state: Path) -> None:
+    """A workload's certificate and key put in the issuer's place."""
+    authority = load_or_create(state, "cluster.local", NOW)
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem_text = certificate_pem(key, authority.issuing_certificate.subject, authority)
+    (state / "ca" / "ca-cert.pem").write_bytes(pem_text)
     (state / "ca" / "ca-key.pem").write_bytes(private_key_pem(key).reveal())
     with pytest.raises(AuthorityError, match="lacks the extensions"):
+        load_or_create(state, "cluster.local", NOW)
+
+
+def test_a_root_that_somebody_else_signed(state: Path) -> None:
+    """Proxies could not end a chain there."""
+    authority = load_or_create(state, "cluster.local", NOW)
+    other = create_authority("cluster.local", NOW)
+    pem_text = certificate_pem(authority.root_key, authority.roots[0].subject, other)
+    (state / "ca" / "root-cert.pem").write_bytes(pem_text)
+    with pytest.raises(AuthorityError, match=r"root-cert\.pem is not signed by the root"):
         load_or_create(state, "cluster.local", NOW)
 
 
