@@ -1,0 +1,98 @@
+"""Tells services who called: Kong's X-Consumer-* headers, set after authentication only.
+
+A client's own copies are removed before anything else reads the request. Which consumer
+a credential belongs to is looked up in Envoy by an exact-match map, whatever their number.
+"""
+
+from __future__ import annotations
+
+from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
+from envoy.config.core.v3 import extension_pb2
+from envoy.extensions.common.matching.v3 import extension_matcher_pb2
+from envoy.extensions.filters.http.composite.v3 import composite_pb2
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import (
+    header_mutation_pb2 as early_pb2,
+)
+from envoy.type.matcher.v3 import http_inputs_pb2
+from xds.type.matcher.v3 import matcher_pb2
+
+from meshgate.model.consumer import Consumer
+from meshgate.policies import jwt, key_auth
+from meshgate.policies.packing import extension, header, http_filter, xds_extension
+
+CONSUMER_ID = "x-consumer-id"
+CREDENTIAL_ID = "x-credential-identifier"
+
+IDENTITY_HEADERS = (
+    CONSUMER_ID,
+    "x-consumer-custom-id",
+    "x-consumer-username",
+    "x-consumer-groups",
+    "x-authenticated-groups",
+    CREDENTIAL_ID,
+    "x-anonymous-consumer",
+)
+"""Only the gateway may set these (Kong's list)."""
+
+INTERNAL_HEADERS = (jwt.CREDENTIAL_HEADER, key_auth.CREDENTIAL_HEADER)
+"""Only the gateway's own filters may read these; removed again before the service."""
+
+
+def early_removal() -> extension_pb2.TypedExtensionConfig:
+    """Removes what a client must not say about itself, before routing and all filters."""
+    mutations = [
+        mutation_rules_pb2.HeaderMutation(remove=name) for name in (*IDENTITY_HEADERS, *INTERNAL_HEADERS)
+    ]
+    return extension(
+        "envoy.http.early_header_mutation.header_mutation", early_pb2.HeaderMutation(mutations=mutations)
+    )
+
+
+def listener_filters(consumers: tuple[Consumer, ...]) -> tuple[hcm.HttpFilter, ...]:
+    """One lookup per kind of credential that any consumer has."""
+    by_jwt = {c.key: (consumer, c.key) for consumer in consumers for c in consumer.jwt}
+    by_key = {c.id: (consumer, c.id) for consumer in consumers for c in consumer.keys}
+    return tuple(
+        _lookup(name, header_name, table)
+        for name, header_name, table in (
+            ("meshgate.consumer.jwt", jwt.CREDENTIAL_HEADER, by_jwt),
+            ("meshgate.consumer.key_auth", key_auth.CREDENTIAL_HEADER, by_key),
+        )
+        if table
+    )
+
+
+def _lookup(name: str, header_name: str, table: dict[str, tuple[Consumer, str]]) -> hcm.HttpFilter:
+    matcher = matcher_pb2.Matcher()
+    tree = matcher.matcher_tree
+    tree.input.CopyFrom(
+        xds_extension("header", http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=header_name))
+    )
+    for credential in sorted(table):
+        consumer, identifier = table[credential]
+        action = composite_pb2.ExecuteFilterAction(
+            typed_config=extension("envoy.filters.http.header_mutation", _mutation(consumer, identifier))
+        )
+        tree.exact_match_map.map[credential].action.CopyFrom(xds_extension("composite", action))
+    wrapped = extension_matcher_pb2.ExtensionWithMatcher(
+        extension_config=extension("envoy.filters.http.composite", composite_pb2.Composite()),
+        xds_matcher=matcher,
+    )
+    return http_filter(name, wrapped)
+
+
+def _mutation(consumer: Consumer, identifier: str) -> header_mutation_pb2.HeaderMutation:
+    values = {
+        CONSUMER_ID: consumer.id,
+        "x-consumer-username": consumer.username,
+        "x-consumer-custom-id": consumer.custom_id,
+        CREDENTIAL_ID: identifier,
+    }
+    config = header_mutation_pb2.HeaderMutation()
+    for name, value in values.items():
+        if value:
+            escaped = value.replace("%", "%%")
+            config.mutations.request_mutations.add(append=header(name, escaped))
+    return config

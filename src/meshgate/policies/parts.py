@@ -1,0 +1,38 @@
+"""What a policy adds to one route."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from envoy.config.route.v3 import route_components_pb2 as route_pb
+from google.protobuf import any_pb2
+
+METADATA_NAMESPACE = "meshgate"
+"""Key of a route's metadata that local replies read."""
+
+_NO_FILTERS: Mapping[str, any_pb2.Any] = MappingProxyType({})
+_NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteParts:
+    """Additions to an Envoy route; parts of several policies merge."""
+
+    filters: Mapping[str, any_pb2.Any] = field(default=_NO_FILTERS)
+    """Filter name -> its configuration for the route."""
+    rate_limits: tuple[route_pb.RateLimit, ...] = ()
+    metadata: Mapping[str, str] = field(default=_NO_METADATA)
+
+    @classmethod
+    def merge(cls, parts: Iterable[RouteParts]) -> RouteParts:
+        """All of them; the names of filters never collide, for each belongs to one policy."""
+        filters: dict[str, any_pb2.Any] = {}
+        limits: list[route_pb.RateLimit] = []
+        metadata: dict[str, str] = {}
+        for part in parts:
+            filters.update(part.filters)
+            limits.extend(part.rate_limits)
+            metadata.update(part.metadata)
+        return cls(filters=filters, rate_limits=tuple(limits), metadata=metadata)

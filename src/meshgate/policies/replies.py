@@ -1,0 +1,122 @@
+"""The gateway's own answers in Kong's words, where Envoy can tell the cases apart.
+
+Envoy says why it refused in the response code details and flags; a mapper per reason
+gives the body. What a route adds (message, realm, status) comes from its metadata.
+"""
+
+from __future__ import annotations
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
+from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from meshgate.model.policy import RateLimit
+from meshgate.policies.packing import header, pack, uint32
+from meshgate.policies.parts import METADATA_NAMESPACE
+
+JSON = "application/json; charset=utf-8"
+
+_JWT_MESSAGES: tuple[tuple[str, str], ...] = (
+    ("Jwt_is_missing", '{"message":"Unauthorized"}'),
+    ("Jwt_is_expired", '{"exp":"token expired"}'),
+    ("Jwt_expiration_is_missing", '{"exp":"must be a number"}'),
+    ("Jwt_not_yet_valid", '{"nbf":"token not valid yet"}'),
+    ("Jwt_issuer_is_not_configured", "{\"message\":\"No credentials found for given 'iss'\"}"),
+    ("Jwt_verification_fails", '{"message":"Invalid signature"}'),
+    ("Jwks_doesn't_have_key_to_match_kid_or_alg_from_Jwt", '{"message":"Invalid algorithm"}'),
+    ("Jwt_header_[alg]_is_not_supported", '{"message":"Invalid algorithm"}'),
+    ("Jwt_header", '{"message":"Bad token; invalid JSON"}'),
+    ("Jwt_payload", '{"message":"Bad token; invalid claims"}'),
+    ("Jwt_signature", '{"message":"Bad token; invalid signature"}'),
+    ("Jwt_is_not_in_the_form", '{"message":"Bad token; invalid JSON"}'),
+    ("", '{"message":"Unauthorized"}'),
+)
+"""Part of Envoy 1.40's response code details -> Kong's body; the first that fits."""
+
+_KEY_MESSAGES: tuple[tuple[str, str], ...] = (
+    ("missing_api_key", '{"message":"No API key found in request"}'),
+    ("", '{"message":"Unauthorized"}'),
+)
+
+
+def local_replies(rate_limits: tuple[RateLimit, ...]) -> hcm.LocalReplyConfig:
+    """All mappers of the gateway; anything else keeps Envoy's own answer as JSON."""
+    config = hcm.LocalReplyConfig()
+    for part, body in _JWT_MESSAGES:
+        expired = part != "Jwt_is_missing"
+        config.mappers.append(_unauthorized("jwt_authn_access_denied{" + part, body, "Bearer", invalid=expired))
+    for part, body in _KEY_MESSAGES:
+        config.mappers.append(_unauthorized(f"api_key_auth_{part}" if part else "", body, "Key", invalid=False))
+    for status in sorted({p.error_code for p in rate_limits} | {429}):
+        config.mappers.append(_limited(status))
+    config.mappers.append(_no_route())
+    fallback = config.body_format
+    fallback.content_type = JSON
+    fallback.json_format.update({"message": "%LOCAL_REPLY_BODY%", "request_id": "%REQ(X-REQUEST-ID)%"})
+    return config
+
+
+def _cel(expression: str) -> accesslog_pb2.AccessLogFilter:
+    return accesslog_pb2.AccessLogFilter(
+        extension_filter=accesslog_pb2.ExtensionFilter(
+            name="envoy.access_loggers.extension_filters.cel",
+            typed_config=pack(cel_pb2.ExpressionFilter(expression=expression)),
+        )
+    )
+
+
+def _flag(flag: str) -> accesslog_pb2.AccessLogFilter:
+    return accesslog_pb2.AccessLogFilter(response_flag_filter=accesslog_pb2.ResponseFlagFilter(flags=[flag]))
+
+
+def _metadata_is(key: str, value: str) -> accesslog_pb2.AccessLogFilter:
+    return _cel(f"xds.route_metadata.filter_metadata['{METADATA_NAMESPACE}']['{key}'] == '{value}'")
+
+
+def _all(*filters: accesslog_pb2.AccessLogFilter) -> accesslog_pb2.AccessLogFilter:
+    return accesslog_pb2.AccessLogFilter(and_filter=accesslog_pb2.AndFilter(filters=list(filters)))
+
+
+def _unauthorized(details: str, body: str, scheme: str, *, invalid: bool) -> hcm.ResponseMapper:
+    auth = "jwt" if scheme == "Bearer" else "key-auth"
+    escaped = details.replace("'", "\\'")
+    condition = f"response.code == 401 && response.code_details.contains('{escaped}')"
+    if not details:
+        condition = "response.code == 401"
+    mapper = hcm.ResponseMapper(
+        filter=_all(_cel(condition), _metadata_is("auth", auth)) if not details else _cel(condition),
+        body_format_override=_text(body),
+    )
+    realm = f"%METADATA(ROUTE:{METADATA_NAMESPACE}:realm)%"
+    error = ' error="invalid_token"' if invalid else ""
+    mapper.headers_to_add.append(header("WWW-Authenticate", f"{scheme}{realm}{error}"))
+    return mapper
+
+
+def _limited(status: int) -> hcm.ResponseMapper:
+    mapper = hcm.ResponseMapper(filter=_all(_flag("RL"), _metadata_is("limit_status", str(status))))
+    mapper.status_code.CopyFrom(uint32(status))
+    mapper.body_format_override.content_type = JSON
+    mapper.body_format_override.json_format.update(
+        {
+            "message": f"%METADATA(ROUTE:{METADATA_NAMESPACE}:limit_message)%",
+            "request_id": "%REQ(X-REQUEST-ID)%",
+        }
+    )
+    return mapper
+
+
+def _no_route() -> hcm.ResponseMapper:
+    mapper = hcm.ResponseMapper(filter=_flag("NR"))
+    mapper.body_format_override.content_type = JSON
+    mapper.body_format_override.json_format.update(
+        {"message": "no Route matched with those values", "request_id": "%REQ(X-REQUEST-ID)%"}
+    )
+    return mapper
+
+
+def _text(body: str) -> substitution_format_string_pb2.SubstitutionFormatString:
+    return substitution_format_string_pb2.SubstitutionFormatString(
+        text_format_source=base_pb2.DataSource(inline_string=body), content_type=JSON
+    )

@@ -1,0 +1,95 @@
+"""What an Envoy is started with: who it is and where its configuration comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envoy.config.bootstrap.v3 import bootstrap_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import base_pb2, config_source_pb2
+from envoy.config.overload.v3 import overload_pb2
+from envoy.extensions.resource_monitors.downstream_connections.v3 import downstream_connections_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+
+from meshgate.core.secret import Secret
+from meshgate.model.proxy import Proxy, ProxyKind
+from meshgate.policies.packing import duration, pack, uint32
+from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
+from meshgate.translate.cluster import HTTP_OPTIONS
+from meshgate.translate.tls import ads_source
+
+XDS_CLUSTER = "xds-grpc"
+MAX_EDGE_CONNECTIONS = 50_000
+"""Connections that the gateway holds at most, so that a flood cannot take its memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sockets:
+    """Unix sockets on this machine; each path at most 107 bytes."""
+
+    xds: str
+    admin: str
+    rate_limit: str = ""
+    """Empty for proxies that ask no rate limit service."""
+
+
+def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bootstrap:
+    """The bootstrap of a proxy that gets everything else over one delta ADS stream.
+
+    The result holds the proxy's token: whoever stores it keeps it readable by the proxy only.
+    """
+    config = bootstrap_pb2.Bootstrap()
+    config.node.id = proxy.id
+    config.node.cluster = f"{proxy.workload.name}.{proxy.namespace}"
+    _admin(config, sockets.admin)
+    ads = config.dynamic_resources.ads_config
+    ads.api_type = config_source_pb2.ApiConfigSource.DELTA_GRPC
+    ads.transport_api_version = config_source_pb2.V3
+    service = ads.grpc_services.add()
+    service.envoy_grpc.cluster_name = XDS_CLUSTER
+    service.initial_metadata.append(
+        base_pb2.HeaderValue(key="authorization", value=f"Bearer {token.reveal_text()}")
+    )
+    config.dynamic_resources.lds_config.CopyFrom(ads_source())
+    config.dynamic_resources.cds_config.CopyFrom(ads_source())
+    config.static_resources.clusters.append(socket_cluster(XDS_CLUSTER, sockets.xds))
+    if sockets.rate_limit:
+        config.static_resources.clusters.append(socket_cluster(RATE_LIMIT_CLUSTER, sockets.rate_limit))
+    if proxy.kind is ProxyKind.GATEWAY:
+        config.overload_manager.CopyFrom(_connection_limit())
+    return config
+
+
+def _admin(config: bootstrap_pb2.Bootstrap, path: str) -> None:
+    config.admin.address.pipe.path = path
+    config.admin.address.pipe.mode = 0o600
+
+
+def socket_cluster(name: str, path: str) -> cluster_pb2.Cluster:
+    """A cluster that leads to a gRPC server on a Unix socket."""
+    cluster = cluster_pb2.Cluster(
+        name=name, type=cluster_pb2.Cluster.STATIC, connect_timeout=duration(1000)
+    )
+    cluster.load_assignment.cluster_name = name
+    endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+    endpoint.address.pipe.path = path
+    options = http_protocol_options_pb2.HttpProtocolOptions()
+    keepalive = options.explicit_http_config.http2_protocol_options.connection_keepalive
+    keepalive.interval.CopyFrom(duration(30_000))
+    keepalive.timeout.CopyFrom(duration(10_000))
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    thresholds = cluster.circuit_breakers.thresholds.add()
+    thresholds.max_requests.CopyFrom(uint32(100_000))
+    thresholds.max_pending_requests.CopyFrom(uint32(100_000))
+    return cluster
+
+
+def _connection_limit() -> overload_pb2.OverloadManager:
+    monitor = downstream_connections_pb2.DownstreamConnectionsConfig(
+        max_active_downstream_connections=MAX_EDGE_CONNECTIONS
+    )
+    manager = overload_pb2.OverloadManager()
+    manager.resource_monitors.add(
+        name="envoy.resource_monitors.global_downstream_max_connections", typed_config=pack(monitor)
+    )
+    return manager

@@ -1,0 +1,293 @@
+"""CDS: how a service, or one subset of it, is reached."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from envoy.config.cluster.v3 import cluster_pb2, outlier_detection_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+
+from meshgate.model.destination import (
+    Balance,
+    ClientTlsMode,
+    ConnectionPool,
+    ConsistentHash,
+    Outliers,
+    TrafficPolicy,
+)
+from meshgate.model.names import TRUST_DOMAIN
+from meshgate.model.proxy import Isolation, Proxy
+from meshgate.model.reader import Reader
+from meshgate.model.service import AppProtocol
+from meshgate.policies.packing import duration, pack, uint32
+from meshgate.translate import tls
+from meshgate.translate.destination import destination_policy, traffic_policy
+from meshgate.translate.endpoint import MTLS_KEY, MTLS_VALUE
+from meshgate.translate.names import (
+    FORWARD_PROXY_CLUSTER,
+    INBOUND_PASSTHROUGH_CLUSTER,
+    PASSTHROUGH_CLUSTER,
+    ClusterName,
+    inbound_cluster,
+    parse_cluster,
+)
+
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+CONNECT_TIMEOUT_MS = 10_000
+"""Istio's default."""
+UNLIMITED = 2**32 - 1
+"""Istio sets every circuit breaker that a rule leaves open to this."""
+
+
+def translate(reader: Reader, proxy: Proxy, name: str) -> cluster_pb2.Cluster | None:
+    """The cluster of that name; None where the service, port or subset does not exist."""
+    if name in (PASSTHROUGH_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER):
+        return _original_destination(name)
+    if name == FORWARD_PROXY_CLUSTER:
+        return _forward_proxy()
+    parts = parse_cluster(name)
+    if parts is None:
+        return None
+    if parts.direction == "inbound":
+        return _inbound(reader, proxy, parts)
+    return _outbound(reader, proxy, name, parts)
+
+
+def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cluster_pb2.Cluster | None:
+    service = reader.service(parts.host)
+    port = service.port(parts.port) if service else None
+    if service is None or port is None or service.external_name:
+        return None
+    rules = destination_policy(reader, parts.host, proxy.namespace)
+    if parts.subset and (rules is None or rules.subset(parts.subset) is None):
+        return None
+    policy = traffic_policy(rules, parts.port, parts.subset)
+    cluster = cluster_pb2.Cluster(
+        name=name,
+        type=cluster_pb2.Cluster.EDS,
+        connect_timeout=duration(CONNECT_TIMEOUT_MS),
+        # A rule may be changed to a smaller one while nothing is ready: fail, do not guess.
+        ignore_health_on_host_removal=True,
+    )
+    cluster.eds_cluster_config.eds_config.CopyFrom(tls.ads_source())
+    cluster.eds_cluster_config.service_name = name
+    _balance(cluster, policy)
+    _pool(cluster, policy.pool)
+    if policy.outliers:
+        _outliers(cluster, policy.outliers)
+    workloads = [w for key in reader.backends(parts.host) if (w := reader.workload(key))]
+    all_meshed = bool(workloads) and all(w.meshed for w in workloads)
+    identities = {(w.name.namespace, w.service_account) for w in workloads if w.meshed}
+    _protocol(cluster, port.protocol, policy, http2_between_proxies=all_meshed)
+    match policy.tls:
+        case None | ClientTlsMode.ISTIO_MUTUAL:
+            if identities:
+                required = policy.tls is not None and all_meshed
+                _mesh_tls(cluster, port.protocol, identities, parts, all_meshed=all_meshed, required=required)
+        case ClientTlsMode.DISABLE:
+            pass
+        case ClientTlsMode.SIMPLE | ClientTlsMode.MUTUAL:
+            pass  # refused by the dialect: the model does not hold what they need
+        case _:
+            assert_never(policy.tls)
+    return cluster
+
+
+def _protocol(
+    cluster: cluster_pb2.Cluster, protocol: AppProtocol, policy: TrafficPolicy, *, http2_between_proxies: bool
+) -> None:
+    """HTTP/2 between proxies of ours, whatever the application speaks; else what it speaks."""
+    if not (protocol.is_http or protocol is AppProtocol.UNKNOWN):
+        return
+    pool = policy.pool or ConnectionPool()
+    options = http_protocol_options_pb2.HttpProtocolOptions()
+    common = options.common_http_protocol_options
+    if pool.idle_timeout_ms is not None:
+        common.idle_timeout.CopyFrom(duration(pool.idle_timeout_ms))
+    if pool.max_requests_per_connection:
+        common.max_requests_per_connection.CopyFrom(uint32(pool.max_requests_per_connection))
+    explicit = options.explicit_http_config
+    upgrade = pool.h2_upgrade is True and protocol is AppProtocol.HTTP and not policy_disables_mesh(policy)
+    if http2_between_proxies or protocol.is_http2 or (upgrade and http2_between_proxies):
+        explicit.http2_protocol_options.allow_connect = True
+        if pool.max_concurrent_streams:
+            explicit.http2_protocol_options.max_concurrent_streams.CopyFrom(uint32(pool.max_concurrent_streams))
+    else:
+        explicit.http_protocol_options.SetInParent()
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+
+
+def policy_disables_mesh(policy: TrafficPolicy) -> bool:
+    """Whether a rule switches mTLS off for its host."""
+    return policy.tls is ClientTlsMode.DISABLE
+
+
+def _mesh_tls(
+    cluster: cluster_pb2.Cluster,
+    protocol: AppProtocol,
+    identities: set[tuple[str, str]],
+    parts: ClusterName,
+    *,
+    all_meshed: bool,
+    required: bool,
+) -> None:
+    """mTLS to every endpoint that is marked for it; plaintext to the rest unless a rule forbids it."""
+    if protocol.is_http or protocol is AppProtocol.UNKNOWN:
+        alpn = tls.ALPN_HTTP2 if all_meshed or protocol.is_http2 else tls.ALPN_HTTP1
+    else:
+        alpn = tls.ALPN_TCP
+    spiffe = sorted(f"spiffe://{TRUST_DOMAIN}/ns/{ns}/sa/{sa}" for ns, sa in identities)
+    sni = f"outbound_.{parts.port}_.{parts.subset}_.{parts.host}"
+    socket = tls.upstream_mesh(alpn, spiffe, sni)
+    if required:
+        cluster.transport_socket.CopyFrom(socket)
+        return
+    encrypted = cluster.transport_socket_matches.add(name="tlsMode-istio", transport_socket=socket)
+    encrypted.match.update({MTLS_KEY: MTLS_VALUE})
+    cluster.transport_socket_matches.add(name="tlsMode-disabled", transport_socket=tls.plaintext())
+
+
+def _balance(cluster: cluster_pb2.Cluster, policy: TrafficPolicy) -> None:
+    cluster.common_lb_config.healthy_panic_threshold.value = 0
+    if policy.hash is not None:
+        _consistent_hash(cluster, policy.hash)
+        return
+    match policy.balance:
+        case None | Balance.LEAST_REQUEST:
+            cluster.lb_policy = cluster_pb2.Cluster.LEAST_REQUEST
+        case Balance.ROUND_ROBIN:
+            cluster.lb_policy = cluster_pb2.Cluster.ROUND_ROBIN
+        case Balance.RANDOM:
+            cluster.lb_policy = cluster_pb2.Cluster.RANDOM
+        case Balance.PASSTHROUGH:
+            cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
+            cluster.type = cluster_pb2.Cluster.ORIGINAL_DST
+            cluster.ClearField("eds_cluster_config")
+        case _:
+            assert_never(policy.balance)
+
+
+def _consistent_hash(cluster: cluster_pb2.Cluster, rule: ConsistentHash) -> None:
+    if rule.maglev_table_size:
+        cluster.lb_policy = cluster_pb2.Cluster.MAGLEV
+        cluster.maglev_lb_config.table_size.value = rule.maglev_table_size
+    else:
+        cluster.lb_policy = cluster_pb2.Cluster.RING_HASH
+        cluster.ring_hash_lb_config.minimum_ring_size.value = rule.minimum_ring_size
+
+
+def _pool(cluster: cluster_pb2.Cluster, pool: ConnectionPool | None) -> None:
+    rule = pool or ConnectionPool()
+    thresholds = cluster.circuit_breakers.thresholds.add(track_remaining=True)
+    for field, value in (
+        ("max_connections", rule.max_connections),
+        ("max_pending_requests", rule.http1_max_pending_requests),
+        ("max_requests", rule.http2_max_requests),
+        ("max_retries", rule.max_retries),
+    ):
+        getattr(thresholds, field).value = UNLIMITED if value is None else value
+    if rule.connect_timeout_ms is not None:
+        cluster.connect_timeout.CopyFrom(duration(rule.connect_timeout_ms))
+    if rule.tcp_keepalive is not None:
+        keepalive = cluster.upstream_connection_options.tcp_keepalive
+        keepalive.SetInParent()
+        for field, value in zip(
+            ("keepalive_probes", "keepalive_time", "keepalive_interval"), rule.tcp_keepalive, strict=True
+        ):
+            if value is not None:
+                getattr(keepalive, field).value = value
+
+
+def _outliers(cluster: cluster_pb2.Cluster, rule: Outliers) -> None:
+    """Istio's reading: only what a rule names is enforced; 5xx counting is on by default."""
+    found = outlier_detection_pb2.OutlierDetection(
+        enforcing_success_rate=uint32(0),
+        enforcing_failure_percentage=uint32(0),
+        split_external_local_origin_errors=rule.split_external_local_origin_errors,
+    )
+
+    def counted(field: str, value: int | None, enforcing: str) -> None:
+        if value is None:
+            return
+        if value:
+            getattr(found, field).value = value
+        getattr(found, enforcing).value = 100 if value else 0
+
+    counted("consecutive_5xx", rule.consecutive_5xx, "enforcing_consecutive_5xx")
+    counted(
+        "consecutive_gateway_failure", rule.consecutive_gateway_errors, "enforcing_consecutive_gateway_failure"
+    )
+    counted(
+        "consecutive_local_origin_failure",
+        rule.consecutive_local_origin_failures,
+        "enforcing_consecutive_local_origin_failure",
+    )
+    if rule.interval_ms is not None:
+        found.interval.CopyFrom(duration(rule.interval_ms))
+    if rule.base_ejection_ms is not None:
+        found.base_ejection_time.CopyFrom(duration(rule.base_ejection_ms))
+    if rule.max_ejection_percent is not None:
+        found.max_ejection_percent.CopyFrom(uint32(rule.max_ejection_percent))
+    if rule.min_health_percent is not None:
+        cluster.common_lb_config.healthy_panic_threshold.value = rule.min_health_percent
+    cluster.outlier_detection.CopyFrom(found)
+
+
+def _inbound(reader: Reader, proxy: Proxy, parts: ClusterName) -> cluster_pb2.Cluster | None:
+    """To the application itself: the one hop where its own protocol is spoken."""
+    inbound = reader.inbound(str(proxy.workload))
+    port = next((p for p in inbound.ports if p.port == parts.port), None) if inbound else None
+    if port is None:
+        return None
+    name = inbound_cluster(port.port)
+    cluster = cluster_pb2.Cluster(
+        name=name, type=cluster_pb2.Cluster.STATIC, connect_timeout=duration(CONNECT_TIMEOUT_MS)
+    )
+    _pool(cluster, None)
+    cluster.load_assignment.cluster_name = name
+    endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+    address = endpoint.address.socket_address
+    address.address = proxy.address if proxy.isolation is Isolation.NETNS else "127.0.0.1"
+    address.port_value = proxy.app_ports.get(port.port, port.port)
+    options = http_protocol_options_pb2.HttpProtocolOptions()
+    if port.protocol.is_http2:
+        options.explicit_http_config.http2_protocol_options.allow_connect = True
+    else:
+        options.explicit_http_config.http_protocol_options.SetInParent()
+    if port.protocol.is_http or port.protocol is AppProtocol.UNKNOWN:
+        cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    return cluster
+
+
+def _original_destination(name: str) -> cluster_pb2.Cluster:
+    """Where the connection was going before it was redirected."""
+    cluster = cluster_pb2.Cluster(
+        name=name,
+        type=cluster_pb2.Cluster.ORIGINAL_DST,
+        lb_policy=cluster_pb2.Cluster.CLUSTER_PROVIDED,
+        connect_timeout=duration(CONNECT_TIMEOUT_MS),
+    )
+    options = http_protocol_options_pb2.HttpProtocolOptions()
+    options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+    options.use_downstream_protocol_config.http2_protocol_options.allow_connect = True
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    _pool(cluster, None)
+    return cluster
+
+
+def _forward_proxy() -> cluster_pb2.Cluster:
+    """Hosts outside the mesh, by their own DNS name (ports isolation, where nothing is redirected)."""
+    from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_pb2
+
+    from meshgate.translate.outbound import dns_cache
+
+    cluster = cluster_pb2.Cluster(
+        name=FORWARD_PROXY_CLUSTER,
+        lb_policy=cluster_pb2.Cluster.CLUSTER_PROVIDED,
+        connect_timeout=duration(CONNECT_TIMEOUT_MS),
+    )
+    cluster.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
+    cluster.cluster_type.typed_config.CopyFrom(pack(forward_pb2.ClusterConfig(dns_cache_config=dns_cache())))
+    return cluster
+
+

@@ -1,0 +1,75 @@
+"""EDS: the ready pods behind a cluster. The short lane ends here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from envoy.config.core.v3 import health_check_pb2
+from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+
+from meshgate.model.proxy import Proxy
+from meshgate.model.reader import Reader
+from meshgate.model.service import ServicePort
+from meshgate.model.workload import Instance, MtlsMode
+from meshgate.policies.packing import uint32
+from meshgate.translate.destination import destination_policy
+from meshgate.translate.names import parse_cluster
+
+MTLS_KEY, MTLS_VALUE = "tlsMode", "istio"
+"""Endpoint metadata (`envoy.transport_socket_match`) that chooses mTLS, as in Istio."""
+
+
+def translate(reader: Reader, proxy: Proxy, name: str) -> endpoint_pb2.ClusterLoadAssignment | None:
+    """The assignment of an outbound cluster; empty while nothing is ready; None if unknown."""
+    parts = parse_cluster(name)
+    service = reader.service(parts.host) if parts else None
+    port = service.port(parts.port) if service and parts else None
+    if parts is None or service is None or port is None:
+        return None
+    labels: Mapping[str, str] = {}
+    if parts.subset:
+        policy = destination_policy(reader, parts.host, proxy.namespace)
+        subset = policy.subset(parts.subset) if policy else None
+        if subset is None:
+            return None
+        labels = subset.labels
+    assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
+    group = assignment.endpoints.add()
+    for key in reader.backends(parts.host):
+        inbound = reader.inbound(key)
+        for instance in reader.instances(key):
+            if not instance.ready or not labels.items() <= instance.labels.items():
+                continue
+            number = target_port(port, instance)
+            if number not in instance.ports:
+                continue
+            modes = {p.port: p.mtls for p in inbound.ports} if inbound else {}
+            mode = modes.get(number, inbound.default_mtls if inbound else MtlsMode.PERMISSIVE)
+            encrypted = instance.meshed and mode is not MtlsMode.DISABLE
+            group.lb_endpoints.append(_endpoint(instance, instance.ports[number], encrypted=encrypted))
+    return assignment
+
+
+def target_port(port: ServicePort, instance: Instance) -> int:
+    """The container port that a service port leads to on this pod; 0 for an unknown name."""
+    match port.target:
+        case str() as name:
+            return instance.named_ports.get(name, 0)
+        case 0:
+            return port.number
+        case number:
+            return number
+
+
+def _endpoint(
+    instance: Instance, port: int, *, encrypted: bool
+) -> endpoint_components_pb2.LbEndpoint:
+    endpoint = endpoint_components_pb2.LbEndpoint(
+        health_status=health_check_pb2.HEALTHY, load_balancing_weight=uint32(1)
+    )
+    address = endpoint.endpoint.address.socket_address
+    address.address, address.port_value = instance.ip, port
+    if encrypted:
+        fields = endpoint.metadata.filter_metadata["envoy.transport_socket_match"]
+        fields.update({MTLS_KEY: MTLS_VALUE})
+    return endpoint

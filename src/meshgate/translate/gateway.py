@@ -1,0 +1,123 @@
+"""The gateway: its listeners, the route configuration of the edge, and what these need."""
+
+from __future__ import annotations
+
+from envoy.config.core.v3 import protocol_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from meshgate.model.proxy import Proxy
+from meshgate.model.reader import Reader
+from meshgate.policies import CHAIN, EdgePolicies
+from meshgate.policies.consumer_headers import early_removal
+from meshgate.policies.packing import boolean, duration, pack, uint32
+from meshgate.policies.replies import local_replies
+from meshgate.translate import tls, virtual_host
+from meshgate.translate.http import connection_manager, http_chain
+from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES
+
+HTTP, HTTPS = "http", "https"
+
+
+def listener_names(proxy: Proxy) -> list[str]:
+    """`http`, and `https` where the gateway has a port for it."""
+    return [HTTP, HTTPS] if proxy.https_port else [HTTP]
+
+
+def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
+    """The listener of that name."""
+    policies = edge_policies(reader)
+    if name == HTTP:
+        found = _listener(name, proxy.address, proxy.http_port)
+        found.filter_chains.add(filters=[http_chain(_manager(HTTP, policies))])
+        return found
+    if name == HTTPS and proxy.https_port:
+        return _https(reader, proxy, policies)
+    return None
+
+
+def routes(reader: Reader, proxy: Proxy) -> route_pb2.RouteConfiguration:
+    """Every virtual host of the edge."""
+    policies = edge_policies(reader)
+    config = route_pb2.RouteConfiguration(name=EDGE_ROUTES, validate_clusters=boolean(False))
+    for host in sorted(reader.all_edge_hosts()):
+        found = virtual_host.edge(reader, proxy, host, policies)
+        if found is not None:
+            config.virtual_hosts.append(found)
+    return config
+
+
+def clusters(reader: Reader, proxy: Proxy) -> list[str]:
+    """Every cluster that a route of the edge names: the gateway keeps them ready."""
+    names: set[str] = set()
+    for host in routes(reader, proxy).virtual_hosts:
+        for route in host.routes:
+            if route.route.cluster:
+                names.add(route.route.cluster)
+            names.update(entry.name for entry in route.route.weighted_clusters.clusters)
+            names.update(mirror.cluster for mirror in route.route.request_mirror_policies)
+    return sorted(names)
+
+
+def edge_policies(reader: Reader) -> EdgePolicies:
+    """The policies and consumers of the whole edge."""
+    return EdgePolicies.collect(reader.all_consumers(), reader.all_edge_hosts())
+
+
+def _listener(name: str, address: str, port: int) -> listener_pb2.Listener:
+    found = listener_pb2.Listener(name=name, traffic_direction=1)
+    found.address.socket_address.address = address
+    found.address.socket_address.port_value = port
+    # Envoy's advice for the edge: a slow client may hold 32 KiB, not a megabyte.
+    found.per_connection_buffer_limit_bytes.CopyFrom(uint32(32 * 1024))
+    return found
+
+
+def _https(reader: Reader, proxy: Proxy, policies: EdgePolicies) -> listener_pb2.Listener:
+    """One chain per certificate, chosen by SNI; the default certificate for every other name."""
+    found = _listener(HTTPS, proxy.address, proxy.https_port)
+    found.listener_filters.add(name="envoy.filters.listener.tls_inspector").typed_config.CopyFrom(
+        pack(tls_inspector_pb2.TlsInspector())
+    )
+    taken: set[str] = set()
+    manager = http_chain(_manager(HTTPS, policies))
+    for name, certificate in sorted(reader.all_certificates().items()):
+        socket = tls.downstream_edge(EDGE_CERTIFICATE_PREFIX + name)
+        names = [h for h in certificate.hosts if h not in taken]
+        taken.update(names)
+        if not certificate.hosts:
+            found.default_filter_chain.filters.append(manager)
+            found.default_filter_chain.transport_socket.CopyFrom(socket)
+        elif names:
+            chain = found.filter_chains.add(name=name, filters=[manager], transport_socket=socket)
+            chain.filter_chain_match.server_names.extend(names)
+    return found
+
+
+def _manager(stat_prefix: str, policies: EdgePolicies) -> hcm.HttpConnectionManager:
+    filters = [f for entry in CHAIN for f in entry.listener(policies)]
+    manager = connection_manager(stat_prefix, filters)
+    manager.rds.route_config_name = EDGE_ROUTES
+    manager.rds.config_source.CopyFrom(tls.ads_source())
+    manager.early_header_mutation_extensions.append(early_removal())
+    manager.local_reply_config.CopyFrom(local_replies(policies.rate_limits))
+    _harden(manager)
+    return manager
+
+
+def _harden(manager: hcm.HttpConnectionManager) -> None:
+    """Envoy's recommendations for a proxy at the edge (configuration best practices, 1.40)."""
+    manager.use_remote_address.CopyFrom(boolean(True))
+    manager.merge_slashes = True
+    manager.path_with_escaped_slashes_action = hcm.HttpConnectionManager.UNESCAPE_AND_REDIRECT
+    common = manager.common_http_protocol_options
+    common.idle_timeout.CopyFrom(duration(3_600_000))
+    common.headers_with_underscores_action = protocol_pb2.HttpProtocolOptions.DROP_HEADER
+    manager.request_headers_timeout.CopyFrom(duration(15_000))
+    manager.http_protocol_options.accept_http_10 = True
+    http2 = manager.http2_protocol_options
+    http2.max_concurrent_streams.CopyFrom(uint32(100))
+    http2.initial_stream_window_size.CopyFrom(uint32(65_536))
+    http2.initial_connection_window_size.CopyFrom(uint32(1_048_576))

@@ -1,0 +1,206 @@
+"""The outbound side of a sidecar: where the application's own requests go."""
+
+from __future__ import annotations
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
+from envoy.extensions.common.dynamic_forward_proxy.v3 import dns_cache_pb2
+from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
+from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2
+from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
+from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from meshgate.model.proxy import Isolation, Proxy
+from meshgate.model.reader import Reader
+from meshgate.model.route import Destination
+from meshgate.model.service import AppProtocol, Service
+from meshgate.policies.packing import boolean, duration, http_filter, pack
+from meshgate.translate import tls, virtual_host
+from meshgate.translate.http import connection_manager, http_chain, tcp_chain
+from meshgate.translate.names import (
+    FORWARD_PROXY_CLUSTER,
+    OUTBOUND_ROUTES,
+    PASSTHROUGH_CLUSTER,
+    outbound_cluster,
+    service_routes,
+    split_authority,
+)
+
+VIRTUAL_OUTBOUND = "virtualOutbound"
+VIRTUAL_OUTBOUND_PORT = 15001
+HTTP_PROXY = "httpProxy"
+SERVICE_LISTENER_PREFIX = "service_"
+_PLAIN_HTTP = ("http/1.0", "http/1.1", "h2c")
+_OPAQUE = (AppProtocol.TCP, AppProtocol.TLS, AppProtocol.HTTPS)
+
+
+def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
+    """One listener for all traffic where it is redirected; else the proxy's and one per service port."""
+    if proxy.isolation is Isolation.NETNS:
+        return [VIRTUAL_OUTBOUND]
+    names = [f"{SERVICE_LISTENER_PREFIX}{key}" for key in sorted(proxy.service_ports)]
+    return [HTTP_PROXY, *names] if proxy.proxy_port else names
+
+
+def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
+    """The outbound listener of that name."""
+    if name == VIRTUAL_OUTBOUND and proxy.isolation is Isolation.NETNS:
+        return _virtual_outbound(reader)
+    if name == HTTP_PROXY and proxy.proxy_port:
+        found = _listener(name, "127.0.0.1", proxy.proxy_port)
+        found.filter_chains.add(filters=[http_chain(_on_demand(proxy))])
+        return found
+    if name.startswith(SERVICE_LISTENER_PREFIX):
+        return _service(reader, proxy, name)
+    return None
+
+
+def clusters(reader: Reader, proxy: Proxy) -> list[str]:
+    """What must be there before the first request: all else comes on demand."""
+    if proxy.isolation is Isolation.PORTS:
+        names = [FORWARD_PROXY_CLUSTER] if proxy.proxy_port else []
+        for key in proxy.service_ports:
+            host, port = split_authority(key)
+            if _is_opaque(reader.service(host), port):
+                names.append(outbound_cluster(Destination(host=host, port=port)))
+        return names
+    opaque = [outbound_cluster(Destination(host=host, port=port)) for host, port, _ in _opaque_ports(reader)]
+    return [PASSTHROUGH_CLUSTER, *opaque, *_mirrors(reader, proxy)]
+
+
+def routes(reader: Reader, proxy: Proxy, name: str) -> route_pb2.RouteConfiguration | None:
+    """The route configuration of a service's own local port."""
+    parts = name.split("|")
+    if len(parts) != 4 or parts[0] != "service" or not parts[1].isdecimal():
+        return None
+    host = virtual_host.service_only(reader, proxy, parts[3], int(parts[1]))
+    if host is None:
+        return None
+    return route_pb2.RouteConfiguration(name=name, virtual_hosts=[host], validate_clusters=boolean(False))
+
+
+def _mirrors(reader: Reader, proxy: Proxy) -> list[str]:
+    """Clusters that requests are copied to: Envoy does not fetch those on demand."""
+    from meshgate.model.route import Forward
+
+    names = set()
+    for entries in reader.all_mesh_hosts().values():
+        for entry in entries:
+            for rule in entry.rules if entry.visible_from(proxy.namespace) else ():
+                if isinstance(rule.action, Forward):
+                    names.update(outbound_cluster(m.destination) for m in rule.action.mirrors)
+    return sorted(names)
+
+
+def _virtual_outbound(reader: Reader) -> listener_pb2.Listener:
+    found = _listener(VIRTUAL_OUTBOUND, "0.0.0.0", VIRTUAL_OUTBOUND_PORT)
+    found.listener_filters.add(name="envoy.filters.listener.original_dst").typed_config.CopyFrom(
+        pack(original_dst_pb2.OriginalDst())
+    )
+    inspector = found.listener_filters.add(name="envoy.filters.listener.http_inspector")
+    inspector.typed_config.CopyFrom(pack(http_inspector_pb2.HttpInspector()))
+    opaque = _opaque_ports(reader)
+    _skip_ports(inspector, sorted({port for _, port, _ in opaque}))
+    for host, port, address in opaque:
+        cluster = outbound_cluster(Destination(host=host, port=port))
+        chain = found.filter_chains.add(name=cluster, filters=[tcp_chain(cluster, cluster)])
+        chain.filter_chain_match.destination_port.value = port
+        prefix = chain.filter_chain_match.prefix_ranges.add(address_prefix=address)
+        prefix.prefix_len.value = 32
+    http = found.filter_chains.add(name="http", filters=[http_chain(_on_demand(None))])
+    http.filter_chain_match.application_protocols.extend(_PLAIN_HTTP)
+    found.default_filter_chain.name = PASSTHROUGH_CLUSTER
+    found.default_filter_chain.filters.append(tcp_chain(PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER))
+    found.listener_filters_timeout.CopyFrom(duration(500))
+    found.continue_on_listener_filters_timeout = True
+    return found
+
+
+def _skip_ports(inspector: object, ports: list[int]) -> None:
+    """Ports whose protocol is declared are not looked into: a server-first protocol would wait."""
+    from envoy.config.listener.v3 import listener_components_pb2
+
+    if not ports:
+        return
+    rules = []
+    for port in ports:
+        rule = listener_components_pb2.ListenerFilterChainMatchPredicate()
+        rule.destination_port_range.start, rule.destination_port_range.end = port, port + 1
+        rules.append(rule)
+    predicate = listener_components_pb2.ListenerFilterChainMatchPredicate()
+    if len(rules) == 1:
+        predicate = rules[0]
+    else:
+        predicate.or_match.rules.extend(rules)
+    inspector.filter_disabled.CopyFrom(predicate)  # type: ignore[attr-defined]
+
+
+def _opaque_ports(reader: Reader) -> list[tuple[str, int, str]]:
+    """(host, port, address) of every port whose protocol cannot be routed by request."""
+    found = []
+    for host, service in sorted(reader.all_services().items()):
+        address = reader.address(host)
+        if address:
+            found.extend((host, p.number, address) for p in service.ports if p.protocol in _OPAQUE)
+    return found
+
+
+def _is_opaque(service: Service | None, port: int) -> bool:
+    found = service.port(port) if service else None
+    return found is not None and found.protocol in _OPAQUE
+
+
+def _service(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
+    key = name.removeprefix(SERVICE_LISTENER_PREFIX)
+    host, port = split_authority(key)
+    service = reader.service(host)
+    if key not in proxy.service_ports or service is None or service.port(port) is None:
+        return None
+    found = _listener(name, "127.0.0.1", proxy.service_ports[key])
+    if _is_opaque(service, port):
+        cluster = outbound_cluster(Destination(host=host, port=port))
+        found.filter_chains.add(filters=[tcp_chain(cluster, cluster)])
+        return found
+    manager = connection_manager(f"outbound_{host}_{port}", (_on_demand_filter(),))
+    manager.rds.route_config_name = service_routes(host, port)
+    manager.rds.config_source.CopyFrom(tls.ads_source())
+    found.filter_chains.add(filters=[http_chain(manager)])
+    return found
+
+
+def _listener(name: str, address: str, port: int) -> listener_pb2.Listener:
+    found = listener_pb2.Listener(name=name, traffic_direction=2)
+    found.address.socket_address.address = address
+    found.address.socket_address.port_value = port
+    return found
+
+
+def _on_demand(proxy: Proxy | None) -> hcm.HttpConnectionManager:
+    """A connection manager that knows no host until one is asked for (VHDS, then ODCDS)."""
+    filters = [_on_demand_filter()]
+    if proxy is not None:
+        config = dynamic_forward_proxy_pb2.FilterConfig(dns_cache_config=dns_cache())
+        filters.append(http_filter("envoy.filters.http.dynamic_forward_proxy", config))
+    manager = connection_manager("outbound", filters)
+    manager.route_config.name = OUTBOUND_ROUTES
+    manager.route_config.validate_clusters.CopyFrom(boolean(False))
+    # The listener would wait for a first answer; it has nothing to wait for.
+    manager.route_config.vhds.config_source.CopyFrom(tls.ads_source(initial_fetch_timeout_ms=1))
+    return manager
+
+
+def _on_demand_filter() -> hcm.HttpFilter:
+    config = on_demand_pb2.OnDemand()
+    config.odcds.source.CopyFrom(tls.ads_source())
+    config.odcds.timeout.CopyFrom(duration(5000))
+    return http_filter("envoy.filters.http.on_demand", config)
+
+
+def dns_cache() -> dns_cache_pb2.DnsCacheConfig:
+    """The cache that the forward proxy's filter and cluster share."""
+    return dns_cache_pb2.DnsCacheConfig(
+        name="outside",
+        dns_lookup_family=cluster_pb2.Cluster.V4_PREFERRED,
+    )

@@ -1,0 +1,263 @@
+"""A rule of the model as Envoy routes: one per match, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from envoy.config.core.v3 import base_pb2
+from envoy.config.route.v3 import route_components_pb2 as pb
+from envoy.extensions.filters.http.fault.v3 import fault_pb2
+from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+
+from meshgate.model.destination import ConsistentHash
+from meshgate.model.proxy import Proxy
+from meshgate.model.reader import Reader
+from meshgate.model.route import (
+    Destination,
+    DirectResponse,
+    Fault,
+    Forward,
+    HeaderChanges,
+    PathKind,
+    Redirect,
+    Refuse,
+    RequestMatch,
+    Retry,
+    Rewrite,
+    Rule,
+)
+from meshgate.policies import RouteParts
+from meshgate.policies.packing import duration, header, pack, uint32
+from meshgate.policies.parts import METADATA_NAMESPACE
+from meshgate.translate.destination import destination_policy, traffic_policy
+from meshgate.translate.match import applies_to, route_match
+from meshgate.translate.names import outbound_cluster
+
+FAULT_FILTER = "envoy.filters.http.fault"
+
+PartsOf = Callable[[Rule], RouteParts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteContext:
+    """For whom routes are made."""
+
+    reader: Reader
+    proxy: Proxy
+    port: int
+    """Port that was asked for; 0 where any."""
+    parts_of: PartsOf
+    """What policies add to a rule's routes."""
+
+
+def routes(context: RouteContext, rule: Rule) -> list[pb.Route]:
+    """The rule's routes for this proxy; empty where none of its matches can apply to it."""
+    labels = dict(context.proxy.labels)
+    matches = [m for m in rule.matches if applies_to(m, context.proxy.namespace, labels, context.port)]
+    if rule.matches and not matches:
+        return []
+    return [_route(context, rule, match) for match in matches or [RequestMatch()]]
+
+
+def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
+    route = pb.Route(name=rule.name, match=route_match(match))
+    parts = context.parts_of(rule)
+    match rule.action:
+        case Forward() as action:
+            _forward(context, route, action, match)
+            route.route.rate_limits.extend(parts.rate_limits)
+            if rule.cors is not None:
+                pass  # cors is lowered by policies once a dialect gives it
+        case Redirect() as action:
+            _redirect(route, action)
+        case DirectResponse() as action:
+            route.direct_response.status = action.status
+            if action.body:
+                route.direct_response.body.inline_bytes = action.body
+        case Refuse() as action:
+            route.direct_response.status = action.status
+            route.direct_response.body.inline_string = action.reason
+        case _:
+            assert_never(rule.action)
+    for name, config in parts.filters.items():
+        if not isinstance(rule.action, Refuse):
+            route.typed_per_filter_config[name].CopyFrom(config)
+    if rule.fault is not None:
+        route.typed_per_filter_config[FAULT_FILTER].CopyFrom(pack(_fault(rule.fault)))
+    if parts.metadata:
+        route.metadata.filter_metadata[METADATA_NAMESPACE].update(dict(parts.metadata))
+    _headers(route, rule.request_headers, rule.response_headers)
+    return route
+
+
+def _forward(context: RouteContext, route: pb.Route, action: Forward, match: RequestMatch) -> None:
+    target = route.route
+    destinations = [_with_port(context, d.destination) for d in action.destinations]
+    if len(action.destinations) == 1:
+        target.cluster = outbound_cluster(destinations[0])
+        only = action.destinations[0]
+        _headers(route, only.request_headers, only.response_headers)
+    else:
+        for weighted, destination in zip(action.destinations, destinations, strict=True):
+            if weighted.weight == 0:
+                continue
+            entry = target.weighted_clusters.clusters.add(name=outbound_cluster(destination))
+            entry.weight.CopyFrom(uint32(weighted.weight))
+            _headers(entry, weighted.request_headers, weighted.response_headers)
+    target.timeout.CopyFrom(duration(action.timeout_ms))
+    target.max_stream_duration.max_stream_duration.CopyFrom(duration(action.timeout_ms))
+    _retry(target, action.retry)
+    _rewrite(target, action.rewrite, match)
+    for mirror in action.mirrors:
+        mirrored = target.request_mirror_policies.add(
+            cluster=outbound_cluster(_with_port(context, mirror.destination))
+        )
+        fraction = mirrored.runtime_fraction.default_value
+        fraction.numerator, fraction.denominator = _parts_per_million(mirror.percent)
+    _hash_policies(context, target, destinations)
+
+
+def _with_port(context: RouteContext, destination: Destination) -> Destination:
+    """Fills in the port where the rule leaves it to the request: what was asked for, else the only one."""
+    if destination.port:
+        return destination
+    service = context.reader.service(destination.host)
+    if service is None:
+        port = context.port
+    elif service.port(context.port or 80):
+        port = context.port or 80
+    else:
+        port = service.ports[0].number if len(service.ports) == 1 else context.port
+    return Destination(host=destination.host, port=port, subset=destination.subset)
+
+
+def _hash_policies(context: RouteContext, target: pb.RouteAction, destinations: list[Destination]) -> None:
+    for destination in destinations:
+        rules = destination_policy(context.reader, destination.host, context.proxy.namespace)
+        rule = traffic_policy(rules, destination.port, destination.subset).hash
+        if rule is not None:
+            target.hash_policy.append(_hash_policy(rule))
+            return
+
+
+def _hash_policy(rule: ConsistentHash) -> pb.RouteAction.HashPolicy:
+    policy = pb.RouteAction.HashPolicy()
+    if rule.header:
+        policy.header.header_name = rule.header
+    elif rule.cookie:
+        policy.cookie.name = rule.cookie
+        policy.cookie.path = rule.cookie_path
+        if rule.cookie_ttl_ms is not None:
+            policy.cookie.ttl.CopyFrom(duration(rule.cookie_ttl_ms))
+    elif rule.source_ip:
+        policy.connection_properties.source_ip = True
+    else:
+        policy.query_parameter.name = rule.query_parameter
+    return policy
+
+
+def _retry(target: pb.RouteAction, retry: Retry) -> None:
+    if retry.attempts <= 0:
+        return
+    policy = target.retry_policy
+    policy.retry_on = ",".join(retry.conditions)
+    policy.num_retries.CopyFrom(uint32(retry.attempts))
+    policy.retriable_status_codes.extend(retry.status_codes)
+    policy.host_selection_retry_max_attempts = 5
+    policy.retry_back_off.base_interval.CopyFrom(duration(retry.backoff_ms))
+    if retry.per_try_timeout_ms:
+        policy.per_try_timeout.CopyFrom(duration(retry.per_try_timeout_ms))
+    if retry.ignore_previous_hosts:
+        predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
+        predicate.typed_config.CopyFrom(pack(previous_hosts_pb2.PreviousHostsPredicate()))
+
+
+def _rewrite(target: pb.RouteAction, rewrite: Rewrite, match: RequestMatch) -> None:
+    if rewrite.path_regex:
+        target.regex_rewrite.pattern.regex = rewrite.path_regex
+        target.regex_rewrite.substitution = rewrite.substitution
+    elif rewrite.prefix is not None:
+        _replace_prefix(target, rewrite.prefix, match)
+    if rewrite.authority:
+        target.host_rewrite_literal = rewrite.authority
+
+
+def _replace_prefix(target: pb.RouteAction, prefix: str, match: RequestMatch) -> None:
+    """Replaces what matched by `prefix`, without leaving a double or a missing slash.
+
+    Envoy's plain prefix rewrite makes `//x` of `/api/x` with prefix `/`, so where the
+    replacement ends in a slash, the slash behind the match goes too.
+    """
+    path = match.paths[0] if match.paths else None
+    if path is None or path.value in ("", "/") or path.kind is PathKind.EXACT or path.ignore_case:
+        target.prefix_rewrite = prefix
+        return
+    if path.kind is PathKind.REGEX:
+        target.regex_rewrite.pattern.regex = f"^(?:{path.value})/*"
+        target.regex_rewrite.substitution = prefix if prefix.endswith("/") else f"{prefix}/"
+        return
+    from meshgate.translate.match import quote_regex
+
+    head = quote_regex(path.value.rstrip("/"))
+    if prefix.endswith("/"):
+        target.regex_rewrite.pattern.regex = f"^{head}/*"
+    else:
+        target.regex_rewrite.pattern.regex = f"^{head}"
+    target.regex_rewrite.substitution = prefix.replace("\\", "\\\\")
+
+
+def _redirect(route: pb.Route, action: Redirect) -> None:
+    codes = {
+        301: pb.RedirectAction.MOVED_PERMANENTLY,
+        302: pb.RedirectAction.FOUND,
+        303: pb.RedirectAction.SEE_OTHER,
+        307: pb.RedirectAction.TEMPORARY_REDIRECT,
+        308: pb.RedirectAction.PERMANENT_REDIRECT,
+    }
+    route.redirect.response_code = codes.get(action.code, pb.RedirectAction.MOVED_PERMANENTLY)
+    if action.authority:
+        route.redirect.host_redirect = action.authority
+    if action.path:
+        route.redirect.path_redirect = action.path
+    if action.scheme:
+        route.redirect.scheme_redirect = action.scheme
+    if action.port:
+        route.redirect.port_redirect = action.port
+
+
+def _fault(fault: Fault) -> fault_pb2.HTTPFault:
+    config = fault_pb2.HTTPFault()
+    if fault.delay_ms and fault.delay_percent:
+        config.delay.fixed_delay.CopyFrom(duration(fault.delay_ms))
+        share = config.delay.percentage
+        share.numerator, share.denominator = _parts_per_million(fault.delay_percent)
+    if fault.abort_percent and (fault.abort_http or fault.abort_grpc is not None):
+        if fault.abort_grpc is not None:
+            config.abort.grpc_status = fault.abort_grpc
+        else:
+            config.abort.http_status = fault.abort_http
+        share = config.abort.percentage
+        share.numerator, share.denominator = _parts_per_million(fault.abort_percent)
+    return config
+
+
+def _parts_per_million(percent: float) -> tuple[int, int]:
+    return round(percent * 10_000), 2  # FractionalPercent.MILLION
+
+
+def _headers(
+    target: pb.Route | pb.WeightedCluster.ClusterWeight, request: HeaderChanges, response: HeaderChanges
+) -> None:
+    add = base_pb2.HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
+    for name, value in request.set:
+        target.request_headers_to_add.append(header(name, value))
+    for name, value in request.add:
+        target.request_headers_to_add.append(header(name, value, add))
+    target.request_headers_to_remove.extend(request.remove)
+    for name, value in response.set:
+        target.response_headers_to_add.append(header(name, value))
+    for name, value in response.add:
+        target.response_headers_to_add.append(header(name, value, add))
+    target.response_headers_to_remove.extend(response.remove)

@@ -1,0 +1,39 @@
+"""SDS: a proxy's own certificate, the trust bundle, and the edge's certificates."""
+
+from __future__ import annotations
+
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+
+from meshgate.model.names import TRUST_DOMAIN
+from meshgate.model.proxy import Proxy, ProxyKind
+from meshgate.model.reader import Reader
+from meshgate.translate.names import (
+    EDGE_CERTIFICATE_PREFIX,
+    OWN_CERTIFICATE,
+    TRUST_BUNDLE,
+)
+
+
+def translate(reader: Reader, proxy: Proxy, name: str) -> secret_pb2.Secret | None:
+    """The secret of that name, if this proxy may have it: a sidecar gets its own only."""
+    if name == OWN_CERTIFICATE:
+        svid = reader.svid(proxy.spiffe_id)
+        return None if svid is None else _certificate(name, svid.chain_pem, svid.key_pem.reveal())
+    if name == TRUST_BUNDLE:
+        secret = secret_pb2.Secret(name=name)
+        bundle = reader.trust_bundle(TRUST_DOMAIN)
+        if not bundle:
+            return None
+        secret.validation_context.trusted_ca.inline_bytes = bundle
+        return secret
+    if name.startswith(EDGE_CERTIFICATE_PREFIX) and proxy.kind is ProxyKind.GATEWAY:
+        found = reader.certificate(name.removeprefix(EDGE_CERTIFICATE_PREFIX))
+        return None if found is None else _certificate(name, found.chain_pem, found.key_pem.reveal())
+    return None
+
+
+def _certificate(name: str, chain: bytes, key: bytes) -> secret_pb2.Secret:
+    secret = secret_pb2.Secret(name=name)
+    secret.tls_certificate.certificate_chain.inline_bytes = chain
+    secret.tls_certificate.private_key.inline_bytes = key
+    return secret

@@ -1,0 +1,164 @@
+"""A proxy's whole configuration in one bootstrap: nothing left to discover.
+
+For people and for `envoy --mode validate`: what the proxy would learn over ADS is put in
+its place. Virtual hosts and clusters that a sidecar learns on demand are all there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from envoy.config.bootstrap.v3 import bootstrap_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import base_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
+
+from meshgate.model.names import short_hosts
+from meshgate.model.proxy import Proxy, ProxyKind
+from meshgate.model.reader import Reader
+from meshgate.policies.packing import pack
+from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
+from meshgate.translate import cluster, endpoint, gateway, inbound, outbound, secret, virtual_host
+from meshgate.translate.bootstrap import socket_cluster
+from meshgate.translate.names import OUTBOUND_ROUTES
+
+MANAGER = "envoy.filters.network.http_connection_manager"
+TLS = "envoy.transport_sockets.tls"
+ON_DEMAND = "envoy.filters.http.on_demand"
+Context = tls_pb2.DownstreamTlsContext | tls_pb2.UpstreamTlsContext
+
+
+def self_contained(reader: Reader, proxy: Proxy) -> bootstrap_pb2.Bootstrap:
+    """All listeners, routes, clusters, endpoints and secrets of `proxy` as static resources."""
+    config = bootstrap_pb2.Bootstrap()
+    config.node.id, config.node.cluster = proxy.id, f"{proxy.workload.name}.{proxy.namespace}"
+    builder = _Builder(reader, proxy)
+    config.static_resources.listeners.extend(builder.listeners())
+    config.static_resources.clusters.extend(builder.clusters())
+    return config
+
+
+class _Builder:
+    def __init__(self, reader: Reader, proxy: Proxy) -> None:
+        self._reader, self._proxy = reader, proxy
+        self._gateway = proxy.kind is ProxyKind.GATEWAY
+        self._clusters: set[str] = set()
+
+    def listeners(self) -> list[listener_pb2.Listener]:
+        if self._gateway:
+            found = [gateway.listener(self._reader, self._proxy, n) for n in gateway.listener_names(self._proxy)]
+        else:
+            names = inbound.listener_names(self._reader, self._proxy)
+            found = [inbound.listener(self._reader, self._proxy, n) for n in names]
+            names = outbound.listener_names(self._reader, self._proxy)
+            found += [outbound.listener(self._reader, self._proxy, n) for n in names]
+        listeners = [listener for listener in found if listener is not None]
+        for listener in listeners:
+            chains = [*listener.filter_chains]
+            if listener.HasField("default_filter_chain"):
+                chains.append(listener.default_filter_chain)
+            for chain in chains:
+                self._complete(chain)
+        return listeners
+
+    def _complete(self, chain: listener_components_pb2.FilterChain) -> None:
+        for filter_ in chain.filters:
+            if filter_.name == MANAGER:
+                manager = hcm.HttpConnectionManager()
+                filter_.typed_config.Unpack(manager)
+                self._routes(manager)
+                filter_.typed_config.CopyFrom(pack(manager))
+        if chain.HasField("transport_socket"):
+            self._secrets(chain.transport_socket, tls_pb2.DownstreamTlsContext())
+
+    def _routes(self, manager: hcm.HttpConnectionManager) -> None:
+        if manager.HasField("rds"):
+            name = manager.rds.route_config_name
+            if self._gateway:
+                found: route_pb2.RouteConfiguration | None = gateway.routes(self._reader, self._proxy)
+            else:
+                found = outbound.routes(self._reader, self._proxy, name)
+            manager.route_config.CopyFrom(found or route_pb2.RouteConfiguration(name=name))
+        elif manager.route_config.HasField("vhds"):
+            manager.route_config.ClearField("vhds")
+            manager.route_config.virtual_hosts.extend(self._known_hosts())
+        kept = [f for f in manager.http_filters if f.name != ON_DEMAND]
+        del manager.http_filters[:]
+        manager.http_filters.extend(kept)
+        self._clusters.update(_named_clusters(manager.route_config.virtual_hosts))
+
+    def _known_hosts(self) -> Iterable[route_components_pb2.VirtualHost]:
+        hosts: dict[str, None] = {}
+        for _, service in sorted(self._reader.all_services().items()):
+            for name in short_hosts(service.name, self._proxy.namespace):
+                hosts[name] = None
+                hosts.update({f"{name}:{port.number}": None for port in service.ports})
+        hosts.update({h: None for h in sorted(self._reader.mesh_host_names()) if not h.startswith("*")})
+        for host in hosts:
+            found = virtual_host.outbound(self._reader, self._proxy, f"{OUTBOUND_ROUTES}/{host}")
+            if found is not None:
+                yield found
+
+    def clusters(self) -> list[cluster_pb2.Cluster]:
+        if self._gateway:
+            names = set(gateway.clusters(self._reader, self._proxy))
+        else:
+            names = {*inbound.clusters(self._reader, self._proxy), *outbound.clusters(self._reader, self._proxy)}
+        found = []
+        for name in sorted(names | self._clusters):
+            built = cluster.translate(self._reader, self._proxy, name)
+            if built is not None:
+                found.append(self._cluster(built))
+        if self._gateway:
+            found.append(socket_cluster(RATE_LIMIT_CLUSTER, "rate-limit.sock"))
+        return found
+
+    def _cluster(self, built: cluster_pb2.Cluster) -> cluster_pb2.Cluster:
+        if built.type == cluster_pb2.Cluster.EDS:
+            assignment = endpoint.translate(self._reader, self._proxy, built.name)
+            built.ClearField("eds_cluster_config")
+            built.type = cluster_pb2.Cluster.STATIC
+            built.load_assignment.CopyFrom(
+                assignment or endpoint_pb2.ClusterLoadAssignment(cluster_name=built.name)
+            )
+        if built.HasField("transport_socket"):
+            self._secrets(built.transport_socket, tls_pb2.UpstreamTlsContext())
+        for match in built.transport_socket_matches:
+            self._secrets(match.transport_socket, tls_pb2.UpstreamTlsContext())
+        return built
+
+    def _secrets(self, socket: base_pb2.TransportSocket, context: Context) -> None:
+        if socket.name != TLS:
+            return
+        socket.typed_config.Unpack(context)
+        common = context.common_tls_context
+        names = [s.name for s in common.tls_certificate_sds_secret_configs]
+        del common.tls_certificate_sds_secret_configs[:]
+        for name in names:
+            found = self._secret(name)
+            if found is not None:
+                common.tls_certificates.append(found.tls_certificate)
+        if common.HasField("combined_validation_context"):
+            validation = tls_pb2.CommonTlsContext().combined_validation_context.default_validation_context
+            validation.CopyFrom(common.combined_validation_context.default_validation_context)
+            bundle = self._secret(common.combined_validation_context.validation_context_sds_secret_config.name)
+            if bundle is not None:
+                validation.MergeFrom(bundle.validation_context)
+            common.validation_context.CopyFrom(validation)
+        socket.typed_config.CopyFrom(pack(context))
+
+    def _secret(self, name: str) -> secret_pb2.Secret | None:
+        return secret.translate(self._reader, self._proxy, name)
+
+
+def _named_clusters(hosts: Iterable[route_components_pb2.VirtualHost]) -> set[str]:
+    names: set[str] = set()
+    for host in hosts:
+        for route in host.routes:
+            names.add(route.route.cluster)
+            names.update(entry.name for entry in route.route.weighted_clusters.clusters)
+    return names - {""}

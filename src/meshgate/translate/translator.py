@@ -1,0 +1,85 @@
+"""The way in: which resources a proxy has, and each of them on request."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from envoy.config.route.v3 import route_pb2
+from google.protobuf.message import Message
+
+from meshgate.model.proxy import Proxy, ProxyKind
+from meshgate.model.reader import Reader
+from meshgate.translate import cluster, endpoint, gateway, inbound, outbound, secret, virtual_host
+from meshgate.translate.names import (
+    CLUSTER,
+    EDGE_ROUTES,
+    ENDPOINTS,
+    LISTENER,
+    ROUTES,
+    SECRET,
+    VIRTUAL_HOST,
+)
+
+TYPES = (CLUSTER, ENDPOINTS, LISTENER, ROUTES, VIRTUAL_HOST, SECRET)
+"""In the order in which Envoy should learn of them: make before break."""
+
+
+class EnvoyTranslator:
+    """Turns names into resources; pure, holds nothing."""
+
+    def wildcard(self, reader: Reader, proxy: Proxy, type_url: str) -> frozenset[str]:
+        """The names that a proxy has without asking for them one by one."""
+        gate = proxy.kind is ProxyKind.GATEWAY
+        match type_url:
+            case t if t == LISTENER:
+                if gate:
+                    return frozenset(gateway.listener_names(proxy))
+                names = inbound.listener_names(reader, proxy) + outbound.listener_names(reader, proxy)
+                return frozenset(names)
+            case t if t == CLUSTER:
+                if gate:
+                    return frozenset(gateway.clusters(reader, proxy))
+                return frozenset(inbound.clusters(reader, proxy) + outbound.clusters(reader, proxy))
+            case _:
+                return frozenset()
+
+    def scope(self, reader: Reader, proxy: Proxy, type_url: str, name: str) -> Hashable:
+        """What of a proxy a resource depends on: equal scopes share its bytes."""
+        outbound_cluster = name.startswith("outbound|")
+        if type_url in (CLUSTER, ENDPOINTS) and outbound_cluster:
+            return proxy.namespace
+        return proxy
+
+    def translate(self, reader: Reader, proxy: Proxy, type_url: str, name: str) -> Message | None:
+        """The resource of that type and name for this proxy; None where there is none."""
+        gate = proxy.kind is ProxyKind.GATEWAY
+        match type_url:
+            case t if t == LISTENER:
+                return _listener(reader, proxy, name, gate=gate)
+            case t if t == CLUSTER:
+                return cluster.translate(reader, proxy, name)
+            case t if t == ENDPOINTS:
+                return endpoint.translate(reader, proxy, name)
+            case t if t == ROUTES:
+                return _routes(reader, proxy, name, gate=gate)
+            case t if t == VIRTUAL_HOST:
+                return None if gate else virtual_host.outbound(reader, proxy, name)
+            case t if t == SECRET:
+                return secret.translate(reader, proxy, name)
+            case _:
+                return None
+
+
+def _listener(reader: Reader, proxy: Proxy, name: str, *, gate: bool) -> Message | None:
+    if gate:
+        return gateway.listener(reader, proxy, name)
+    return inbound.listener(reader, proxy, name) or outbound.listener(reader, proxy, name)
+
+
+def _routes(reader: Reader, proxy: Proxy, name: str, *, gate: bool) -> route_pb2.RouteConfiguration | None:
+    if gate:
+        return gateway.routes(reader, proxy) if name == EDGE_ROUTES else None
+    return outbound.routes(reader, proxy, name)
+
+
+__all__ = ["TYPES", "EnvoyTranslator"]

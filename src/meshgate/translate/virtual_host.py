@@ -1,0 +1,124 @@
+"""Virtual hosts: the sidecar's, one for each host that a client asks for, and the gateway's."""
+
+from __future__ import annotations
+
+from envoy.config.route.v3 import route_components_pb2 as pb
+
+from meshgate.model.graph import MeshHost
+from meshgate.model.names import requested_host
+from meshgate.model.proxy import Isolation, Proxy
+from meshgate.model.reader import Reader
+from meshgate.model.route import Destination, Forward, Rule, WeightedDestination
+from meshgate.model.service import Service
+from meshgate.policies import EdgePolicies, RouteParts
+from meshgate.policies.chain import route_parts
+from meshgate.policies.consumer_headers import INTERNAL_HEADERS
+from meshgate.translate.names import (
+    FORWARD_PROXY_CLUSTER,
+    OUTBOUND_ROUTES,
+    PASSTHROUGH_CLUSTER,
+    split_authority,
+)
+from meshgate.translate.route import RouteContext, routes
+
+NO_PARTS = RouteParts()
+
+
+def outbound(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | None:
+    """The virtual host for `outbound/<host[:port]>`, with just the domain that was asked for.
+
+    Envoy takes a virtual host away by its name, so name and domain are those of the
+    request: two spellings of one service are two virtual hosts that never collide.
+    """
+    prefix, slash, authority = resource_name.partition("/")
+    if prefix != OUTBOUND_ROUTES or not slash or not authority or authority == "*":
+        return None
+    host, asked = split_authority(authority)
+    found = pb.VirtualHost(name=resource_name, domains=[authority], include_request_attempt_count=False)
+    full = requested_host(host, proxy.namespace)
+    service = reader.service(full)
+    rules = mesh_rules(reader, full, proxy.namespace)
+    port = _service_port(service, asked)
+    if rules is not None:
+        found.routes.extend(_mesh_routes(reader, proxy, rules, port))
+    elif service is not None:
+        found.routes.extend(_default_routes(reader, proxy, service, port))
+    else:
+        found.routes.append(_outside(proxy))
+    return found
+
+
+def service_only(reader: Reader, proxy: Proxy, host: str, port: int) -> pb.VirtualHost | None:
+    """The catch-all virtual host of a local port that leads to one service."""
+    service = reader.service(host)
+    if service is None or service.port(port) is None:
+        return None
+    found = pb.VirtualHost(name=f"{host}:{port}", domains=["*"])
+    rules = mesh_rules(reader, host, proxy.namespace)
+    if rules is not None:
+        found.routes.extend(_mesh_routes(reader, proxy, rules, port))
+    else:
+        found.routes.extend(_default_routes(reader, proxy, service, port))
+    return found
+
+
+def edge(reader: Reader, proxy: Proxy, host: str, policies: EdgePolicies) -> pb.VirtualHost | None:
+    """The gateway's virtual host of that name."""
+    edge_host = reader.edge_host(host)
+    if edge_host is None:
+        return None
+    domains = ["*"] if host == "*" else [host, f"{host}:*"]
+    found = pb.VirtualHost(
+        name=f"{host}:{proxy.http_port}", domains=domains, request_headers_to_remove=INTERNAL_HEADERS
+    )
+    context = RouteContext(
+        reader=reader, proxy=proxy, port=0, parts_of=lambda rule: route_parts(rule.policies, policies)
+    )
+    for rule in edge_host.rules:
+        found.routes.extend(routes(context, rule))
+    return found
+
+
+def mesh_rules(reader: Reader, host: str, client_namespace: str) -> MeshHost | None:
+    """The rules that a client in this namespace follows for a host: exact before wildcard, oldest first."""
+    names = [host]
+    wildcards = (n for n in reader.mesh_host_names() if n.startswith("*") and host.endswith(n[1:]))
+    names.extend(sorted(wildcards, key=len, reverse=True))
+    for name in names:
+        for entry in reader.mesh_hosts(name):
+            if entry.visible_from(client_namespace):
+                return entry
+    return None
+
+
+def _service_port(service: Service | None, asked: int) -> int:
+    """The port that a request means: what it names, else 80, else the service's only one."""
+    if asked:
+        return asked
+    if service is not None and service.port(80) is None and len(service.ports) == 1:
+        return service.ports[0].number
+    return 80
+
+
+def _mesh_routes(reader: Reader, proxy: Proxy, rules: MeshHost, port: int) -> list[pb.Route]:
+    context = RouteContext(reader=reader, proxy=proxy, port=port, parts_of=lambda rule: NO_PARTS)
+    return [route for rule in rules.rules for route in routes(context, rule)]
+
+
+def _default_routes(reader: Reader, proxy: Proxy, service: Service, port: int) -> list[pb.Route]:
+    """All requests to the service itself, as if a rule without conditions said so."""
+    destination = Destination(host=service.host, port=port)
+    action = Forward(destinations=(WeightedDestination(destination=destination, weight=1),))
+    rule = Rule(name="default", matches=(), action=action, origin=service.origin)
+    context = RouteContext(reader=reader, proxy=proxy, port=port, parts_of=lambda rule: NO_PARTS)
+    return routes(context, rule)
+
+
+def _outside(proxy: Proxy) -> pb.Route:
+    """A host that the mesh does not know: let through (Istio's default, ALLOW_ANY)."""
+    route = pb.Route(name="allow_any")
+    route.match.prefix = "/"
+    netns = proxy.isolation is Isolation.NETNS
+    route.route.cluster = PASSTHROUGH_CLUSTER if netns else FORWARD_PROXY_CLUSTER
+    route.route.timeout.SetInParent()
+    return route
