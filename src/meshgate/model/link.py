@@ -1,0 +1,70 @@
+"""Links declared objects into the one model: names resolved, defaults filled in, mistakes found.
+
+One step per file: `linking_workloads` (sidecars, environment, selectors), `linking_inbound`
+(PeerAuthentication), `linking_destinations` (DestinationRule), `linking_mesh`
+(VirtualService), `linking_consumers`, `linking_plugins`, `linking_edge` and
+`linking_routes` (Ingress, joined with the mesh's rules), `linking_paths` (the algebra of
+paths behind that), `linking_certificates`. `linking_input` gives all of them the same
+sorted input, which is why the order of documents never matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+from meshgate.core.diagnostics import Diagnostic
+from meshgate.model.declared import Declared
+from meshgate.model.graph import Model
+from meshgate.model.linking_certificates import link_certificates
+from meshgate.model.linking_consumers import declared_consumers, link_consumers
+from meshgate.model.linking_destinations import link_destinations
+from meshgate.model.linking_edge import link_edge_hosts, taken_ingresses
+from meshgate.model.linking_inbound import link_inbound
+from meshgate.model.linking_input import Findings, Input
+from meshgate.model.linking_mesh import link_mesh_hosts
+from meshgate.model.linking_plugins import Plugins
+from meshgate.model.linking_workloads import link_backends, link_workloads
+
+T = TypeVar("T")
+
+
+def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
+    """The model of everything declared, and what is wrong with its references (MG3xxx, MG4004).
+
+    Pure and independent of the order within `declared`. Whatever cannot work stays shut
+    instead of being left out: a route without its plugin, service or subset answers 503.
+    The facets that live (`instances`, `svids`, `addresses`, `trust_bundle_pem`) stay empty.
+    """
+    findings = Findings()
+    given = Input(declared, findings)
+
+    workloads = link_workloads(given, findings)
+    backends = link_backends(given, findings)
+    inbound = link_inbound(given, workloads, backends, findings)
+
+    destinations = link_destinations(given, findings)
+    mesh_hosts = link_mesh_hosts(given, destinations, findings)
+
+    edges = taken_ingresses(given, findings)
+    known_consumers = declared_consumers(given, findings)
+    plugins = Plugins(given, known_consumers, edges, findings)
+    let_in = tuple(c for c in known_consumers if c.name not in plugins.closed_consumers)
+
+    model = Model(
+        services=_frozen({host: given.hosts[host] for host in sorted(given.hosts)}),
+        backends=_frozen(backends),
+        mesh_hosts=_frozen(mesh_hosts),
+        destinations=_frozen(destinations),
+        workloads=_frozen(workloads),
+        inbound=_frozen(inbound),
+        edge_hosts=_frozen(link_edge_hosts(given, edges, mesh_hosts, plugins, findings)),
+        certificates=_frozen(link_certificates(given, edges, findings)),
+        consumers=_frozen(link_consumers(given, let_in, findings)),
+    )
+    return model, findings.all()
+
+
+def _frozen(entries: dict[str, T]) -> Mapping[str, T]:
+    return MappingProxyType(entries)

@@ -1,0 +1,143 @@
+"""Ingresses as virtual hosts of the gateway: which are ours, which path comes first.
+
+Precedence: routes with more conditions (headers, methods) first, as in Kong; then exact
+paths, regexes, prefixes, the longer before the shorter, as in Kubernetes; then the older.
+A request that no route of its own host takes falls to wildcard hosts and to rules without
+a host, as in Kong. Internal to `link`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from meshgate.model.declared import EdgeRules
+from meshgate.model.edge import EdgeHost
+from meshgate.model.graph import MeshHost
+from meshgate.model.linking_input import Findings, Input, oldest_first
+from meshgate.model.linking_mesh import host_candidates, is_catch_all
+from meshgate.model.linking_paths import takes_all
+from meshgate.model.linking_plugins import Plugins
+from meshgate.model.linking_routes import EdgeRoute, compile_route
+from meshgate.model.route import PathKind, PathMatch, Rule
+
+CLASSES = frozenset({"kong", "meshgate"})
+"""Ingress classes that are ours without an IngressClass object."""
+
+CONTROLLERS = frozenset({"ingress-controllers.konghq.com/kong", "meshgate.dev/ingress-controller"})
+
+_RANK = {PathKind.EXACT: 0, PathKind.REGEX: 1, PathKind.SEGMENTS: 2, PathKind.PREFIX: 2}
+_EVERYTHING = PathMatch(kind=PathKind.PREFIX, value="/")
+
+
+def taken_ingresses(given: Input, findings: Findings) -> tuple[EdgeRules, ...]:
+    """Ingresses of no class or one of ours, oldest first, each once; others are MG3012."""
+    classes = {c.name: c for c in sorted(given.declared.ingress_classes, key=lambda c: (c.name, c.origin))}
+    taken: dict[tuple[str, str], EdgeRules] = {}
+    for rules in oldest_first(given.declared.edge_rules):
+        named = classes.get(rules.class_name)
+        ours = named.controller in CONTROLLERS if named else rules.class_name in CLASSES
+        if rules.class_name and not ours:
+            controller = f" (controller {named.controller})" if named else ""
+            findings.warn(
+                "MG3012",
+                rules.origin,
+                rules.ref,
+                f"its class {rules.class_name!r}{controller} is not ours; the Ingress has no effect",
+                "use the class kong or meshgate, or none",
+                ("spec", "ingressClassName"),
+            )
+            continue
+        first = taken.setdefault((rules.namespace, rules.ref.name), rules)
+        if first != rules:
+            findings.error(
+                "MG1106", rules.origin, rules.ref, f"is already defined at {first.origin}", "keep one of them"
+            )
+    return tuple(taken.values())
+
+
+def link_edge_hosts(
+    given: Input,
+    edges: tuple[EdgeRules, ...],
+    mesh_hosts: Mapping[str, tuple[MeshHost, ...]],
+    plugins: Plugins,
+    findings: Findings,
+) -> dict[str, EdgeHost]:
+    """By host; every host's rules in the order in which they are tried."""
+    routes: dict[str, list[EdgeRoute]] = {}
+    claimed: dict[object, EdgeRoute] = {}
+    for route in (r for rules in edges for r in _routes(rules)):
+        older = claimed.setdefault(_claim(route), route)
+        if older is route:
+            routes.setdefault(route.host, []).append(route)
+            continue
+        findings.warn(
+            "MG3008",
+            route.origin,
+            route.rules.ref,
+            f"{older.rules.ref} at {older.origin} already takes {route.host}{route.path.value}; "
+            "this path has no effect",
+            "remove one of them",
+        )
+    own: dict[str, tuple[Rule, ...]] = {}
+    for host, entries in sorted(routes.items()):
+        ordered = sorted(enumerate(entries), key=lambda e: (_precedence(e[1]), e[0]))
+        own[host] = tuple(
+            rule
+            for _, route in ordered
+            for rule in compile_route(route, given, mesh_hosts, plugins, findings)
+        )
+    return {host: EdgeHost(host=host, rules=_with_fallbacks(host, own)) for host in own}
+
+
+def _routes(rules: EdgeRules) -> list[EdgeRoute]:
+    routes = [
+        EdgeRoute(
+            rules=rules,
+            host=path.host.lower(),
+            path=path.path,
+            backend=path.backend,
+            name=f"ingress/{rules.namespace}/{rules.ref.name}/{path.index[0]}/{path.index[1]}",
+            origin=path.origin,
+        )
+        for path in sorted(rules.paths, key=lambda p: p.index)
+    ]
+    if rules.default_backend is not None:
+        routes.append(
+            EdgeRoute(
+                rules=rules,
+                host="*",
+                path=_EVERYTHING,
+                backend=rules.default_backend,
+                name=f"ingress/{rules.namespace}/{rules.ref.name}/default",
+                origin=rules.default_backend.origin,
+                is_default=True,
+            )
+        )
+    return routes
+
+
+def _claim(route: EdgeRoute) -> object:
+    """Equal for routes that take the same requests."""
+    path: object = "all" if takes_all(route.path) else route.path
+    if route.path.kind is PathKind.SEGMENTS and path != "all":
+        path = (PathKind.SEGMENTS, route.path.value.rstrip("/"))
+    rules = route.rules
+    return route.host, path, route.is_default, frozenset(rules.methods), frozenset(rules.headers)
+
+
+def _precedence(route: EdgeRoute) -> tuple[bool, int, int, int, int]:
+    rules, kind = route.rules, route.path.kind
+    length = 0 if kind is PathKind.REGEX else len(route.path.value.rstrip("/"))
+    conditions = bool(rules.methods) + bool(rules.headers)
+    return (route.is_default, -conditions, -len(rules.headers), _RANK[kind], -length)
+
+
+def _with_fallbacks(host: str, own: Mapping[str, tuple[Rule, ...]]) -> tuple[Rule, ...]:
+    """The host's own rules, then those of wider hosts while a request can still get there."""
+    rules: list[Rule] = []
+    for candidate in dict.fromkeys(host_candidates(host, own)):
+        for rule in own[candidate]:
+            rules.append(rule)
+            if is_catch_all(rule):
+                return tuple(rules)
+    return tuple(rules)

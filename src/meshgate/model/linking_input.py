@@ -1,0 +1,168 @@
+"""The declared objects in one canonical order, by name, and the diagnostics found so far.
+
+Every linking step reads through `Input` and so cannot depend on the order of documents.
+Internal to `link`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, ordered
+from meshgate.core.origin import FieldPath, Origin
+from meshgate.model.declared import (
+    Broken,
+    ConfigMapObject,
+    Declared,
+    Namespace,
+    Plugin,
+    PluginScope,
+    SecretObject,
+)
+from meshgate.model.names import Name
+from meshgate.model.service import Service
+from meshgate.model.workload import Workload
+
+
+class Aged(Protocol):
+    """An object of which the older one wins."""
+
+    @property
+    def ref(self) -> ObjectRef: ...
+    @property
+    def created(self) -> str: ...
+    @property
+    def origin(self) -> Origin: ...
+
+
+class Placed(Protocol):
+    @property
+    def origin(self) -> Origin: ...
+
+
+A = TypeVar("A", bound=Aged)
+K = TypeVar("K")
+P = TypeVar("P", bound=Placed)
+
+
+def service_ref(name: Name) -> ObjectRef:
+    return ObjectRef("Service", name.namespace, name.name)
+
+
+def workload_ref(name: Name) -> ObjectRef:
+    return ObjectRef("Deployment", name.namespace, name.name, "apps")
+
+
+def oldest_first(items: Iterable[A]) -> tuple[A, ...]:
+    """By creation time, then name, then namespace, as Istio 1.27 sorts; then by place."""
+    return tuple(sorted(items, key=lambda i: (i.created, i.ref.name, i.ref.namespace, i.ref, i.origin)))
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects diagnostics; the only thing that linking steps change."""
+
+    _found: list[Diagnostic] = field(default_factory=list)
+
+    def error(
+        self, code: str, at: Origin, ref: ObjectRef, message: str, remedy: str = "", path: FieldPath = ()
+    ) -> None:
+        self._add(Severity.ERROR, code, at, ref, message, remedy, path)
+
+    def warn(
+        self, code: str, at: Origin, ref: ObjectRef, message: str, remedy: str = "", path: FieldPath = ()
+    ) -> None:
+        self._add(Severity.WARNING, code, at, ref, message, remedy, path)
+
+    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self._found.extend(diagnostics)
+
+    def all(self) -> tuple[Diagnostic, ...]:
+        """By position, without repeats, whatever order they were found in."""
+        return ordered(
+            sorted(self._found, key=lambda d: (str(d.object or ""), d.severity.value, d.message, d.remedy))
+        )
+
+    def _add(
+        self,
+        severity: Severity,
+        code: str,
+        at: Origin,
+        ref: ObjectRef,
+        message: str,
+        remedy: str,
+        path: FieldPath,
+    ) -> None:
+        self._found.append(
+            Diagnostic(
+                severity=severity,
+                code=code,
+                origin=at,
+                message=message,
+                object=ref,
+                field=path,
+                remedy=remedy,
+            )
+        )
+
+
+class Input:
+    """Looks declared objects up by name; of two with one name the first by place counts (MG1106)."""
+
+    def __init__(self, declared: Declared, findings: Findings) -> None:
+        self.declared = declared
+        self._findings = findings
+        self.namespaces: dict[str, Namespace] = self._unique(
+            declared.namespaces, lambda n: n.name, lambda n: ObjectRef("Namespace", "", n)
+        )
+        self.services: dict[Name, Service] = self._unique(declared.services, lambda s: s.name, service_ref)
+        self.hosts: dict[str, Service] = {s.host: s for s in self.services.values()}
+        self.workloads: dict[Name, Workload] = self._unique(
+            declared.workloads, lambda w: w.name, workload_ref
+        )
+        self.secrets: dict[Name, SecretObject] = self._unique(
+            declared.secrets, lambda s: s.name, lambda n: ObjectRef("Secret", n.namespace, n.name)
+        )
+        self.config_maps: dict[Name, ConfigMapObject] = self._unique(
+            declared.config_maps, lambda c: c.name, lambda n: ObjectRef("ConfigMap", n.namespace, n.name)
+        )
+        self.service_accounts = frozenset(a.name for a in declared.service_accounts)
+        self.plugins: dict[tuple[PluginScope, Name], Plugin] = self._unique(
+            declared.plugins,
+            lambda p: (p.scope, p.name),
+            lambda k: ObjectRef(k[0].value, k[1].namespace, k[1].name, "configuration.konghq.com"),
+        )
+        self._broken: dict[tuple[str, str, str], Broken] = {
+            (b.ref.kind, b.ref.namespace, b.ref.name): b
+            for b in sorted(declared.broken, key=lambda b: (b.ref, b.origin, b.problem), reverse=True)
+        }
+
+    def broken(self, kind: str, name: Name) -> Broken | None:
+        """The object of that kind and name that is there but has errors."""
+        return self._broken.get((kind, name.namespace, name.name))
+
+    def broken_of(self, kind: str) -> tuple[Broken, ...]:
+        return tuple(b for (k, _, _), b in sorted(self._broken.items()) if k == kind)
+
+    def absence(self, kind: str, name: Name) -> str:
+        """Why an object cannot be used: `does not exist`, or what is wrong with it."""
+        found = self.broken(kind, name)
+        return f"is broken: {found.problem}" if found else "does not exist"
+
+    def _unique(self, items: Iterable[P], key: Callable[[P], K], ref: Callable[[K], ObjectRef]) -> dict[K, P]:
+        kept: dict[K, P] = {}
+        for item in sorted(items, key=lambda i: (str(key(i)), i.origin)):
+            name = key(item)
+            if name not in kept:
+                kept[name] = item
+            elif item != kept[name]:
+                self._findings.error(
+                    "MG1106",
+                    item.origin,
+                    ref(name),
+                    f"is already defined at {kept[name].origin}; this one has no effect",
+                    "keep one of them",
+                )
+        return kept

@@ -1,0 +1,255 @@
+"""Which plugins apply to an edge route, by Kong's precedence. Internal to `link`.
+
+Of one plugin's configurations the most specific counts: consumer with route, consumer with
+service, consumer, route, service, global (Kong 3.9). A name on both an Ingress or Service
+and a consumer means the combination alone, as Kong's ingress controller 3.5 reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.origin import Origin
+from meshgate.model.declared import ConsumerObject, EdgeRules, Plugin, PluginScope
+from meshgate.model.linking_consumers import consumer_id
+from meshgate.model.linking_input import Findings, Input, service_ref
+from meshgate.model.names import Name
+from meshgate.model.policy import ConsumerLimits, JwtAuth, KeyAuth, Limits, Policy, RateLimit
+from meshgate.model.service import Service
+
+PLUGINS_FIELD = ("metadata", "annotations", "konghq.com/plugins")
+
+_OBSERVERS = frozenset(
+    [
+        "prometheus",
+        "file-log",
+        "http-log",
+        "tcp-log",
+        "udp-log",
+        "syslog",
+        "statsd",
+        "datadog",
+        "loggly",
+        "opentelemetry",
+        "zipkin",
+    ]
+)
+"""Global plugins that only watch: while they are unsupported, routes need not close for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What the plugins make of one route."""
+
+    policies: tuple[Policy, ...]
+    problem: str = ""
+    """Why the route must be closed; empty where it is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scoped:
+    """A plugin, and the scope that it was set for; the scope names its counters."""
+
+    plugin: Plugin
+    policy: Policy
+    counter: str
+
+
+class Plugins:
+    """Answers which policies a route has; `consumers` in the order of their names."""
+
+    def __init__(
+        self,
+        given: Input,
+        consumers: Sequence[ConsumerObject],
+        edges: Iterable[EdgeRules],
+        findings: Findings,
+    ) -> None:
+        self._given = given
+        self._findings = findings
+        self._global, self._global_problem = self._globals()
+        named = [(n, e.namespace) for e in edges for n in e.plugin_names]
+        named += [(n, s.name.namespace) for s in given.services.values() for n in s.plugin_names]
+        self._bound = frozenset(p.ref for n, namespace in named if (p := self._find(n, namespace)))
+        self.closed_consumers: set[Name] = set()
+        """Consumers that refer to a plugin that cannot be had: they must not get in without it."""
+        self._of_consumer = {c.name: self._consumer_plugins(c) for c in consumers}
+
+    def apply(
+        self, rules: EdgeRules, service: Service | None, route_label: str, service_label: str
+    ) -> Applied:
+        """The policies of one route to one service, or why it is closed (MG3004)."""
+        route, problem = self._resolve(
+            rules.plugin_names,
+            rules.namespace,
+            rules.plugins_origin or rules.origin,
+            rules.ref,
+            f"route/{route_label}",
+        )
+        scopes = [route, (), self._global]
+        if service is not None:
+            scopes[1], of_service = self._resolve(
+                service.plugin_names,
+                service.name.namespace,
+                service.plugins_origin or service.origin,
+                service_ref(service.name),
+                f"service/{service_label}",
+            )
+            problem = problem or of_service
+        problem = problem or self._global_problem
+        if problem:
+            return Applied((), problem)
+        policies: list[Policy] = []
+        for kind in (JwtAuth, KeyAuth):
+            first = next((s for scope in scopes for s in scope if isinstance(s.policy, kind)), None)
+            if first is not None:
+                policies.append(first.policy)
+        limit = self._limit(scopes, bool(policies), route_label)
+        if limit is not None:
+            policies.append(replace(limit, service_id=service_label))
+        return Applied(tuple(policies))
+
+    def _limit(
+        self, scopes: Sequence[Sequence[_Scoped]], authenticated: bool, route_label: str
+    ) -> RateLimit | None:
+        limits = [(s, s.policy) for scope in scopes for s in scope if isinstance(s.policy, RateLimit)]
+        base: RateLimit | None = None
+        shared: list[tuple[Plugin, RateLimit]] = []
+        for scoped, policy in limits:
+            policy = replace(policy, rule_id=f"{scoped.counter}/rate-limiting")
+            members = any(scoped.plugin in plugins for plugins in self._of_consumer.values())
+            if members and not scoped.plugin.is_global:
+                shared.append((scoped.plugin, policy))
+            elif base is None:
+                base = policy
+        own: list[ConsumerLimits] = []
+        template = base
+        for name, plugins in self._of_consumer.items() if authenticated else ():
+            if name in self.closed_consumers:
+                continue
+            chosen = next(((p, r) for p, r in shared if p in plugins), None) or next(
+                (
+                    (p, p.policy)
+                    for p in plugins
+                    if isinstance(p.policy, RateLimit) and p.ref not in self._bound
+                ),
+                None,
+            )
+            if chosen is None:
+                continue
+            plugin, policy = chosen
+            if template is None:
+                rule_id = policy.rule_id or f"route/{route_label}/rate-limiting"
+                template = replace(policy, limits=Limits(), rule_id=rule_id)
+            own.append(ConsumerLimits(consumer_id=consumer_id(name), limits=policy.limits))
+            self._compare(plugin, policy, template)
+        return replace(template, consumer_limits=tuple(own)) if template is not None else None
+
+    def _compare(self, plugin: Plugin, policy: RateLimit, template: RateLimit) -> None:
+        """A route counts in one way for all: a consumer's plugin changes its numbers only."""
+        alike = replace(
+            policy, limits=template.limits, rule_id=template.rule_id, origin=template.origin, service_id=""
+        )
+        if alike != replace(template, service_id=""):
+            self._findings.warn(
+                "MG1103",
+                plugin.origin,
+                plugin.ref,
+                f"for a consumer only its limits count; all else is as at {template.origin}",
+                "give both plugins the same settings but the limits",
+            )
+
+    def _globals(self) -> tuple[tuple[_Scoped, ...], str]:
+        scoped: list[_Scoped] = []
+        problem = ""
+        for _, plugin in sorted(self._given.plugins.items(), key=lambda item: str(item[1].ref)):
+            if not plugin.is_global or plugin.disabled:
+                continue
+            if plugin.policy is None:
+                if plugin.plugin not in _OBSERVERS:
+                    problem = problem or f"global {plugin.ref} is broken: {plugin.problem}"
+            elif any(type(s.policy) is type(plugin.policy) for s in scoped):
+                self._collision(plugin, "another global plugin of its type comes first")
+            else:
+                scoped.append(_Scoped(plugin, plugin.policy, "global"))
+        return tuple(scoped), problem
+
+    def _consumer_plugins(self, consumer: ConsumerObject) -> tuple[Plugin, ...]:
+        at = consumer.plugins_origin or consumer.origin
+        scoped, problem = self._resolve(
+            consumer.plugin_names, consumer.name.namespace, at, consumer.ref, "consumer"
+        )
+        if problem:
+            self.closed_consumers.add(consumer.name)
+        for entry in scoped:
+            match entry.policy:
+                case JwtAuth() | KeyAuth():
+                    self._findings.warn(
+                        "MG2006",
+                        at,
+                        consumer.ref,
+                        f"plugin {entry.plugin.plugin} cannot be set for a consumer; it has no effect",
+                        "name it on the Ingress or the Service",
+                        PLUGINS_FIELD,
+                    )
+                case RateLimit():
+                    pass
+                case _:
+                    assert_never(entry.policy)
+        return tuple(s.plugin for s in scoped if isinstance(s.policy, RateLimit))
+
+    def _resolve(
+        self, names: tuple[str, ...], namespace: str, at: Origin, ref: ObjectRef, counter: str
+    ) -> tuple[tuple[_Scoped, ...], str]:
+        scoped: list[_Scoped] = []
+        problem = ""
+        for name in dict.fromkeys(names):
+            plugin = self._find(name, namespace)
+            if plugin is not None and plugin.disabled:
+                continue
+            if plugin is None or plugin.policy is None:
+                trouble = self._trouble(name, namespace, plugin)
+                closes = "the consumer cannot get in" if counter == "consumer" else "the route answers 503"
+                self._findings.error(
+                    "MG3004",
+                    at,
+                    ref,
+                    f"{trouble}; {closes}",
+                    "add or mend it, or take its name away",
+                    PLUGINS_FIELD,
+                )
+                problem = problem or trouble
+            elif any(type(s.policy) is type(plugin.policy) for s in scoped):
+                self._collision(plugin, f"{ref} names another {plugin.plugin} plugin before it")
+            else:
+                scoped.append(_Scoped(plugin, plugin.policy, counter))
+        return tuple(scoped), problem
+
+    def _find(self, name: str, namespace: str) -> Plugin | None:
+        """The KongPlugin of the namespace, else the KongClusterPlugin.
+
+        One that is broken beyond reading hides the cluster's: it may have been meant to be stricter.
+        """
+        own = Name(namespace, name)
+        plugin = self._given.plugins.get((PluginScope.NAMESPACED, own))
+        if plugin is not None or self._given.broken(PluginScope.NAMESPACED.value, own):
+            return plugin
+        return self._given.plugins.get((PluginScope.CLUSTER, Name("", name)))
+
+    def _trouble(self, name: str, namespace: str, plugin: Plugin | None) -> str:
+        if plugin is not None:
+            return f"{plugin.ref} is broken: {plugin.problem or 'its config is not understood'}"
+        own, cluster = Name(namespace, name), Name("", name)
+        if self._given.broken(PluginScope.NAMESPACED.value, own):
+            return f"KongPlugin {own} {self._given.absence(PluginScope.NAMESPACED.value, own)}"
+        if self._given.broken(PluginScope.CLUSTER.value, cluster):
+            return f"KongClusterPlugin {name} {self._given.absence(PluginScope.CLUSTER.value, cluster)}"
+        return f"there is no KongPlugin {own} and no KongClusterPlugin {name}"
+
+    def _collision(self, plugin: Plugin, why: str) -> None:
+        self._findings.warn(
+            "MG3008", plugin.origin, plugin.ref, f"{why}; this one has no effect there", "name one of them"
+        )
