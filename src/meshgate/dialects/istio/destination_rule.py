@@ -1,0 +1,93 @@
+"""DestinationRule: how a host is reached, and the subsets of its endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from meshgate.core.diagnostics import Diagnostic
+from meshgate.dialects.document import Document, is_dns_label
+from meshgate.dialects.istio.hosts import ExportTo, HostOrWildcard
+from meshgate.dialects.istio.traffic_policy import PolicyLowering, TrafficPolicySpec
+from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.schema import Items, Spec, check, fault, problem
+from meshgate.model.declared import Declared, DestinationRules
+from meshgate.model.destination import Subset
+
+
+def _subset_name(text: str) -> str:
+    if not is_dns_label(text.lower()):
+        raise fault("MG2004", "must be a name of letters, digits and hyphens")
+    return text
+
+
+class SubsetSpec(Spec):
+    """Istio's `Subset`; without labels it is every endpoint."""
+
+    name: Annotated[str, AfterValidator(_subset_name)]
+    labels: dict[str, str] = Field(default_factory=dict)
+    traffic_policy: TrafficPolicySpec | None = None
+
+
+class DestinationRuleSpec(Spec):
+    """Istio 1.27's fields."""
+
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
+        "workloadSelector": "the rule holds for every client, not for the selected ones alone"
+    }
+
+    host: HostOrWildcard
+    traffic_policy: TrafficPolicySpec | None = None
+    subsets: Items[SubsetSpec] = ()
+    export_to: Items[ExportTo] = ()
+
+
+def lower_destination_rule(document: Document) -> Lowered:
+    """One rule as written (MG1103, MG1104, MG2003, MG2004, MG2006, MG2007 beside `check`'s)."""
+    spec, said = check(DestinationRuleSpec, document, ("spec",))
+    if spec is None:
+        return Lowered(diagnostics=tuple(said))
+    lowering = PolicyLowering(document, said)
+    rules = DestinationRules(
+        ref=document.ref,
+        namespace=document.namespace,
+        host=spec.host,
+        policy=lowering.policy(spec.traffic_policy, ("spec", "trafficPolicy")),
+        subsets=_subsets(spec, document, lowering, said),
+        export_to=spec.export_to or ("*",),
+        created=document.created,
+        origin=document.locate(),
+    )
+    return Lowered(declared=Declared(destination_rules=(rules,)), diagnostics=tuple(said))
+
+
+def _subsets(
+    spec: DestinationRuleSpec, document: Document, lowering: PolicyLowering, said: list[Diagnostic]
+) -> tuple[Subset, ...]:
+    found: dict[str, Subset] = {}
+    for index, one in enumerate(spec.subsets):
+        path = ("spec", "subsets", index)
+        if one.name in found:
+            here = (*path, "name")
+            said.append(problem(document, "MG2006", here, f"subset {one.name} is there twice"))
+        found[one.name] = Subset(
+            name=one.name,
+            labels=MappingProxyType(dict(sorted(one.labels.items()))),
+            policy=lowering.policy(one.traffic_policy, (*path, "trafficPolicy")),
+            origin=document.locate(path),
+        )
+    return tuple(found.values())
+
+
+DESTINATION_RULE = KindParser(
+    group="networking.istio.io",
+    kind="DestinationRule",
+    versions=frozenset({"v1alpha3", "v1beta1", "v1"}),
+    namespaced=True,
+    lower=lower_destination_rule,
+    plural="destinationrules",
+    short_names=("dr",),
+)

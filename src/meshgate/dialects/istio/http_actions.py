@@ -1,0 +1,161 @@
+"""What a rule does with a request: `route`, `redirect`, `directResponse`, `rewrite`, `mirror`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from meshgate.core.diagnostics import Diagnostic
+from meshgate.core.origin import FieldPath
+from meshgate.dialects.document import Document
+from meshgate.dialects.istio.faults import PercentSpec
+from meshgate.dialects.istio.headers import HeadersSpec
+from meshgate.dialects.istio.hosts import DestinationSpec, PortNumber
+from meshgate.dialects.istio.re2 import regex_problem
+from meshgate.dialects.schema import Spec, fault, problem, show
+from meshgate.model.route import DirectResponse, Redirect, Rewrite
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Of a direct response; Istio's limit."""
+
+
+def _authority(text: str) -> str:
+    if any(c.isspace() or ord(c) < 33 or c in "/?#@" for c in text):
+        raise fault("MG2004", "must be a host name with an optional port")
+    return text
+
+
+def _uri(text: str) -> str:
+    if any(ord(c) < 33 or c == "\x7f" for c in text):
+        raise fault("MG2002", "must be a path without spaces or control characters")
+    return text
+
+
+Authority = Annotated[str, AfterValidator(_authority)]
+Uri = Annotated[str, AfterValidator(_uri)]
+
+
+class RouteDestinationSpec(Spec):
+    """Istio's `HTTPRouteDestination`."""
+
+    destination: DestinationSpec
+    weight: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    headers: HeadersSpec = HeadersSpec()
+
+
+class MirrorSpec(Spec):
+    """Istio's `HTTPMirrorPolicy`."""
+
+    destination: DestinationSpec
+    percentage: PercentSpec | None = None
+
+
+class RedirectSpec(Spec):
+    """Istio's `HTTPRedirect`."""
+
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
+        "prefixRewrite": "the path of the redirect stays as it was; use uri"
+    }
+
+    uri: Uri = ""
+    authority: Authority = ""
+    scheme: Literal["", "http", "https"] = ""
+    redirect_code: Literal[301, 302, 303, 307, 308] = 301
+    port: PortNumber | None = None
+    derive_port: Literal["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"] | None = None
+
+
+class BodySpec(Spec):
+    """Istio's `HTTPBody`."""
+
+    string: str | None = None
+    bytes_: str | None = Field(default=None, alias="bytes")
+
+
+class DirectResponseSpec(Spec):
+    """Istio's `HTTPDirectResponse`."""
+
+    status: Annotated[int, Field(ge=200, le=599)]
+    body: BodySpec | None = None
+
+
+class RegexRewriteSpec(Spec):
+    """Istio's `RegexRewrite`."""
+
+    match: str
+    rewrite: str = ""
+
+
+class RewriteSpec(Spec):
+    """Istio's `HTTPRewrite`."""
+
+    uri: Uri | None = None
+    authority: Authority = ""
+    uri_regex_rewrite: RegexRewriteSpec | None = None
+
+
+def lower_redirect(
+    spec: RedirectSpec, document: Document, path: FieldPath, said: list[Diagnostic]
+) -> Redirect:
+    """The redirect; `FROM_PROTOCOL_DEFAULT` is what Envoy does by itself."""
+    if spec.port is not None and spec.derive_port is not None:
+        said.append(problem(document, "MG2006", path, "must have one of port and derivePort"))
+    if spec.derive_port == "FROM_REQUEST_PORT":
+        said.append(
+            problem(
+                document,
+                "MG2002",
+                (*path, "derivePort"),
+                "FROM_REQUEST_PORT is not supported",
+                remedy="name the port in redirect.port",
+            )
+        )
+    return Redirect(
+        code=spec.redirect_code,
+        path=spec.uri,
+        authority=spec.authority,
+        scheme=spec.scheme,
+        port=spec.port or 0,
+    )
+
+
+def lower_direct_response(
+    spec: DirectResponseSpec, document: Document, path: FieldPath, said: list[Diagnostic]
+) -> DirectResponse:
+    """The answer; `body.bytes` is base64."""
+    here = (*path, "body")
+    body = b""
+    if spec.body is not None:
+        if (spec.body.string is None) == (spec.body.bytes_ is None):
+            said.append(problem(document, "MG2006", here, "must have one of string and bytes"))
+        body = (spec.body.string or "").encode()
+        if spec.body.bytes_ is not None:
+            try:
+                body = base64.b64decode(spec.body.bytes_, validate=True)
+            except (binascii.Error, ValueError):
+                said.append(problem(document, "MG2002", (*here, "bytes"), "must be base64"))
+    if len(body) > MAX_BODY_BYTES:
+        said.append(problem(document, "MG2002", here, f"must have at most {MAX_BODY_BYTES} bytes"))
+    return DirectResponse(status=spec.status, body=body)
+
+
+def lower_rewrite(spec: RewriteSpec, document: Document, path: FieldPath, said: list[Diagnostic]) -> Rewrite:
+    """The rewrite; `uri` replaces what the rule's path match took."""
+    regex = spec.uri_regex_rewrite
+    if spec.uri is not None and regex is not None:
+        said.append(problem(document, "MG2006", path, "must have one of uri and uriRegexRewrite"))
+    if regex is not None:
+        wrong = "must not be empty" if not regex.match else regex_problem(regex.match)
+        if wrong:
+            here = (*path, "uriRegexRewrite", "match")
+            said.append(problem(document, "MG2002", here, f"{wrong}, got {show(regex.match)}"))
+    return Rewrite(
+        prefix=spec.uri or None,
+        path_regex=regex.match if regex else "",
+        substitution=regex.rewrite if regex else "",
+        authority=spec.authority,
+    )

@@ -1,0 +1,134 @@
+"""Istio's kinds that are known and not supported: each says what is missing without it.
+
+One that guards something is an error, because what it closes in Istio stays open here;
+the others are warnings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshgate.core.diagnostics import Severity
+from meshgate.dialects.document import Document
+from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.schema import problem
+
+_ALPHA = frozenset({"v1alpha1"})
+_NETWORKING = frozenset({"v1alpha3", "v1beta1", "v1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Missing:
+    """What a kind would have done, and what to do without it."""
+
+    effect: str
+    remedy: str = ""
+    guards: bool = False
+    """It closes something in Istio."""
+
+    def lower(self, document: Document) -> Lowered:
+        """MG1101 for the object, and nothing declared."""
+        diagnostic = problem(
+            document,
+            "MG1101",
+            ("kind",),
+            f"{document.ref.kind} is not supported yet: {self.effect}",
+            severity=Severity.ERROR if self.guards else Severity.WARNING,
+            remedy=self.remedy,
+        )
+        return Lowered(diagnostics=(diagnostic,))
+
+
+def _kind(
+    group: str, kind: str, plural: str, missing: _Missing, versions: frozenset[str] = _NETWORKING
+) -> KindParser:
+    return KindParser(
+        group=f"{group}.istio.io",
+        kind=kind,
+        versions=versions,
+        namespaced=True,
+        lower=missing.lower,
+        plural=plural,
+    )
+
+
+_AUTHORIZATION = _Missing(
+    effect="its rules are not enforced; the workloads that it selects stay open to every caller that "
+    "PeerAuthentication lets in",
+    remedy="do not rely on it; PeerAuthentication STRICT at least keeps out callers without an identity",
+    guards=True,
+)
+_REQUEST_AUTHENTICATION = _Missing(
+    effect="no sidecar checks tokens; the workloads that it selects stay open to requests with a bad token",
+    remedy="check tokens at the edge with the Kong plugin jwt",
+    guards=True,
+)
+_ENVOY_FILTER = _Missing(
+    effect="Envoy's configuration is not patched; what the patch would guard stays open",
+    remedy="use the kinds and plugins that are supported",
+    guards=True,
+)
+_WASM = _Missing(effect="the extension does not run; what it would guard stays open", guards=True)
+
+NOT_SUPPORTED = (
+    _kind(
+        "networking",
+        "Gateway",
+        "gateways",
+        _Missing(effect="it opens no listener", remedy="use an Ingress, which follows the rules for `mesh`"),
+    ),
+    _kind(
+        "networking",
+        "ServiceEntry",
+        "serviceentries",
+        _Missing(effect="its hosts are not known to the mesh; they are reached as without a mesh"),
+    ),
+    _kind(
+        "networking",
+        "Sidecar",
+        "sidecars",
+        _Missing(effect="every sidecar already learns only what it uses; its other settings have no effect"),
+    ),
+    _kind("networking", "EnvoyFilter", "envoyfilters", _ENVOY_FILTER),
+    _kind(
+        "networking",
+        "WorkloadEntry",
+        "workloadentries",
+        _Missing(effect="the machine that it names gets no traffic"),
+    ),
+    _kind(
+        "networking",
+        "WorkloadGroup",
+        "workloadgroups",
+        _Missing(effect="machines of its kind cannot join"),
+    ),
+    _kind(
+        "networking",
+        "ProxyConfig",
+        "proxyconfigs",
+        _Missing(effect="sidecars keep their settings"),
+        frozenset({"v1beta1"}),
+    ),
+    _kind(
+        "telemetry",
+        "Telemetry",
+        "telemetries",
+        _Missing(effect="metrics, traces and logs keep their settings"),
+        _ALPHA | {"v1"},
+    ),
+    _kind("extensions", "WasmPlugin", "wasmplugins", _WASM, _ALPHA),
+    _kind(
+        "security",
+        "AuthorizationPolicy",
+        "authorizationpolicies",
+        _AUTHORIZATION,
+        frozenset({"v1beta1", "v1"}),
+    ),
+    _kind(
+        "security",
+        "RequestAuthentication",
+        "requestauthentications",
+        _REQUEST_AUTHENTICATION,
+        frozenset({"v1beta1", "v1"}),
+    ),
+)

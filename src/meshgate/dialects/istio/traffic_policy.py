@@ -1,0 +1,267 @@
+"""`trafficPolicy` of a DestinationRule: balancing, pools, outliers and TLS to a service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.origin import FieldPath
+from meshgate.dialects.document import Document
+from meshgate.dialects.istio.consistent_hash import ConsistentHashSpec, lower_hash
+from meshgate.dialects.istio.hosts import PortSelectorSpec
+from meshgate.dialects.schema import DurationMs, Items, Spec, problem
+from meshgate.model.destination import Balance, ClientTlsMode, ConnectionPool, Outliers, TrafficPolicy
+
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Percent = Annotated[int, Field(ge=0, le=100)]
+AtLeast1Ms = Annotated[DurationMs, Field(ge=1)]
+
+
+class LoadBalancerSpec(Spec):
+    """Istio's `LoadBalancerSettings`."""
+
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
+        "localityLbSetting": "all endpoints count as being in one place",
+        "zoneAwareLbSetting": "all endpoints count as being in one place",
+        "warmup": "new endpoints get their full share at once",
+        "warmupDurationSecs": "new endpoints get their full share at once",
+    }
+
+    simple: (
+        Literal["UNSPECIFIED", "LEAST_CONN", "LEAST_REQUEST", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN"] | None
+    ) = None
+    consistent_hash: ConsistentHashSpec | None = None
+
+
+class TcpKeepaliveSpec(Spec):
+    """Probes, and in milliseconds the time before the first and between them."""
+
+    probes: Count | None = None
+    time: DurationMs | None = None
+    interval: DurationMs | None = None
+
+
+class TcpPoolSpec(Spec):
+    """Istio's `TCPSettings`."""
+
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
+        "idleTimeout": "idle TCP connections are closed after Envoy's own hour"
+    }
+
+    max_connections: Count | None = None
+    connect_timeout: AtLeast1Ms | None = None
+    tcp_keepalive: TcpKeepaliveSpec | None = None
+    max_connection_duration: AtLeast1Ms | None = None
+
+
+class HttpPoolSpec(Spec):
+    """Istio's `HTTPSettings`."""
+
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {"http2KeepAlive": "no HTTP/2 pings are sent"}
+
+    http1_max_pending_requests: Count | None = None
+    http2_max_requests: Count | None = None
+    max_requests_per_connection: Count | None = None
+    max_retries: Count | None = None
+    idle_timeout: DurationMs | None = None
+    h2_upgrade_policy: Literal["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"] = "DEFAULT"
+    use_client_protocol: bool = False
+    max_concurrent_streams: Count | None = None
+
+
+class ConnectionPoolSpec(Spec):
+    """Istio's `ConnectionPoolSettings`."""
+
+    tcp: TcpPoolSpec = TcpPoolSpec()
+    http: HttpPoolSpec = HttpPoolSpec()
+
+
+class OutlierSpec(Spec):
+    """Istio's `OutlierDetection`."""
+
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
+        "outlierDetectionHttpErrorCodes": "every 5xx counts as an error, and nothing else"
+    }
+
+    consecutive_5xx_errors: Annotated[Count | None, Field(alias="consecutive5xxErrors")] = None
+    consecutive_errors: Count | None = None
+    consecutive_gateway_errors: Count | None = None
+    consecutive_local_origin_failures: Count | None = None
+    split_external_local_origin_errors: bool = False
+    interval: AtLeast1Ms | None = None
+    base_ejection_time: AtLeast1Ms | None = None
+    max_ejection_percent: Percent | None = None
+    min_health_percent: Percent | None = None
+
+
+class ClientTlsSpec(Spec):
+    """Istio's `ClientTLSSettings`; certificates of one's own cannot be held by the model yet."""
+
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
+        "sni": "the server name is the host that was asked for",
+        "insecureSkipVerify": "the server's certificate is treated as without this field",
+    }
+    UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {
+        "clientCertificate": "certificates of one's own are not supported; the rule has no effect",
+        "privateKey": "certificates of one's own are not supported; the rule has no effect",
+        "caCertificates": "authorities of one's own are not supported; the rule has no effect",
+        "credentialName": "certificates of one's own are not supported; the rule has no effect",
+        "subjectAltNames": "the server's name cannot be checked by a list; the rule has no effect",
+        "caCrl": "revocation lists are not supported; the rule has no effect",
+    }
+
+    mode: Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] = "DISABLE"
+
+
+class PortPolicySpec(Spec):
+    """Istio's `PortTrafficPolicy`."""
+
+    port: PortSelectorSpec
+    load_balancer: LoadBalancerSpec | None = None
+    connection_pool: ConnectionPoolSpec | None = None
+    outlier_detection: OutlierSpec | None = None
+    tls: ClientTlsSpec | None = None
+
+
+class TrafficPolicySpec(Spec):
+    """Istio's `TrafficPolicy`."""
+
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
+        "tunnel": "connections go to the service itself",
+        "proxyProtocol": "no PROXY header is sent",
+        "retryBudget": "retries are limited by connectionPool.http.maxRetries alone",
+    }
+
+    load_balancer: LoadBalancerSpec | None = None
+    connection_pool: ConnectionPoolSpec | None = None
+    outlier_detection: OutlierSpec | None = None
+    tls: ClientTlsSpec | None = None
+    port_level_settings: Items[PortPolicySpec] = ()
+
+
+class PolicyLowering:
+    """Lowers the traffic policies of one document and collects what is wrong with them."""
+
+    def __init__(self, document: Document, said: list[Diagnostic]) -> None:
+        self._document = document
+        self._said = said
+
+    def policy(self, spec: TrafficPolicySpec | None, path: FieldPath) -> TrafficPolicy:
+        """A rule's or subset's policy with those of its ports."""
+        if spec is None:
+            return TrafficPolicy()
+        ports: dict[int, TrafficPolicy] = {}
+        for index, one in enumerate(spec.port_level_settings):
+            here = (*path, "portLevelSettings", index)
+            if one.port.number in ports:
+                self._add("MG2006", (*here, "port", "number"), f"port {one.port.number} is there twice")
+            ports[one.port.number] = self._parts(one, here, ())
+        return self._parts(spec, path, tuple(sorted(ports.items())))
+
+    def _parts(
+        self,
+        spec: TrafficPolicySpec | PortPolicySpec,
+        path: FieldPath,
+        ports: tuple[tuple[int, TrafficPolicy], ...],
+    ) -> TrafficPolicy:
+        balancer = spec.load_balancer or LoadBalancerSpec()
+        here = (*path, "loadBalancer")
+        if balancer.simple and balancer.consistent_hash:
+            self._add("MG2006", here, "must have one of simple and consistentHash")
+        hashing = balancer.consistent_hash
+        return TrafficPolicy(
+            balance=_balance(balancer),
+            hash=lower_hash(hashing, self._document, (*here, "consistentHash"), self._said)
+            if hashing
+            else None,
+            pool=_pool(spec.connection_pool) if spec.connection_pool else None,
+            outliers=self._outliers(spec.outlier_detection, (*path, "outlierDetection")),
+            tls=self._tls(spec.tls, (*path, "tls")),
+            ports=ports,
+        )
+
+    def _outliers(self, spec: OutlierSpec | None, path: FieldPath) -> Outliers | None:
+        if spec is None:
+            return None
+        consecutive = spec.consecutive_5xx_errors
+        if spec.consecutive_errors is not None:
+            self._add(
+                "MG2007",
+                (*path, "consecutiveErrors"),
+                "consecutiveErrors is deprecated",
+                severity=Severity.WARNING,
+                remedy=f"write consecutive5xxErrors: {spec.consecutive_errors}",
+            )
+            consecutive = spec.consecutive_errors if consecutive is None else consecutive
+        return Outliers(
+            consecutive_5xx=consecutive,
+            consecutive_gateway_errors=spec.consecutive_gateway_errors,
+            consecutive_local_origin_failures=spec.consecutive_local_origin_failures,
+            split_external_local_origin_errors=spec.split_external_local_origin_errors,
+            interval_ms=spec.interval,
+            base_ejection_ms=spec.base_ejection_time,
+            max_ejection_percent=spec.max_ejection_percent,
+            min_health_percent=spec.min_health_percent,
+        )
+
+    def _tls(self, spec: ClientTlsSpec | None, path: FieldPath) -> ClientTlsMode | None:
+        if spec is None:
+            return None
+        if spec.mode == "MUTUAL":
+            self._add(
+                "MG1104",
+                (*path, "mode"),
+                "MUTUAL needs certificates of one's own, which are not supported; the rule has no effect",
+                remedy="use ISTIO_MUTUAL, whose certificates are made here",
+            )
+        return ClientTlsMode(spec.mode)
+
+    def _add(
+        self,
+        code: str,
+        path: FieldPath,
+        message: str,
+        *,
+        severity: Severity = Severity.ERROR,
+        remedy: str = "",
+    ) -> None:
+        self._said.append(problem(self._document, code, path, message, severity=severity, remedy=remedy))
+
+
+def _balance(spec: LoadBalancerSpec) -> Balance | None:
+    match spec.simple:
+        case None | "UNSPECIFIED":
+            return None
+        case "LEAST_CONN":
+            return Balance.LEAST_REQUEST  # the name that Istio used until 1.14
+        case _:
+            return Balance(spec.simple)
+
+
+def _pool(spec: ConnectionPoolSpec) -> ConnectionPool:
+    keepalive = spec.tcp.tcp_keepalive
+    upgrade = {"DEFAULT": None, "DO_NOT_UPGRADE": False, "UPGRADE": True}
+    return ConnectionPool(
+        max_connections=spec.tcp.max_connections,
+        connect_timeout_ms=spec.tcp.connect_timeout,
+        tcp_keepalive=(keepalive.probes, _seconds(keepalive.time), _seconds(keepalive.interval))
+        if keepalive
+        else None,
+        max_connection_duration_ms=spec.tcp.max_connection_duration,
+        http1_max_pending_requests=spec.http.http1_max_pending_requests,
+        http2_max_requests=spec.http.http2_max_requests,
+        max_requests_per_connection=spec.http.max_requests_per_connection,
+        max_retries=spec.http.max_retries,
+        idle_timeout_ms=spec.http.idle_timeout,
+        h2_upgrade=upgrade[spec.http.h2_upgrade_policy],
+        use_client_protocol=spec.http.use_client_protocol,
+        max_concurrent_streams=spec.http.max_concurrent_streams,
+    )
+
+
+def _seconds(milliseconds: float | None) -> int | None:
+    """Whole seconds, which is all that the kernel's keepalive knows; at least one."""
+    return None if milliseconds is None else max(1, round(milliseconds / 1000))

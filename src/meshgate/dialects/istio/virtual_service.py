@@ -1,0 +1,103 @@
+"""VirtualService: where requests for a host go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.dialects.document import Document
+from meshgate.dialects.istio.hosts import ExportTo, HostOrWildcard
+from meshgate.dialects.istio.http_route import HttpRouteSpec, RouteLowering
+from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.schema import Items, Spec, check, problem
+from meshgate.model.declared import Declared, MeshRules
+from meshgate.model.route import Rule
+
+MESH = "mesh"
+
+
+class VirtualServiceSpec(Spec):
+    """Istio 1.27's fields; only HTTP is routed."""
+
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
+        "tls": "TLS is passed on by its server name alone, without these rules",
+        "tcp": "TCP goes to the service's port, without these rules",
+    }
+
+    hosts: Annotated[Items[HostOrWildcard], Field(min_length=1)]
+    gateways: Items[str] = ()
+    http: Items[HttpRouteSpec] = ()
+    export_to: Items[ExportTo] = ()
+
+
+def lower_virtual_service(document: Document) -> Lowered:
+    """The HTTP rules of a VirtualService (MG1103, MG2003, MG2004, MG2006, MG2007 beside `check`'s)."""
+    spec, said = check(VirtualServiceSpec, document, ("spec",))
+    if spec is None:
+        return Lowered(diagnostics=tuple(said))
+    _check_hosts(spec, document, said)
+    lowering = RouteLowering(document, said)
+    names = Counter(route.name for route in spec.http)
+    rules: list[Rule] = []
+    for index, route in enumerate(spec.http):
+        own = route.name if names[route.name] == 1 else ""
+        name = own or f"virtualservice/{document.ref.namespace}/{document.ref.name}/{index}"
+        rules.append(lowering.rule(route, name, ("spec", "http", index)))
+    if not rules:
+        _report_empty(document, said)
+        return Lowered(diagnostics=tuple(said))
+    declared = MeshRules(
+        ref=document.ref,
+        namespace=document.namespace,
+        hosts=spec.hosts,
+        gateways=spec.gateways,
+        rules=tuple(rules),
+        export_to=spec.export_to or ("*",),
+        created=document.created,
+        origin=document.locate(),
+    )
+    return Lowered(declared=Declared(mesh_rules=(declared,)), diagnostics=tuple(said))
+
+
+def _check_hosts(spec: VirtualServiceSpec, document: Document, said: list[Diagnostic]) -> None:
+    in_mesh = not spec.gateways or MESH in spec.gateways
+    for index, host in enumerate(spec.hosts):
+        path = ("spec", "hosts", index)
+        if host == "*" and in_mesh:
+            said.append(
+                problem(
+                    document,
+                    "MG2004",
+                    path,
+                    "`*` cannot stand for every host of the mesh",
+                    remedy="name the hosts, or leave `mesh` out of gateways",
+                )
+            )
+        if host in spec.hosts[:index]:
+            said.append(
+                problem(document, "MG2006", path, f"{host} is there twice", remedy="keep one of them")
+            )
+
+
+def _report_empty(document: Document, said: list[Diagnostic]) -> None:
+    """Nothing to route: an error, unless a warning about `tls` or `tcp` has said why."""
+    written = document.data.get("spec")
+    if not (isinstance(written, Mapping) and (written.get("tls") or written.get("tcp"))):
+        said.append(
+            problem(document, "MG2003", ("spec",), "must have http, tls or tcp", severity=Severity.ERROR)
+        )
+
+
+VIRTUAL_SERVICE = KindParser(
+    group="networking.istio.io",
+    kind="VirtualService",
+    versions=frozenset({"v1alpha3", "v1beta1", "v1"}),
+    namespaced=True,
+    lower=lower_virtual_service,
+    plural="virtualservices",
+    short_names=("vs",),
+)
