@@ -30,7 +30,7 @@ from envoy.type.v3 import http_status_pb2
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from meshgate.ratelimit.rules import LimitBy, Limits, Policy, RedisTarget, Rule
+from meshgate.model.policy import LimitBy, Limits, LimitStore, RateLimit, RedisTarget
 from meshgate.ratelimit.rules_file import write_rules
 from tests.redis_server import RedisServer, redis_server
 
@@ -203,17 +203,23 @@ def bootstrap(folder: Path) -> bootstrap_pb2.Bootstrap:
     return made
 
 
-def rules(redis: RedisServer) -> list[Rule]:
+def rules(redis: RedisServer) -> list[RateLimit]:
     # Years do not turn while a test runs (or once in a while, at New Year).
     target = RedisTarget(host=redis.host, port=redis.port, timeout_ms=500)
     return [
-        Rule(id="minute", limits=Limits(minute=2, year=1000), policy=Policy.LOCAL),
-        Rule(id="strict", limits=Limits(year=3), policy=Policy.REDIS, redis=target, fault_tolerant=False),
-        Rule(id="tolerant", limits=Limits(year=3), policy=Policy.REDIS, redis=target),
-        Rule(id="header", limits=Limits(year=1), limit_by=LimitBy.HEADER, header_name="x-client"),
-        Rule(id="roomy", limits=Limits(minute=10**9), policy=Policy.REDIS, redis=target),
-        Rule(
-            id="custom",
+        RateLimit(rule_id="minute", limits=Limits(minute=2, year=1000), store=LimitStore.LOCAL),
+        RateLimit(
+            rule_id="strict",
+            limits=Limits(year=3),
+            store=LimitStore.REDIS,
+            redis=target,
+            fault_tolerant=False,
+        ),
+        RateLimit(rule_id="tolerant", limits=Limits(year=3), store=LimitStore.REDIS, redis=target),
+        RateLimit(rule_id="header", limits=Limits(year=1), limit_by=LimitBy.HEADER, header_name="x-client"),
+        RateLimit(rule_id="roomy", limits=Limits(minute=10**9), store=LimitStore.REDIS, redis=target),
+        RateLimit(
+            rule_id="custom",
             limits=Limits(year=1),
             hide_client_headers=True,
             error_code=403,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from envoy.service.ratelimit.v3 import rls_pb2
 
-from meshgate.ratelimit.rules import Rule
+from meshgate.model.policy import RateLimit
 from meshgate.ratelimit.windows import Window
 
 _LIMIT = {window: f"X-RateLimit-Limit-{window.value.capitalize()}" for window in Window}
@@ -36,7 +36,7 @@ class WindowUse:
 class Verdict:
     """What one rule says to one request. Positional, because it is made per request."""
 
-    rule: Rule
+    rule: RateLimit
     windows: tuple[WindowUse, ...]
     """Shorter windows first; at least one."""
     accepted: bool
@@ -98,7 +98,7 @@ def encode(verdict: Verdict, now: float) -> bytes:
         add(key=name, value=value)
     if not verdict.accepted:
         fields = response.dynamic_metadata.fields
-        fields["rule"].string_value = verdict.rule.id
+        fields["rule"].string_value = verdict.rule.rule_id
         fields["code"].string_value = str(verdict.rule.error_code)
         fields["message"].string_value = verdict.rule.error_message
     message: bytes = response.SerializeToString()

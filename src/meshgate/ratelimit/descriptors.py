@@ -18,7 +18,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import assert_never
 
-from meshgate.ratelimit.rules import LimitBy, Rule
+from meshgate.model.policy import LimitBy, RateLimit
+
+DOMAIN = "meshgate"
+"""The RLS domain that Envoy's filters name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,7 @@ def _varint(message: bytes, position: int) -> tuple[int, int]:
     raise MalformedRequest("bad number")
 
 
-def identify(rule: Rule, facts: RequestFacts) -> tuple[str, str]:
+def identify(rule: RateLimit, facts: RequestFacts) -> tuple[str, str]:
     """The kind of identity and the identity itself, by Kong 3.9's fallbacks.
 
     consumer -> credential -> ip; every other kind that finds nothing -> ip.
@@ -119,12 +122,12 @@ def identify(rule: Rule, facts: RequestFacts) -> tuple[str, str]:
     assert_never(rule.limit_by)
 
 
-def counter_prefix(rule: Rule, facts: RequestFacts) -> str:
+def counter_prefix(rule: RateLimit, facts: RequestFacts) -> str:
     """The part of the counter key that does not change with time.
 
     The identity is hashed: keys stay short and well formed whatever a client sends, and a
     header value or an address can not be read out of Redis.
     """
     kind, identity = identify(rule, facts)
-    digest = blake2b(f"{rule.id}\0{kind}\0{identity}".encode("utf-8", "surrogateescape"), digest_size=16)
+    digest = blake2b(f"{rule.rule_id}\0{kind}\0{identity}".encode("utf-8", "surrogateescape"), digest_size=16)
     return f"meshgate:rl:{digest.hexdigest()}"

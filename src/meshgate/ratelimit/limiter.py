@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meshgate.core.clock import Clock
+from meshgate.model.policy import RateLimit
 from meshgate.ratelimit.answer import PASS, Verdict, WindowUse, encode, speaker
 from meshgate.ratelimit.counters import Counter, StoreUnavailable, Taken
 from meshgate.ratelimit.descriptors import RequestFacts, counter_prefix, read_request
 from meshgate.ratelimit.memory import MemoryStore
 from meshgate.ratelimit.redis_store import RedisStore
-from meshgate.ratelimit.rules import Rule
-from meshgate.ratelimit.stores import RedisStores
-from meshgate.ratelimit.windows import Calendar, Window
+from meshgate.ratelimit.stores import RedisStores, redis_of
+from meshgate.ratelimit.windows import Calendar, Window, per_window
 
 RETIRED_RULES_S = 30.0
 """How long a removed rule is still counted, for proxies that have not heard of its removal."""
@@ -29,7 +29,7 @@ class UnknownRuleError(LookupError):
 class _Share:
     """One rule's part in a request."""
 
-    rule: Rule
+    rule: RateLimit
     limits: tuple[tuple[Window, int], ...]
     prefix: str
 
@@ -46,12 +46,12 @@ class Limiter:
         self._stores = stores
         self._memory = MemoryStore()
         self._calendar = Calendar()
-        self._rules: Mapping[str, Rule] = {}
-        self._retired: dict[str, tuple[Rule, float]] = {}
+        self._rules: Mapping[str, RateLimit] = {}
+        self._retired: dict[str, tuple[RateLimit, float]] = {}
         self._plans: dict[bytes, _Plan] = {}
         """By the request's bytes: clients repeat themselves, so most requests are not even parsed."""
 
-    def replace_rules(self, rules: Mapping[str, Rule]) -> None:
+    def replace_rules(self, rules: Mapping[str, RateLimit]) -> None:
         """Counts by these rules from now on; what was counted under a rule's id stays counted."""
         now = self._clock.monotonic()
         gone = {name: (rule, now + RETIRED_RULES_S) for name, rule in self._rules.items()}
@@ -63,7 +63,7 @@ class Limiter:
         self._rules = rules
         self._plans.clear()
         known = [*rules.values(), *(rule for rule, _ in self._retired.values())]
-        self._stores.keep(target for rule in known if (target := rule.store) is not None)
+        self._stores.keep(target for rule in known if (target := redis_of(rule)) is not None)
 
     async def decide(self, message: bytes) -> bytes:
         """The serialised `RateLimitResponse` to a serialised `RateLimitRequest`.
@@ -100,9 +100,10 @@ class Limiter:
         by_store: dict[RedisStore | None, list[_Share]] = {}
         for facts in read_request(message):
             rule = self._rule(facts)
-            limits = rule.consumer_overrides.get(facts.consumer, rule.limits)
-            store = self._stores.of(rule.store) if rule.store is not None else None
-            share = _Share(rule, limits.per_window(), counter_prefix(rule, facts))
+            own = (each.limits for each in rule.consumer_limits if each.consumer_id == facts.consumer)
+            target = redis_of(rule)
+            store = self._stores.of(target) if target is not None else None
+            share = _Share(rule, per_window(next(own, rule.limits)), counter_prefix(rule, facts))
             by_store.setdefault(store, []).append(share)
         plan = tuple((store, tuple(shares)) for store, shares in by_store.items())
         if len(self._plans) >= _MAX_PLANS:
@@ -110,7 +111,7 @@ class Limiter:
         self._plans[message] = plan
         return plan
 
-    def _rule(self, facts: RequestFacts) -> Rule:
+    def _rule(self, facts: RequestFacts) -> RateLimit:
         rule = self._rules.get(facts.rule)
         if rule is not None:
             return rule

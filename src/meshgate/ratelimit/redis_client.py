@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from meshgate.ratelimit.rules import RedisTarget
+from meshgate.model.policy import RedisTarget
 
 
 class _NamedSSLConnection(SSLConnection):
@@ -34,6 +34,8 @@ def connect(target: RedisTarget) -> Redis:
     """
     seconds = target.timeout_ms / 1000
     options: dict[str, Any] = {
+        "host": target.host,
+        "port": target.port,
         "db": target.database,
         "username": target.username or None,
         "password": target.password.reveal_text() if target.password else None,
@@ -43,9 +45,6 @@ def connect(target: RedisTarget) -> Redis:
         "protocol": 2,
         "max_connections": 4,
     }
-    if target.unix:
-        return Redis(connection_pool=ConnectionPool(UnixDomainSocketConnection, path=target.unix, **options))
-    options |= {"host": target.host, "port": target.port}
     if not target.ssl:
         return Redis(connection_pool=ConnectionPool(Connection, **options))
     options |= {

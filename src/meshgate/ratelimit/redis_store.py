@@ -8,16 +8,18 @@ windows of a request are counted all or none, whoever else is counting.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
 from redis.exceptions import RedisError
 
+from meshgate.model.policy import RedisTarget
 from meshgate.ratelimit.counters import Counter, StoreUnavailable, Taken
 from meshgate.ratelimit.redis_client import connect
-from meshgate.ratelimit.rules import RedisTarget
 
 MAX_BATCH = 128
 """Requests per call: keeps Redis busy for well under a millisecond at a time."""
@@ -125,7 +127,7 @@ class RedisStore:
                         await self._count(batch)
         finally:
             self._available = False
-            self._fail(list(self._waiting))
+            self._fail(self._waiting)
             self._waiting.clear()
             await self._client.aclose()
             await self._client.connection_pool.disconnect()  # aclose leaves a pool that it was given
@@ -148,10 +150,11 @@ class RedisStore:
             async with asyncio.timeout_at(min(waiting.deadline for waiting in batch)):
                 outcomes = await self._call([(waiting.counters, waiting.now) for waiting in batch])
         except (RedisError, OSError, ValueError) as error:
-            await self._lost(error)
-            self._fail(batch)
-            self._fail(list(self._waiting))
+            self._available = False
+            self._fail([*batch, *self._waiting])
             self._waiting.clear()
+            # The class alone: what Redis says about a failed login is nobody else's business.
+            _log.warning("redis_unavailable", **self._address(), error=type(error).__name__)
             return
         except asyncio.CancelledError:
             self._fail(batch)
@@ -172,36 +175,29 @@ class RedisStore:
         lines = [line.split() for line in reply.decode("ascii").split(";")]
         return [Taken(line[0] == "1", tuple(map(int, line[1:]))) for line in lines]
 
-    async def _lost(self, error: Exception) -> None:
-        self._available = False
-        # The class alone: what Redis says about a failed login is nobody else's business.
-        _log.warning("redis_unavailable", **self._address(), error=type(error).__name__)
-        await self._client.connection_pool.disconnect()
-
     async def _probe(self) -> None:
         """Returns once Redis counts again (a PING would not notice a full or read-only one)."""
         pause = _PROBE_FIRST_S
         probe = Counter(key="meshgate:rl:probe", limit=2**53, ends=0)
         while True:
+            with contextlib.suppress(RedisError, OSError):  # a reply to an old call may still come there
+                await self._client.connection_pool.disconnect()
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, _PROBE_MOST_S)
             try:
                 async with asyncio.timeout(self._target.timeout_ms / 1000):
                     await self._call([((probe,), 0.0)])
             except (RedisError, OSError, ValueError):
-                await self._client.connection_pool.disconnect()
                 continue
             self._available = True
             _log.info("redis_available", **self._address())
             return
 
     @staticmethod
-    def _fail(waiting: list[_Waiting]) -> None:
+    def _fail(waiting: Iterable[_Waiting]) -> None:
         for one in waiting:
             if not one.outcome.done():
                 one.outcome.set_exception(StoreUnavailable("the counter store is not available"))
 
     def _address(self) -> dict[str, str | int]:
-        if self._target.unix:
-            return {"unix": self._target.unix}
         return {"host": self._target.host, "port": self._target.port}

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from meshgate.core.secret import Secret
-from meshgate.ratelimit.rules import LimitBy, Limits, Policy, RedisTarget, Rule
+from meshgate.model.policy import ConsumerLimits, LimitBy, Limits, LimitStore, RateLimit, RedisTarget
 from meshgate.ratelimit.windows import Window
 
 FORMAT = 1
@@ -29,7 +29,7 @@ class RulesError(ValueError):
     """The rules file cannot be used; the message names the rule and field, never a value."""
 
 
-def write_rules(path: Path, rules: Iterable[Rule]) -> None:
+def write_rules(path: Path, rules: Iterable[RateLimit]) -> None:
     """Replaces the rules file atomically, mode 0600. Raises `OSError`."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -43,7 +43,7 @@ def write_rules(path: Path, rules: Iterable[Rule]) -> None:
         raise
 
 
-def read_rules(path: Path) -> Mapping[str, Rule]:
+def read_rules(path: Path) -> Mapping[str, RateLimit]:
     """The rules by id. Raises `RulesError`, also where the file cannot be read."""
     try:
         with path.open("rb") as file:
@@ -55,13 +55,16 @@ def read_rules(path: Path) -> Mapping[str, Rule]:
     return parse(text)
 
 
-def serialise(rules: Iterable[Rule]) -> str:
-    """The file's text, sorted by id; it holds the passwords in the clear."""
-    ordered = sorted(rules, key=lambda rule: rule.id)
+def serialise(rules: Iterable[RateLimit]) -> str:
+    """The file's text, sorted by id; it holds the passwords in the clear.
+
+    Rules of the same id are one rule (one edge rule may be lowered to several routes).
+    """
+    ordered = [rule for _, rule in sorted({rule.rule_id: rule for rule in rules}.items())]
     return json.dumps({"format": FORMAT, "rules": [_rule_to_json(rule) for rule in ordered]}, indent=1) + "\n"
 
 
-def parse(text: bytes | str) -> Mapping[str, Rule]:
+def parse(text: bytes | str) -> Mapping[str, RateLimit]:
     """The rules by id, read-only. Raises `RulesError`."""
     try:
         document = json.loads(text)
@@ -71,41 +74,41 @@ def parse(text: bytes | str) -> Mapping[str, Rule]:
         raise RulesError("not an object with a list named rules")
     if document.get("format") != FORMAT:
         raise RulesError(f"format must be {FORMAT}")
-    rules: dict[str, Rule] = {}
+    rules: dict[str, RateLimit] = {}
     for position, entry in enumerate(document["rules"]):
         rule = _rule(_Fields(f"rules[{position}]", entry))
-        if rule.id in rules:
-            raise RulesError(f"rules[{position}]: its id is used twice")
-        rules[rule.id] = rule
+        if rule.rule_id in rules:
+            raise RulesError(f"rules[{position}]: its rule_id is used twice")
+        rules[rule.rule_id] = rule
     return MappingProxyType(rules)
 
 
 def _limits_to_json(limits: Limits) -> dict[str, int]:
-    return {window.value: limit for window, limit in limits.per_window()}
+    return dict(limits.windows())
 
 
-def _rule_to_json(rule: Rule) -> dict[str, Any]:
+def _rule_to_json(rule: RateLimit) -> dict[str, Any]:
     document: dict[str, Any] = {
-        "id": rule.id,
+        "rule_id": rule.rule_id,
         "limits": _limits_to_json(rule.limits),
         "limit_by": rule.limit_by.value,
         "header_name": rule.header_name,
         "path": rule.path,
         "service_id": rule.service_id,
-        "policy": rule.policy.value,
+        "store": rule.store.value,
         "fault_tolerant": rule.fault_tolerant,
         "hide_client_headers": rule.hide_client_headers,
         "error_code": rule.error_code,
         "error_message": rule.error_message,
-        "consumer_overrides": {
-            consumer: _limits_to_json(limits) for consumer, limits in sorted(rule.consumer_overrides.items())
-        },
+        "consumer_limits": [
+            {"consumer_id": each.consumer_id, "limits": _limits_to_json(each.limits)}
+            for each in rule.consumer_limits
+        ],
     }
     if rule.redis is not None:
         document["redis"] = {
             "host": rule.redis.host,
             "port": rule.redis.port,
-            "unix": rule.redis.unix,
             "username": rule.redis.username,
             "password": rule.redis.password.reveal_text() if rule.redis.password else None,
             "database": rule.redis.database,
@@ -150,6 +153,12 @@ class _Fields:
             raise RulesError(f"{self.where}.{name}: must be an object")
         return value
 
+    def list(self, name: str) -> list[Any]:
+        value = self._left.pop(name, [])
+        if not isinstance(value, list):
+            raise RulesError(f"{self.where}.{name}: must be a list")
+        return value
+
     def has(self, name: str) -> bool:
         return self._left.get(name) is not None
 
@@ -167,11 +176,17 @@ def _limits(fields: _Fields) -> Limits:
     return Limits(**found)
 
 
+def _consumer_limits(fields: _Fields) -> ConsumerLimits:
+    consumer_id = fields.text("consumer_id")
+    limits = _limits(_Fields(f"{fields.where}.limits", fields.object("limits")))
+    fields.end()
+    return ConsumerLimits(consumer_id=consumer_id, limits=limits)
+
+
 def _redis(fields: _Fields) -> RedisTarget:
     target = RedisTarget(
-        host=fields.text("host", ""),
+        host=fields.text("host"),
         port=fields.number("port", 6379, 1, 65535),
-        unix=fields.text("unix", ""),
         username=fields.text("username", ""),
         password=Secret.of(fields.text("password")) if fields.has("password") else None,
         database=fields.number("database", 0, 0, 2**31 - 1),
@@ -182,43 +197,40 @@ def _redis(fields: _Fields) -> RedisTarget:
     )
     fields.object("password")  # a null password is as good as none
     fields.end()
-    if not target.host and not target.unix:
-        raise RulesError(f"{fields.where}: needs host or unix")
+    if not target.host:
+        raise RulesError(f"{fields.where}.host: must not be empty")
     return target
 
 
-def _rule(fields: _Fields) -> Rule:
+def _rule(fields: _Fields) -> RateLimit:
     where = fields.where
     redis = fields.object("redis")
-    overrides = fields.object("consumer_overrides") or {}
     try:
         limit_by = LimitBy(fields.text("limit_by", "consumer"))
-        policy = Policy(fields.text("policy", "local"))
+        store = LimitStore(fields.text("store", "local"))
     except ValueError as error:
-        raise RulesError(f"{where}: limit_by or policy is not one of the allowed values") from error
-    rule = Rule(
-        id=fields.text("id"),
+        raise RulesError(f"{where}: limit_by or store is not one of the allowed values") from error
+    rule = RateLimit(
+        rule_id=fields.text("rule_id"),
         limits=_limits(_Fields(f"{where}.limits", fields.object("limits"))),
         limit_by=limit_by,
         header_name=fields.text("header_name", ""),
         path=fields.text("path", ""),
         service_id=fields.text("service_id", ""),
-        policy=policy,
+        store=store,
         redis=_redis(_Fields(f"{where}.redis", redis)) if redis is not None else None,
         fault_tolerant=fields.flag("fault_tolerant", True),
         hide_client_headers=fields.flag("hide_client_headers", False),
         error_code=fields.number("error_code", 429, 100, 599),
         error_message=fields.text("error_message", "API rate limit exceeded"),
-        consumer_overrides=MappingProxyType(
-            {
-                consumer: _limits(_Fields(f"{where}.consumer_overrides", limits))
-                for consumer, limits in overrides.items()
-            }
+        consumer_limits=tuple(
+            _consumer_limits(_Fields(f"{where}.consumer_limits[{position}]", entry))
+            for position, entry in enumerate(fields.list("consumer_limits"))
         ),
     )
     fields.end()
-    if not rule.id:
-        raise RulesError(f"{where}.id: must not be empty")
-    if rule.policy is Policy.REDIS and rule.redis is None:
-        raise RulesError(f"{where}.redis: required by policy redis")
+    if not rule.rule_id:
+        raise RulesError(f"{where}.rule_id: must not be empty")
+    if rule.store is LimitStore.REDIS and rule.redis is None:
+        raise RulesError(f"{where}.redis: required by store redis")
     return rule

@@ -42,6 +42,7 @@ class _Handler:
     def __init__(self, limiter: Limiter, watch: RulesWatch) -> None:
         self._limiter = limiter
         self._watch = watch
+        self._complained: set[str] = set()
 
     async def should_rate_limit(self, message: bytes, context: _Context) -> bytes:
         try:
@@ -54,11 +55,17 @@ class _Handler:
         except StoreUnavailable as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         except UnknownRuleError as error:
-            _log.warning("unknown_rule", rule=str(error.args[0]))
+            self._complain(str(error.args[0]))
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no such rule")
         except MalformedRequest as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         raise AssertionError("abort returned")
+
+    def _complain(self, rule: str) -> None:
+        """Logs an unknown rule once, however many requests name it."""
+        if rule not in self._complained and len(self._complained) < 1000:
+            self._complained.add(rule)
+            _log.warning("unknown_rule", rule=rule)
 
 
 @asynccontextmanager

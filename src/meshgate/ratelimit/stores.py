@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from meshgate.model.policy import LimitStore, RateLimit, RedisTarget
 from meshgate.ratelimit.redis_store import RedisStore
-from meshgate.ratelimit.rules import RedisTarget
+
+
+def redis_of(rule: RateLimit) -> RedisTarget | None:
+    """The Redis that counts for this rule; None where this process does."""
+    return rule.redis if rule.store is LimitStore.REDIS else None
 
 
 class RedisStores:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from meshgate.ratelimit.rules import Rule
+from meshgate.model.policy import RateLimit
 from meshgate.ratelimit.rules_file import RulesError, read_rules
 
 POLL_S = 0.2
@@ -20,7 +20,7 @@ _log = structlog.get_logger("meshgate.ratelimit")
 class RulesWatch:
     """Reads one rules file and hands its rules over."""
 
-    def __init__(self, path: Path, apply: Callable[[Mapping[str, Rule]], None]) -> None:
+    def __init__(self, path: Path, apply: Callable[[Mapping[str, RateLimit]], None]) -> None:
         self._path = path
         self._apply = apply
         self._seen: tuple[int, int, int] | None = None

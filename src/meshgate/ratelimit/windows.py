@@ -6,6 +6,8 @@ import enum
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
+from meshgate.model.policy import Limits
+
 
 class Window(enum.Enum):
     """A calendar period; shorter ones come first."""
@@ -16,6 +18,11 @@ class Window(enum.Enum):
     DAY = "day"
     MONTH = "month"
     YEAR = "year"
+
+
+def per_window(limits: Limits) -> tuple[tuple[Window, int], ...]:
+    """The limits that are set, shorter windows first."""
+    return tuple((Window(name), limit) for name, limit in limits.windows())
 
 
 def window_start(window: Window, now: datetime) -> datetime:

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 from envoy.service.ratelimit.v3 import rls_pb2
 
-from meshgate.ratelimit.rules import DOMAIN
+from meshgate.ratelimit.descriptors import DOMAIN
 from meshgate.ratelimit.server import SERVICE
 
 DEADLINE_S = 15.0

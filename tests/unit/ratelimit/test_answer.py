@@ -2,17 +2,19 @@ from __future__ import annotations
 
 from envoy.service.ratelimit.v3 import rls_pb2
 
+from meshgate.model.policy import Limits, RateLimit
 from meshgate.ratelimit.answer import PASS, Verdict, WindowUse, encode, kong_headers, speaker
-from meshgate.ratelimit.rules import Limits, Rule
 from meshgate.ratelimit.windows import Window
 
-RULE = Rule(id="r", limits=Limits(minute=5, hour=100))
-HIDDEN = Rule(id="h", limits=Limits(minute=5), hide_client_headers=True, error_code=403, error_message="No.")
+RULE = RateLimit(rule_id="r", limits=Limits(minute=5, hour=100))
+HIDDEN = RateLimit(
+    rule_id="h", limits=Limits(minute=5), hide_client_headers=True, error_code=403, error_message="No."
+)
 NOW = 1_000_000.75
 
 
 def verdict(
-    minute_used: int, hour_used: int = 0, *, accepted: bool = True, rule: Rule = RULE, ends_in: int = 30
+    minute_used: int, hour_used: int = 0, *, accepted: bool = True, rule: RateLimit = RULE, ends_in: int = 30
 ) -> Verdict:
     minute = WindowUse(Window.MINUTE, 5, minute_used, 1_000_000 + ends_in)
     return Verdict(rule, (minute, WindowUse(Window.HOUR, 100, hour_used, 1_003_000)), accepted)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from meshgate.model.policy import LimitBy, Limits, RateLimit
 from meshgate.ratelimit.descriptors import (
     MalformedRequest,
     RequestFacts,
@@ -14,7 +15,6 @@ from meshgate.ratelimit.descriptors import (
     identify,
     read_request,
 )
-from meshgate.ratelimit.rules import LimitBy, Limits, Rule
 from tests.unit.ratelimit.asking import request
 
 ALL = RequestFacts(
@@ -25,8 +25,8 @@ NO_CONSUMER = replace(ALL, consumer="")
 IP = ("ip", "10.0.0.1")
 
 
-def rule(limit_by: LimitBy) -> Rule:
-    return Rule(id="r", limits=Limits(minute=1), limit_by=limit_by, path="/a", service_id="svc")
+def rule(limit_by: LimitBy) -> RateLimit:
+    return RateLimit(rule_id="r", limits=Limits(minute=1), limit_by=limit_by, path="/a", service_id="svc")
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,6 @@ def test_counter_keys_show_no_identity_and_differ_by_rule_and_kind() -> None:
     assert counter_prefix(rule(LimitBy.CONSUMER), same_text) != counter_prefix(
         rule(LimitBy.CREDENTIAL), same_text
     )
-    assert counter_prefix(rule(LimitBy.IP), ALL) != counter_prefix(replace(rule(LimitBy.IP), id="q"), ALL)
+    assert counter_prefix(rule(LimitBy.IP), ALL) != counter_prefix(
+        replace(rule(LimitBy.IP), rule_id="q"), ALL
+    )

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshgate.model.policy import ConsumerLimits, Limits, RateLimit
 from meshgate.ratelimit.limiter import RETIRED_RULES_S, Limiter, UnknownRuleError
-from meshgate.ratelimit.rules import Limits, Rule
 from meshgate.ratelimit.stores import RedisStores
-from meshgate.ratelimit.windows import Window, window_start
+from meshgate.ratelimit.windows import Window, per_window, window_start
 from tests.unit.ratelimit.asking import NOON, StillClock, read, request
 
 
 def with_limiter(
-    play: Callable[[Limiter, StillClock], Awaitable[None]], *rules: Rule, clock: StillClock | None = None
+    play: Callable[[Limiter, StillClock], Awaitable[None]], *rules: RateLimit, clock: StillClock | None = None
 ) -> None:
     """Plays against a limiter that has these rules."""
     still = clock or StillClock()
@@ -25,7 +25,7 @@ def with_limiter(
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
             limiter = Limiter(clock=still, stores=RedisStores(tasks))
-            limiter.replace_rules({rule.id: rule for rule in rules})
+            limiter.replace_rules({rule.rule_id: rule for rule in rules})
             await play(limiter, still)
 
     asyncio.run(run())
@@ -51,7 +51,7 @@ def test_no_window_ever_passes_more_than_its_limit(limits: Limits, steps: list[t
             clock.time += timedelta(seconds=pause)
             windows = [
                 ((consumer, window, window_start(window, clock.time)), most)
-                for window, most in limits.per_window()
+                for window, most in per_window(limits)
             ]
             room = all(passed[key] < most for key, most in windows)
             accepted, headers = await ask(limiter, rule="r", consumer=consumer)
@@ -59,7 +59,7 @@ def test_no_window_ever_passes_more_than_its_limit(limits: Limits, steps: list[t
             assert ("Retry-After" in headers) == (not room)
             passed.update(key for key, _ in windows if accepted)
 
-    with_limiter(play, Rule(id="r", limits=limits))
+    with_limiter(play, RateLimit(rule_id="r", limits=limits))
 
 
 def test_a_new_window_starts_anew() -> None:
@@ -70,7 +70,7 @@ def test_a_new_window_starts_anew() -> None:
         clock.advance(seconds=1)
         assert (await ask(limiter, rule="r"))[0]
 
-    with_limiter(play, Rule(id="r", limits=Limits(minute=2)), clock=StillClock(NOON))
+    with_limiter(play, RateLimit(rule_id="r", limits=Limits(minute=2)), clock=StillClock(NOON))
 
 
 def test_a_consumer_can_have_limits_of_its_own() -> None:
@@ -81,7 +81,14 @@ def test_a_consumer_can_have_limits_of_its_own() -> None:
         assert headers["X-RateLimit-Limit-Hour"] == "3"
         assert "X-RateLimit-Limit-Minute" not in headers
 
-    with_limiter(play, Rule(id="r", limits=Limits(minute=1), consumer_overrides={"gold": Limits(hour=3)}))
+    with_limiter(
+        play,
+        RateLimit(
+            rule_id="r",
+            limits=Limits(minute=1),
+            consumer_limits=(ConsumerLimits(consumer_id="gold", limits=Limits(hour=3)),),
+        ),
+    )
 
 
 def test_several_rules_count_together_or_not_at_all() -> None:
@@ -92,7 +99,11 @@ def test_several_rules_count_together_or_not_at_all() -> None:
         _, headers = await ask(limiter, rule="wide")
         assert headers["X-RateLimit-Remaining-Day"] == "8", "refused requests were not counted"
 
-    with_limiter(play, Rule(id="narrow", limits=Limits(day=1)), Rule(id="wide", limits=Limits(day=10)))
+    with_limiter(
+        play,
+        RateLimit(rule_id="narrow", limits=Limits(day=1)),
+        RateLimit(rule_id="wide", limits=Limits(day=10)),
+    )
 
 
 def test_requests_without_a_rule_pass() -> None:
@@ -106,7 +117,7 @@ def test_requests_without_a_rule_pass() -> None:
 def test_an_edited_rule_keeps_its_count_and_a_removed_one_lingers() -> None:
     async def play(limiter: Limiter, clock: StillClock) -> None:
         await ask(limiter, rule="r")
-        limiter.replace_rules({"r": Rule(id="r", limits=Limits(year=2))})
+        limiter.replace_rules({"r": RateLimit(rule_id="r", limits=Limits(year=2))})
         _, headers = await ask(limiter, rule="r")
         assert headers["X-RateLimit-Remaining-Year"] == "0"
 
@@ -117,4 +128,4 @@ def test_an_edited_rule_keeps_its_count_and_a_removed_one_lingers() -> None:
         with pytest.raises(UnknownRuleError):
             await ask(limiter, rule="r")
 
-    with_limiter(play, Rule(id="r", limits=Limits(year=9)))
+    with_limiter(play, RateLimit(rule_id="r", limits=Limits(year=9)))

@@ -9,9 +9,9 @@ import pytest
 import structlog
 
 from meshgate.core.secret import Secret
+from meshgate.model.policy import RedisTarget
 from meshgate.ratelimit.counters import Counter, StoreUnavailable, Taken
 from meshgate.ratelimit.redis_store import EXPIRY_SLACK_S, RedisStore
-from meshgate.ratelimit.rules import RedisTarget
 from tests.redis_server import RedisServer, redis_server
 from tests.unit.ratelimit.asking import until
 
@@ -24,9 +24,8 @@ HOUR = Counter("hour", 100, 1_003_000)
 
 def target(redis: RedisServer, timeout_ms: int = 2000, password: str = "") -> RedisTarget:
     return RedisTarget(
-        host="" if redis.unix else redis.host,
-        port=redis.port or 6379,
-        unix=redis.unix,
+        host=redis.host,
+        port=redis.port,
         password=Secret.of(password) if password else None,
         timeout_ms=timeout_ms,
     )
@@ -48,8 +47,7 @@ async def available(store: RedisStore) -> bool:
     return store.available
 
 
-@pytest.mark.parametrize("unix", [False, True])
-def test_all_windows_or_none_and_counters_expire(tmp_path: Path, unix: bool) -> None:
+def test_all_windows_or_none_and_counters_expire(tmp_path: Path) -> None:
     async def play(redis: RedisServer) -> None:
         async with running(target(redis)) as store:
             assert await store.take((MINUTE, HOUR), NOW) == Taken(True, (0, 0))
@@ -60,7 +58,7 @@ def test_all_windows_or_none_and_counters_expire(tmp_path: Path, unix: bool) -> 
         ttl = int(redis.command("TTL", "minute")[1:])
         assert 0 < ttl <= 20 + EXPIRY_SLACK_S
 
-    with redis_server(tmp_path, unix=unix) as redis:
+    with redis_server(tmp_path) as redis:
         asyncio.run(play(redis))
 
 

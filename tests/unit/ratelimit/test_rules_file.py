@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshgate.core.secret import Secret
-from meshgate.ratelimit.rules import LimitBy, Limits, Policy, RedisTarget, Rule
+from meshgate.model.policy import ConsumerLimits, LimitBy, Limits, LimitStore, RateLimit, RedisTarget
 from meshgate.ratelimit.rules_file import RulesError, parse, read_rules, serialise, write_rules
 
 text = st.text(max_size=12)
@@ -19,39 +19,40 @@ targets = st.builds(
     RedisTarget,
     host=text.map(lambda name: f"h{name}"),
     port=st.integers(1, 65535),
-    unix=text,
     username=text,
     password=st.none() | text.map(Secret.of),
     ssl=st.booleans(),
     server_name=text,
 )
 rules = st.builds(
-    Rule,
-    id=text.map(lambda name: f"r{name}"),
+    RateLimit,
+    rule_id=text.map(lambda name: f"r{name}"),
     limits=limits,
     limit_by=st.sampled_from(LimitBy),
-    policy=st.sampled_from(Policy),
+    store=st.sampled_from(LimitStore),
     redis=targets,
     error_message=text,
     error_code=st.integers(100, 599),
-    consumer_overrides=st.dictionaries(text, limits, max_size=3),
+    consumer_limits=st.lists(st.builds(ConsumerLimits, consumer_id=text, limits=limits), max_size=3).map(
+        tuple
+    ),
 )
 
 
-@given(st.lists(rules, unique_by=lambda rule: rule.id, max_size=4))
-def test_what_is_written_is_read(given_rules: list[Rule]) -> None:
-    assert dict(parse(serialise(given_rules))) == {rule.id: rule for rule in given_rules}
+@given(st.lists(rules, unique_by=lambda rule: rule.rule_id, max_size=4))
+def test_what_is_written_is_read(given_rules: list[RateLimit]) -> None:
+    assert dict(parse(serialise(given_rules))) == {rule.rule_id: rule for rule in given_rules}
 
 
 def document(**changes: object) -> str:
-    rule = {"id": "r", "limits": {"minute": 5}, **changes}
+    rule = {"rule_id": "r", "limits": {"minute": 5}, **changes}
     return json.dumps({"format": 1, "rules": [rule]})
 
 
 def test_defaults_are_kongs() -> None:
     (rule,) = parse(document()).values()
-    assert rule == Rule(id="r", limits=Limits(minute=5))
-    assert (rule.limit_by, rule.policy, rule.fault_tolerant) == (LimitBy.CONSUMER, Policy.LOCAL, True)
+    assert rule == RateLimit(rule_id="r", limits=Limits(minute=5))
+    assert (rule.limit_by, rule.store, rule.fault_tolerant) == (LimitBy.CONSUMER, LimitStore.LOCAL, True)
     assert (rule.error_code, rule.error_message) == (429, "API rate limit exceeded")
 
 
@@ -66,14 +67,18 @@ def test_defaults_are_kongs() -> None:
         (document(limits={"minute": 0}), r"limits.minute: must be a whole number"),
         (document(limits={"minute": True}), r"limits.minute"),
         (document(limits={"week": 3, "day": 1}), "unknown field 'week'"),
-        (document(limit_by="moon"), "limit_by or policy"),
-        (document(policy="redis"), "redis: required"),
-        (document(policy="redis", redis={}), "needs host or unix"),
+        (document(limit_by="moon"), "limit_by or store"),
+        (document(store="redis"), "redis: required"),
+        (document(store="redis", redis={}), "host: must be a string"),
         (document(redis={"host": "h", "password": 5}), "password: must be a string"),
         (document(error_code=99), "error_code"),
-        (document(id=""), "must not be empty"),
-        (document(consumer_overrides={"c": {}}), "consumer_overrides: at least one"),
-        (json.dumps({"format": 1, "rules": [{"id": "r", "limits": {"day": 1}}] * 2}), "used twice"),
+        (document(rule_id=""), "must not be empty"),
+        (document(consumer_limits={}), "must be a list"),
+        (
+            document(consumer_limits=[{"consumer_id": "c", "limits": {}}]),
+            r"consumer_limits\[0\].limits: at least one",
+        ),
+        (json.dumps({"format": 1, "rules": [{"rule_id": "r", "limits": {"day": 1}}] * 2}), "used twice"),
     ],
 )
 def test_broken_files_say_where(broken: str, message: str) -> None:
@@ -91,10 +96,10 @@ def test_a_broken_file_never_shows_a_password() -> None:
 def test_the_file_is_private_and_replaced_in_one_step(tmp_path: Path) -> None:
     path = tmp_path / "rules.json"
     secret = RedisTarget(host="h", password=Secret.of("s3cret"))
-    write_rules(path, [Rule(id="a", limits=Limits(day=1), policy=Policy.REDIS, redis=secret)])
+    write_rules(path, [RateLimit(rule_id="a", limits=Limits(day=1), store=LimitStore.REDIS, redis=secret)])
     before = path.stat()
     assert stat.S_IMODE(before.st_mode) == 0o600
-    write_rules(path, [Rule(id="b", limits=Limits(day=1))])
+    write_rules(path, [RateLimit(rule_id="b", limits=Limits(day=1))])
     assert path.stat().st_ino != before.st_ino
     assert list(read_rules(path)) == ["b"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["rules.json"], "nothing left behind"
@@ -106,5 +111,12 @@ def test_a_missing_file_is_a_rules_error(tmp_path: Path) -> None:
 
 
 def test_rules_show_no_password() -> None:
-    rule = Rule(id="a", limits=Limits(day=1), redis=RedisTarget(host="h", password=Secret.of("s3cret")))
+    rule = RateLimit(
+        rule_id="a", limits=Limits(day=1), redis=RedisTarget(host="h", password=Secret.of("s3cret"))
+    )
     assert "s3cret" not in repr(rule)
+
+
+def test_a_rule_that_several_routes_share_is_written_once() -> None:
+    rule = RateLimit(rule_id="a", limits=Limits(day=1))
+    assert dict(parse(serialise([rule, rule]))) == {"a": rule}

@@ -17,16 +17,16 @@ import pytest
 
 from meshgate.core.clock import SystemClock
 from meshgate.core.secret import Secret
-from meshgate.ratelimit.rules import Limits, Policy, RedisTarget, Rule
+from meshgate.model.policy import Limits, LimitStore, RateLimit, RedisTarget
 from meshgate.ratelimit.rules_file import write_rules
 from meshgate.ratelimit.server import SERVICE, serving
 from tests.redis_server import RedisServer, redis_server
 from tests.unit.ratelimit.asking import DEADLINE_S, StillClock, asking, refusal, until
 
 
-def shared(redis: RedisServer, **limits: int) -> Rule:
+def shared(redis: RedisServer, **limits: int) -> RateLimit:
     target = RedisTarget(host=redis.host, port=redis.port)
-    return Rule(id="shared", limits=Limits(**limits), policy=Policy.REDIS, redis=target)
+    return RateLimit(rule_id="shared", limits=Limits(**limits), store=LimitStore.REDIS, redis=target)
 
 
 @pytest.mark.redis
@@ -88,13 +88,13 @@ def test_redis_killed_and_restarted(tmp_path: Path) -> None:
 
     with redis_server(tmp_path) as redis:
         tolerant = shared(redis, minute=2)
-        write_rules(rules, [tolerant, replace(tolerant, id="strict", fault_tolerant=False)])
+        write_rules(rules, [tolerant, replace(tolerant, rule_id="strict", fault_tolerant=False)])
         asyncio.run(play(redis))
 
 
 def test_rules_change_while_it_serves_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
     rules, socket = tmp_path / "rules.json", tmp_path / "socket"
-    write_rules(rules, [Rule(id="a", limits=Limits(day=1))])
+    write_rules(rules, [RateLimit(rule_id="a", limits=Limits(day=1))])
 
     async def play() -> None:
         async with (
@@ -109,7 +109,10 @@ def test_rules_change_while_it_serves_and_a_broken_file_changes_nothing(tmp_path
                 return await limit_of_a() == "8"
 
             assert await limit_of_a() == "1"
-            write_rules(rules, [Rule(id="a", limits=Limits(day=7)), Rule(id="b", limits=Limits(day=1))])
+            write_rules(
+                rules,
+                [RateLimit(rule_id="a", limits=Limits(day=7)), RateLimit(rule_id="b", limits=Limits(day=1))],
+            )
             assert (await ask(rule="b"))[0], "a rule that Envoy names is looked for at once"
             assert await limit_of_a() == "7"
 
@@ -121,7 +124,7 @@ def test_rules_change_while_it_serves_and_a_broken_file_changes_nothing(tmp_path
             assert not watch.refresh()
             assert await limit_of_a() == "7"
 
-            write_rules(rules, [Rule(id="a", limits=Limits(day=8))])
+            write_rules(rules, [RateLimit(rule_id="a", limits=Limits(day=8))])
             await until(is_eight)
             assert (await ask(rule="b"))[0] is False, "removed a moment ago: still counted"
             assert await refusal(ask(rule="c")) is grpc.StatusCode.FAILED_PRECONDITION
@@ -159,14 +162,14 @@ def process(tmp_path: Path, *extra: str, pass_fds: tuple[int, ...] = ()) -> Iter
 
 def test_the_process_says_ready_rereads_on_sighup_and_stops_on_sigterm(tmp_path: Path) -> None:
     secret = RedisTarget(host="127.0.0.1", port=1, password=Secret.of("s3cret"))
-    away = Rule(id="away", limits=Limits(day=1), policy=Policy.REDIS, redis=secret)
-    write_rules(tmp_path / "rules.json", [away, Rule(id="a", limits=Limits(year=1))])
+    away = RateLimit(rule_id="away", limits=Limits(day=1), store=LimitStore.REDIS, redis=secret)
+    write_rules(tmp_path / "rules.json", [away, RateLimit(rule_id="a", limits=Limits(year=1))])
 
     async def play(pid: int) -> None:
         async with asking(tmp_path / "socket") as ask:
             assert [(await ask(rule="a"))[0] for _ in range(2)] == [True, False]
             assert await ask(rule="away") == (True, {})
-            write_rules(tmp_path / "rules.json", [Rule(id="a", limits=Limits(year=5))])
+            write_rules(tmp_path / "rules.json", [RateLimit(rule_id="a", limits=Limits(year=5))])
             os.kill(pid, signal.SIGHUP)
 
             async def is_five() -> bool:
