@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from envoy.config.route.v3 import route_components_pb2 as route_pb
 from google.protobuf import any_pb2
@@ -12,18 +11,16 @@ from google.protobuf import any_pb2
 METADATA_NAMESPACE = "meshgate"
 """Key of a route's metadata that local replies read."""
 
-_NO_FILTERS: Mapping[str, any_pb2.Any] = MappingProxyType({})
-_NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteParts:
     """Additions to an Envoy route; parts of several policies merge."""
 
-    filters: Mapping[str, any_pb2.Any] = field(default=_NO_FILTERS)
+    filters: Mapping[str, any_pb2.Any] = field(default_factory=dict)
     """Filter name -> its configuration for the route."""
     rate_limits: tuple[route_pb.RateLimit, ...] = ()
-    metadata: Mapping[str, str] = field(default=_NO_METADATA)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def merge(cls, parts: Iterable[RouteParts]) -> RouteParts:
