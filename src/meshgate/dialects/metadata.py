@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator
 
 from meshgate.dialects.schema import Spec, fault
+from meshgate.model.service import EMPTY
 
 _NAME_PART = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -56,8 +57,8 @@ class ObjectMeta(Spec):
 
     name: str = ""
     namespace: str = ""
-    labels: Labels = {}
-    annotations: Annotations = {}
+    labels: Labels = EMPTY
+    annotations: Annotations = EMPTY
     generate_name: object = None
     # Written by an API server; in manifests only where they were exported from one.
     uid: object = None

@@ -6,5 +6,24 @@ Each file checks one object and lowers it to `model.declared`; none looks at oth
 from __future__ import annotations
 
 from meshgate.dialects.kind import KindParser
+from meshgate.dialects.kubernetes import (
+    config_map,
+    deployment,
+    ingress,
+    ingress_class,
+    namespace,
+    secret,
+    service,
+    service_account,
+)
 
-KINDS: tuple[KindParser, ...] = ()
+KINDS: tuple[KindParser, ...] = (
+    namespace.KIND,
+    service.KIND,
+    service_account.KIND,
+    secret.KIND,
+    config_map.KIND,
+    deployment.KIND,
+    ingress.KIND,
+    ingress_class.KIND,
+)

@@ -1,0 +1,288 @@
+"""Kong's annotations on Ingress, Service and consumers (Kong Ingress Controller 3.5's list).
+
+A value that cannot be honoured and guards something closes the Ingress instead of opening it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.origin import FieldPath, Origin
+from meshgate.dialects.document import Document, is_dns_name
+from meshgate.dialects.schema import did_you_mean, problem, show
+from meshgate.model.route import MatchKind, StringMatch
+
+KONG = "konghq.com/"
+MESHGATE = "meshgate.dev/"
+PLUGINS = f"{KONG}plugins"
+CLASS = "kubernetes.io/ingress.class"
+
+_ON_INGRESS = frozenset(
+    {
+        "plugins", "tags", "protocols", "https-redirect-status-code", "strip-path", "preserve-host",
+        "regex-priority", "regex-prefix", "methods", "snis", "host-aliases", "headers-separator",
+        "path-handling", "request-buffering", "response-buffering", "rewrite", "override",
+    }
+)  # fmt: skip
+_ON_SERVICE = frozenset(
+    {
+        "plugins", "tags", "protocol", "path", "client-cert", "host-header", "upstream-policy",
+        "connect-timeout", "read-timeout", "write-timeout", "retries", "tls-verify", "tls-verify-depth",
+        "ca-certificates-secrets", "ca-certificates-configmaps", "override",
+    }
+)  # fmt: skip
+_ELSEWHERE = frozenset({"gatewayclass-unmanaged", "publish-service"})
+_GUARDS_INGRESS = MappingProxyType(
+    {
+        "snis": "only some TLS names shall reach this Ingress, which is not supported",
+        "override": "KongIngress is not supported, and it may restrict who gets in",
+    }
+)
+_GUARDS_SERVICE = frozenset(
+    {"client-cert", "tls-verify", "ca-certificates-secrets", "ca-certificates-configmaps"}
+)
+_FORCE_SSL = "ingress.kubernetes.io/force-ssl-redirect"
+
+_METHOD = re.compile(r"[A-Z]+")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+@dataclass(slots=True)
+class EdgeAnnotations:
+    """What an Ingress's annotations say, with Kong's defaults."""
+
+    plugin_names: tuple[str, ...] = ()
+    plugins_origin: Origin | None = None
+    strip_path: bool = False
+    preserve_host: bool = True
+    methods: tuple[str, ...] = ()
+    headers: tuple[tuple[str, tuple[StringMatch, ...]], ...] = ()
+    regex_prefix: str = "/~"
+    class_name: str = ""
+    closed: str = ""
+    """Why the Ingress must answer 503."""
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerAnnotations:
+    """What the annotations of a Service or a consumer say."""
+
+    plugin_names: tuple[str, ...]
+    plugins_origin: Origin | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def ingress_annotations(annotations: Mapping[str, str], document: Document) -> EdgeAnnotations:
+    """Reads an Ingress's annotations (MG2005; MG1104 where one guards and is not supported)."""
+    reader = _IngressReader(annotations, document)
+    for name, value in annotations.items():
+        reader.read(name, value)
+    return reader.result
+
+
+def service_annotations(annotations: Mapping[str, str], document: Document) -> OwnerAnnotations:
+    """Reads a Service's annotations (MG2005; MG1104 for those about the upstream's certificate)."""
+    return _owner_annotations(annotations, document, _ON_SERVICE, _GUARDS_SERVICE)
+
+
+def consumer_annotations(annotations: Mapping[str, str], document: Document) -> OwnerAnnotations:
+    """Reads a KongConsumer's annotations (MG2005)."""
+    return _owner_annotations(annotations, document, frozenset({"plugins", "tags"}), frozenset())
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """The items of a comma list, trimmed, without empty ones."""
+    return tuple(item for part in text.split(",") if (item := part.strip()))
+
+
+def annotation_path(name: str) -> FieldPath:
+    """The field path of an object's annotation."""
+    return ("metadata", "annotations", name)
+
+
+def unknown_annotation(name: str, document: Document, known: frozenset[str], prefix: str) -> Diagnostic:
+    """The error about an annotation of Kong's or ours that does not exist."""
+    near = did_you_mean(name.removeprefix(prefix), sorted(known))
+    return problem(
+        document,
+        "MG2005",
+        annotation_path(name),
+        f"unknown annotation {name}",
+        remedy=near.replace("did you mean ", f"did you mean {prefix}"),
+        key=True,
+    )
+
+
+def _owner_annotations(
+    annotations: Mapping[str, str], document: Document, known: frozenset[str], guards: frozenset[str]
+) -> OwnerAnnotations:
+    names: tuple[str, ...] = ()
+    origin: Origin | None = None
+    diagnostics: list[Diagnostic] = []
+    for name, value in annotations.items():
+        if name == PLUGINS:
+            names, origin = split_list(value), document.locate(annotation_path(name))
+            diagnostics.extend(_plugin_problems(value, document))
+        elif name.startswith(KONG):
+            short = name.removeprefix(KONG)
+            if short in guards and value.strip().lower() not in ("false", ""):
+                diagnostics.append(
+                    problem(
+                        document,
+                        "MG1104",
+                        annotation_path(name),
+                        "is not supported; without it the upstream's certificate would not be checked as asked",
+                    )
+                )
+            else:
+                diagnostics.append(_without_effect(name, document, known))
+        elif name.startswith(MESHGATE):
+            diagnostics.append(unknown_annotation(name, document, frozenset(), MESHGATE))
+    return OwnerAnnotations(plugin_names=names, plugins_origin=origin, diagnostics=tuple(diagnostics))
+
+
+def _plugin_problems(value: str, document: Document) -> Iterator[Diagnostic]:
+    for item in split_list(value):
+        if not is_dns_name(item):
+            yield problem(
+                document,
+                "MG2005",
+                annotation_path(PLUGINS),
+                f"must be a comma list of KongPlugin names, got {show(item)}",
+            )
+
+
+def _without_effect(name: str, document: Document, known: frozenset[str]) -> Diagnostic:
+    """A warning for a Kong annotation that exists, an error for one that does not."""
+    short = name.removeprefix(KONG)
+    everywhere = _ON_INGRESS | _ON_SERVICE | _ELSEWHERE
+    if short not in everywhere and not short.startswith("headers."):
+        return unknown_annotation(name, document, known, KONG)
+    reason = "is not supported" if short in known else f"means nothing on a {document.ref.kind}"
+    return problem(
+        document,
+        "MG2005",
+        annotation_path(name),
+        f"{name} {reason}; it has no effect",
+        severity=Severity.INFO if short == "tags" else Severity.WARNING,
+        key=True,
+    )
+
+
+class _IngressReader:
+    def __init__(self, annotations: Mapping[str, str], document: Document) -> None:
+        self.result = EdgeAnnotations()
+        self._all = annotations
+        self._document = document
+
+    def read(self, name: str, value: str) -> None:
+        if name.startswith(KONG):
+            self._kong(name, name.removeprefix(KONG), value)
+        elif name == CLASS:
+            self.result.class_name = value
+        elif name == _FORCE_SSL:
+            if value.strip().lower() != "false":
+                self._close("MG1104", name, "is not supported; plain HTTP would be let in")
+        elif "ingress.kubernetes.io/" in name:
+            self._warn(name, f"{name} is for another controller; it has no effect")
+        elif name.startswith(MESHGATE):
+            self._refuse(unknown_annotation(name, self._document, frozenset(), MESHGATE))
+
+    def _kong(self, name: str, short: str, value: str) -> None:
+        result = self.result
+        match short:
+            case "plugins":
+                result.plugin_names = split_list(value)
+                result.plugins_origin = self._document.locate(annotation_path(name))
+                for diagnostic in _plugin_problems(value, self._document):
+                    self._refuse(diagnostic)
+            case "strip-path":
+                result.strip_path = self._flag(name, value, result.strip_path)
+            case "preserve-host":
+                result.preserve_host = self._flag(name, value, result.preserve_host)
+            case "methods":
+                self._methods(name, value)
+            case "protocols":
+                self._protocols(name, value)
+            case "regex-prefix":
+                result.regex_prefix = value if value.startswith("/") else "/" + value
+            case "path-handling" if value == "v0":
+                pass  # what is done here
+            case "headers-separator":
+                pass  # read with the headers
+            case _ if short.startswith("headers."):
+                self._header(name, short.removeprefix("headers."), value)
+            case _ if short in _GUARDS_INGRESS:
+                self._close("MG1104", name, _GUARDS_INGRESS[short])
+            case _:
+                diagnostic = _without_effect(name, self._document, _ON_INGRESS)
+                if diagnostic.severity is Severity.ERROR:
+                    # A misspelt `plugins` would leave out authentication.
+                    self._refuse(diagnostic)
+                else:
+                    result.diagnostics.append(diagnostic)
+
+    def _flag(self, name: str, value: str, default: bool) -> bool:
+        match value.strip().lower():
+            case "true":
+                return True
+            case "false":
+                return False
+            case _:
+                self._close("MG2005", name, f'must be "true" or "false", got {show(value)}')
+                return default
+
+    def _methods(self, name: str, value: str) -> None:
+        methods = tuple(dict.fromkeys(m.upper() for m in split_list(value)))
+        for method in methods:
+            if _METHOD.fullmatch(method) is None:
+                self._close("MG2005", name, f"must be a comma list of HTTP methods, got {show(method)}")
+        self.result.methods = methods
+
+    def _protocols(self, name: str, value: str) -> None:
+        protocols = {p.lower() for p in split_list(value)}
+        unknown = sorted(protocols - {"http", "https", "grpc", "grpcs"})
+        if unknown:
+            self._close("MG2005", name, f"must be of http, https, grpc, grpcs; got {show(unknown[0])}")
+        elif protocols and "http" not in protocols:
+            self._close("MG1104", name, "plain HTTP shall be refused or redirected, which is not supported")
+        elif protocols != {"http", "https"}:
+            self._warn(name, f"{name} is not supported; HTTP and HTTPS both get in")
+
+    def _header(self, name: str, header: str, value: str) -> None:
+        separator = self._all.get(f"{KONG}headers-separator", ",") or ","
+        values = tuple(v for part in value.split(separator) if (v := part.strip()))
+        if _HEADER_NAME.fullmatch(header) is None or header.lower() == "host":
+            self._close("MG2005", name, "must name a header other than Host")
+        elif not values:
+            self._close("MG2005", name, "must list at least one value")
+        elif any(v.startswith("~*") for v in values):
+            self._close("MG2005", name, "regular expressions (`~*`) are not supported here")
+        else:
+            # Kong compares header values without regard to case.
+            matches = tuple(StringMatch(kind=MatchKind.EXACT, value=v, ignore_case=True) for v in values)
+            self.result.headers = (*self.result.headers, (header.lower(), matches))
+
+    def _warn(self, name: str, message: str) -> None:
+        self.result.diagnostics.append(
+            problem(
+                self._document, "MG2005", annotation_path(name), message, severity=Severity.WARNING, key=True
+            )
+        )
+
+    def _close(self, code: str, name: str, message: str) -> None:
+        self._refuse(
+            problem(self._document, code, annotation_path(name), message, remedy="until then it answers 503")
+        )
+
+    def _refuse(self, diagnostic: Diagnostic) -> None:
+        """Reports an error after which the Ingress must not let anything in."""
+        self.result.diagnostics.append(diagnostic)
+        if not self.result.closed:
+            name = diagnostic.field[-1]
+            self.result.closed = f"{self._document.ref}: annotation {name} {diagnostic.message}"

@@ -1,0 +1,212 @@
+"""apps/v1 Deployment: what runs, how often, and with which identity."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.origin import FieldPath
+from meshgate.dialects.annotations import MESHGATE, unknown_annotation
+from meshgate.dialects.document import Document, is_dns_name
+from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.kubernetes.environment import EnvironmentLowering, PodFacts
+from meshgate.dialects.kubernetes.pod import ContainerSpec, PodSpec, PodTemplate
+from meshgate.dialects.kubernetes.probe import lower_probe, probe_problems
+from meshgate.dialects.kubernetes.selector import LabelSelector, selects
+from meshgate.dialects.metadata import ObjectSpec
+from meshgate.dialects.schema import Spec, check, did_you_mean, problem, show
+from meshgate.model.declared import Declared
+from meshgate.model.names import Name
+from meshgate.model.workload import Container, ContainerPort, Workload
+
+COMMAND = f"{MESHGATE}command"
+_TEMPLATE: FieldPath = ("spec", "template")
+_ANNOTATIONS: FieldPath = (*_TEMPLATE, "metadata", "annotations")
+_POD: FieldPath = (*_TEMPLATE, "spec")
+_READ_PREFIXES = ("sidecar.istio.io/", "istio.io/", MESHGATE)
+_UNSUPPORTED_ISTIO = ("traffic.sidecar.istio.io/", "proxy.istio.io/")
+
+
+class Strategy(Spec):
+    type: Literal["RollingUpdate", "Recreate"] = "RollingUpdate"
+    rolling_update: object = None
+
+
+class DeploymentDetails(Spec):
+    IGNORED: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("minReadySeconds", "progressDeadlineSeconds", "revisionHistoryLimit", "strategy"),
+        "pods are replaced one by one when they are ready",
+    )
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {"paused": "has no effect: changes are rolled out at once"}
+
+    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    selector: LabelSelector
+    template: PodTemplate
+
+
+class DeploymentSpec(ObjectSpec):
+    spec: DeploymentDetails
+
+
+def lower(document: Document) -> Lowered:
+    """A workload: its pod template's containers as processes, and how many pods."""
+    value, diagnostics = check(DeploymentSpec, document)
+    if value is None:
+        return Lowered(diagnostics=tuple(diagnostics))
+    spec, pod, metadata = value.spec, value.spec.template.spec, value.spec.template.metadata
+    diagnostics.extend(_selector_problems(spec, document))
+    diagnostics.extend(_annotation_problems(metadata.annotations, document))
+    diagnostics.extend(_pod_problems(pod, document))
+    account = pod.service_account_name or pod.service_account or "default"
+    facts = PodFacts(account, metadata.labels, metadata.annotations)
+    containers: list[Container] = []
+    for i, container in enumerate(pod.containers):
+        environment = EnvironmentLowering(document, facts, (*_POD, "containers", i))
+        command = metadata.annotations.get(COMMAND) if i == 0 else None
+        containers.append(_container(container, i, command, environment, document))
+        diagnostics.extend(environment.diagnostics)
+    workload = Workload(
+        name=Name(document.namespace, document.ref.name),
+        labels=metadata.labels,
+        annotations={k: v for k, v in metadata.annotations.items() if k.startswith(_READ_PREFIXES)},
+        service_account=account,
+        containers=tuple(containers),
+        replicas=spec.replicas,
+        directory="" if document.source is None else str(PurePath(document.file).parent),
+        termination_grace_s=pod.termination_grace_period_seconds,
+        origin=document.locate(),
+    )
+    return Lowered(declared=Declared(workloads=(workload,)), diagnostics=tuple(diagnostics))
+
+
+def _container(
+    spec: ContainerSpec,
+    index: int,
+    command: str | None,
+    environment: EnvironmentLowering,
+    document: Document,
+) -> Container:
+    argv = (*spec.command, *spec.args)
+    if not spec.command:
+        # `args` alone are arguments of the image's own command, which is not known here.
+        argv = ()
+    if command is not None:
+        argv = _split(command) or argv
+    return Container(
+        name=spec.name,
+        argv=argv,
+        env=environment.env(spec.env),
+        env_from=environment.env_from(spec.env_from),
+        ports=tuple(ContainerPort(number=p.container_port, name=p.name) for p in spec.ports),
+        readiness=lower_probe(spec.readiness_probe),
+        liveness=lower_probe(spec.liveness_probe),
+        startup=lower_probe(spec.startup_probe),
+        working_dir=spec.working_dir,
+        origin=document.locate((*_POD, "containers", index)),
+    )
+
+
+def _split(command: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(command))
+    except ValueError:
+        return ()  # reported with the annotations
+
+
+def _selector_problems(spec: DeploymentDetails, document: Document) -> Iterator[Diagnostic]:
+    path = ("spec", "selector")
+    if spec.selector.is_empty:
+        yield problem(document, "MG2003", path, "needs matchLabels or matchExpressions")
+    elif not selects(spec.selector, spec.template.metadata.labels):
+        yield problem(
+            document,
+            "MG2006",
+            path,
+            "does not take the pods of its own template",
+            remedy="give spec.template.metadata.labels the labels of spec.selector.matchLabels",
+        )
+
+
+def _annotation_problems(annotations: Mapping[str, str], document: Document) -> Iterator[Diagnostic]:
+    for name, value in annotations.items():
+        path = (*_ANNOTATIONS, name)
+        if name == COMMAND:
+            try:
+                wrong = "" if shlex.split(value) else "must not be empty"
+            except ValueError as error:
+                wrong = f"must be a command line: {str(error).lower()}"
+            if wrong or "\0" in value:
+                yield problem(document, "MG2005", path, f"{wrong or 'must be text'}, got {show(value)}")
+        elif name.startswith(MESHGATE):
+            near = did_you_mean(name, [COMMAND])
+            yield problem(document, "MG2005", path, f"unknown annotation {name}", remedy=near, key=True)
+        elif name.startswith(_UNSUPPORTED_ISTIO):
+            yield problem(
+                document,
+                "MG2005",
+                path,
+                f"{name} is not supported; it has no effect",
+                severity=Severity.WARNING,
+                key=True,
+            )
+    root: Mapping[str, object] = document.data
+    metadata = root.get("metadata")
+    written = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    for name in written if isinstance(written, Mapping) else ():
+        if name == COMMAND:
+            yield problem(
+                document,
+                "MG2005",
+                ("metadata", "annotations", name),
+                f"{COMMAND} belongs to the pod template",
+                remedy="move it to spec.template.metadata.annotations",
+                key=True,
+            )
+        elif isinstance(name, str) and name.startswith(MESHGATE):
+            yield unknown_annotation(name, document, frozenset({"command"}), MESHGATE)
+
+
+def _pod_problems(pod: PodSpec, document: Document) -> Iterator[Diagnostic]:
+    account = pod.service_account_name or pod.service_account
+    if account and not is_dns_name(account):
+        yield problem(
+            document,
+            "MG2004",
+            (*_POD, "serviceAccountName"),
+            f"must be an object's name, got {show(account)}",
+        )
+    for what, count in Counter(c.name for c in pod.containers).items():
+        if count > 1:
+            yield problem(document, "MG2006", (*_POD, "containers"), f"{count} containers are named {what!r}")
+    names = [p.name for c in pod.containers for p in c.ports if p.name]
+    for what, count in Counter(names).items():
+        if count > 1:
+            yield problem(document, "MG2006", (*_POD, "containers"), f"{count} ports are named {what!r}")
+    for i, container in enumerate(pod.containers):
+        at = (*_POD, "containers", i)
+        if any("\0" in text for text in (*container.command, *container.args, container.working_dir)):
+            yield problem(document, "MG2002", at, "command and args must not hold the character U+0000")
+        for kind, probe in (
+            ("readinessProbe", container.readiness_probe),
+            ("livenessProbe", container.liveness_probe),
+            ("startupProbe", container.startup_probe),
+        ):
+            if probe is not None:
+                yield from probe_problems(probe, kind, frozenset(names), document, (*at, kind))
+
+
+KIND = KindParser(
+    group="apps",
+    kind="Deployment",
+    versions=frozenset({"v1"}),
+    namespaced=True,
+    lower=lower,
+    plural="deployments",
+    short_names=("deploy",),
+)
