@@ -71,6 +71,8 @@ class Model:
     """Full host -> virtual address (netns isolation)."""
     trust_bundle_pem: Mapping[str, bytes] = field(default_factory=dict)
     """Trust domain -> roots."""
+    local_ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Proxy id -> `host:port` of a service -> its local port (ports isolation)."""
 
 
 FACETS = tuple(f.name for f in fields(Model))

@@ -58,6 +58,9 @@ class Reader:
     def trust_bundle(self, trust_domain: str) -> bytes:
         return self._one("trust_bundle_pem", trust_domain, self._model.trust_bundle_pem) or b""
 
+    def local_ports(self, proxy_id: str) -> Mapping[str, int]:
+        return self._one("local_ports", proxy_id, self._model.local_ports) or {}
+
     def all_services(self) -> Mapping[str, Service]:
         return self._all("services", self._model.services)
 

@@ -4,6 +4,7 @@
 filter configuration, never a dialect; `translate` calls them when it builds the gateway.
 """
 
-from meshgate.policies.chain import CHAIN, EdgeFilter, EdgePolicies, RouteParts
+from meshgate.policies.chain import CHAIN, EdgeFilter, EdgePolicies
+from meshgate.policies.parts import RouteParts
 
 __all__ = ["CHAIN", "EdgeFilter", "EdgePolicies", "RouteParts"]

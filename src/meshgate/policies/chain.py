@@ -132,5 +132,3 @@ CHAIN: tuple[EdgeFilter, ...] = (
 def route_parts(policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
     """What all policies together add to a route."""
     return RouteParts.merge(entry.route(policies, edge) for entry in CHAIN)
-
-

@@ -43,7 +43,9 @@ def requirement_name(policy: JwtAuth) -> str:
     return "jwt-" + hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
-def listener_filters(policies: tuple[JwtAuth, ...], consumers: tuple[Consumer, ...]) -> tuple[hcm.HttpFilter, ...]:
+def listener_filters(
+    policies: tuple[JwtAuth, ...], consumers: tuple[Consumer, ...]
+) -> tuple[hcm.HttpFilter, ...]:
     """The filter with a requirement for each policy in use; off where no route asks for it."""
     if not policies:
         return ()

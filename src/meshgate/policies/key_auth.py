@@ -23,7 +23,9 @@ def config_name(policy: KeyAuth) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
-def listener_filters(policies: tuple[KeyAuth, ...], consumers: tuple[Consumer, ...]) -> tuple[hcm.HttpFilter, ...]:
+def listener_filters(
+    policies: tuple[KeyAuth, ...], consumers: tuple[Consumer, ...]
+) -> tuple[hcm.HttpFilter, ...]:
     """The filter with all keys; off where no route asks for it."""
     if not policies:
         return ()

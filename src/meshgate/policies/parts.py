@@ -12,7 +12,6 @@ METADATA_NAMESPACE = "meshgate"
 """Key of a route's metadata that local replies read."""
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteParts:
     """Additions to an Envoy route; parts of several policies merge."""

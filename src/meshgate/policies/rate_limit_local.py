@@ -166,9 +166,7 @@ def _window_filter(window: str, rules: list[tuple[RateLimit, int]]) -> hcm.HttpF
     return http_filter(filter_name(window), config)
 
 
-def _buckets(
-    policy: RateLimit, limit: int, window: str
-) -> list[ratelimit_pb2.LocalRateLimitDescriptor]:
+def _buckets(policy: RateLimit, limit: int, window: str) -> list[ratelimit_pb2.LocalRateLimitDescriptor]:
     """The bucket of everyone (an entry without a value stands for each value), and exceptions."""
     bucket = _bucket(limit, SECONDS[window])
 
@@ -223,5 +221,3 @@ def _kong_headers(window: str) -> header_mutation_pb2.HeaderMutation:
     for source in (_LIMIT, _REMAINING, _RESET):
         config.mutations.response_mutations.add(remove=source)
     return config
-
-

@@ -44,14 +44,14 @@ def route_parts(policy: RateLimit) -> RouteParts:
     if policy.store is not LimitStore.REDIS:
         return RouteParts()
     action = route_pb.RateLimit.Action
-    actions = [
-        action(generic_key=action.GenericKey(descriptor_key="rule", descriptor_value=policy.rule_id))
-    ]
+    actions = [action(generic_key=action.GenericKey(descriptor_key="rule", descriptor_value=policy.rule_id))]
 
     def from_header(name: str, key: str) -> None:
         actions.append(
             action(
-                request_headers=action.RequestHeaders(header_name=name, descriptor_key=key, skip_if_absent=True)
+                request_headers=action.RequestHeaders(
+                    header_name=name, descriptor_key=key, skip_if_absent=True
+                )
             )
         )
 

@@ -22,7 +22,7 @@ _JWT_MESSAGES: tuple[tuple[str, str], ...] = (
     ("Jwt_is_expired", '{"exp":"token expired"}'),
     ("Jwt_expiration_is_missing", '{"exp":"must be a number"}'),
     ("Jwt_not_yet_valid", '{"nbf":"token not valid yet"}'),
-    ("Jwt_issuer_is_not_configured", "{\"message\":\"No credentials found for given 'iss'\"}"),
+    ("Jwt_issuer_is_not_configured", '{"message":"No credentials found for given \'iss\'"}'),
     ("Jwt_verification_fails", '{"message":"Invalid signature"}'),
     ("Jwks_doesn't_have_key_to_match_kid_or_alg_from_Jwt", '{"message":"Invalid algorithm"}'),
     ("Jwt_header_[alg]_is_not_supported", '{"message":"Invalid algorithm"}'),
@@ -45,9 +45,13 @@ def local_replies(rate_limits: tuple[RateLimit, ...]) -> hcm.LocalReplyConfig:
     config = hcm.LocalReplyConfig()
     for part, body in _JWT_MESSAGES:
         expired = part != "Jwt_is_missing"
-        config.mappers.append(_unauthorized("jwt_authn_access_denied{" + part, body, "Bearer", invalid=expired))
+        config.mappers.append(
+            _unauthorized("jwt_authn_access_denied{" + part, body, "Bearer", invalid=expired)
+        )
     for part, body in _KEY_MESSAGES:
-        config.mappers.append(_unauthorized(f"api_key_auth_{part}" if part else "", body, "Key", invalid=False))
+        config.mappers.append(
+            _unauthorized(f"api_key_auth_{part}" if part else "", body, "Key", invalid=False)
+        )
     for status in sorted({p.error_code for p in rate_limits} | {429}):
         config.mappers.append(_limited(status))
     config.mappers.append(_no_route())

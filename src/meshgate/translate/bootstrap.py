@@ -67,9 +67,7 @@ def _admin(config: bootstrap_pb2.Bootstrap, path: str) -> None:
 
 def socket_cluster(name: str, path: str) -> cluster_pb2.Cluster:
     """A cluster that leads to a gRPC server on a Unix socket."""
-    cluster = cluster_pb2.Cluster(
-        name=name, type=cluster_pb2.Cluster.STATIC, connect_timeout=duration(1000)
-    )
+    cluster = cluster_pb2.Cluster(name=name, type=cluster_pb2.Cluster.STATIC, connect_timeout=duration(1000))
     cluster.load_assignment.cluster_name = name
     endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
     endpoint.address.pipe.path = path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from envoy.config.cluster.v3 import cluster_pb2, outlier_detection_pb2
+from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from meshgate.model.destination import (
@@ -22,6 +23,7 @@ from meshgate.model.service import AppProtocol
 from meshgate.policies.packing import duration, pack, uint32
 from meshgate.translate import tls
 from meshgate.translate.destination import destination_policy, traffic_policy
+from meshgate.translate.dns import dns_cache
 from meshgate.translate.endpoint import MTLS_KEY, MTLS_VALUE
 from meshgate.translate.names import (
     FORWARD_PROXY_CLUSTER,
@@ -35,6 +37,8 @@ from meshgate.translate.names import (
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 CONNECT_TIMEOUT_MS = 10_000
 """Istio's default."""
+INBOUND_SOURCE = "127.0.0.6"
+"""Istio's address for what Envoy's inbound side sends to the application."""
 UNLIMITED = 2**32 - 1
 """Istio sets every circuit breaker that a rule leaves open to this."""
 
@@ -107,19 +111,15 @@ def _protocol(
     if pool.max_requests_per_connection:
         common.max_requests_per_connection.CopyFrom(uint32(pool.max_requests_per_connection))
     explicit = options.explicit_http_config
-    upgrade = pool.h2_upgrade is True and protocol is AppProtocol.HTTP and not policy_disables_mesh(policy)
-    if http2_between_proxies or protocol.is_http2 or (upgrade and http2_between_proxies):
+    if http2_between_proxies or protocol.is_http2:
         explicit.http2_protocol_options.allow_connect = True
         if pool.max_concurrent_streams:
-            explicit.http2_protocol_options.max_concurrent_streams.CopyFrom(uint32(pool.max_concurrent_streams))
+            explicit.http2_protocol_options.max_concurrent_streams.CopyFrom(
+                uint32(pool.max_concurrent_streams)
+            )
     else:
         explicit.http_protocol_options.SetInParent()
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
-
-
-def policy_disables_mesh(policy: TrafficPolicy) -> bool:
-    """Whether a rule switches mTLS off for its host."""
-    return policy.tls is ClientTlsMode.DISABLE
 
 
 def _mesh_tls(
@@ -215,7 +215,9 @@ def _outliers(cluster: cluster_pb2.Cluster, rule: Outliers) -> None:
 
     counted("consecutive_5xx", rule.consecutive_5xx, "enforcing_consecutive_5xx")
     counted(
-        "consecutive_gateway_failure", rule.consecutive_gateway_errors, "enforcing_consecutive_gateway_failure"
+        "consecutive_gateway_failure",
+        rule.consecutive_gateway_errors,
+        "enforcing_consecutive_gateway_failure",
     )
     counted(
         "consecutive_local_origin_failure",
@@ -245,6 +247,8 @@ def _inbound(reader: Reader, proxy: Proxy, parts: ClusterName) -> cluster_pb2.Cl
     )
     _pool(cluster, None)
     cluster.load_assignment.cluster_name = name
+    if proxy.isolation is Isolation.NETNS:
+        _speak_as_inbound(cluster)
     endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
     address = endpoint.address.socket_address
     address.address = proxy.address if proxy.isolation is Isolation.NETNS else "127.0.0.1"
@@ -272,15 +276,19 @@ def _original_destination(name: str) -> cluster_pb2.Cluster:
     options.use_downstream_protocol_config.http2_protocol_options.allow_connect = True
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
     _pool(cluster, None)
+    if name == INBOUND_PASSTHROUGH_CLUSTER:
+        _speak_as_inbound(cluster)
     return cluster
+
+
+def _speak_as_inbound(cluster: cluster_pb2.Cluster) -> None:
+    """From the address by which the redirect rules know that the inbound side has done its work."""
+    source = cluster.upstream_bind_config.source_address
+    source.address, source.port_value = INBOUND_SOURCE, 0
 
 
 def _forward_proxy() -> cluster_pb2.Cluster:
     """Hosts outside the mesh, by their own DNS name (ports isolation, where nothing is redirected)."""
-    from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_pb2
-
-    from meshgate.translate.outbound import dns_cache
-
     cluster = cluster_pb2.Cluster(
         name=FORWARD_PROXY_CLUSTER,
         lb_policy=cluster_pb2.Cluster.CLUSTER_PROVIDED,
@@ -289,5 +297,3 @@ def _forward_proxy() -> cluster_pb2.Cluster:
     cluster.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
     cluster.cluster_type.typed_config.CopyFrom(pack(forward_pb2.ClusterConfig(dns_cache_config=dns_cache())))
     return cluster
-
-

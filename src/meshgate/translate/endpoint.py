@@ -61,9 +61,7 @@ def target_port(port: ServicePort, instance: Instance) -> int:
             return number
 
 
-def _endpoint(
-    instance: Instance, port: int, *, encrypted: bool
-) -> endpoint_components_pb2.LbEndpoint:
+def _endpoint(instance: Instance, port: int, *, encrypted: bool) -> endpoint_components_pb2.LbEndpoint:
     endpoint = endpoint_components_pb2.LbEndpoint(
         health_status=health_check_pb2.HEALTHY, load_balancing_weight=uint32(1)
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.listener.v3 import listener_pb2
+from collections.abc import Mapping
+
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_pb2
-from envoy.extensions.common.dynamic_forward_proxy.v3 import dns_cache_pb2
 from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
 from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2
 from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
@@ -14,10 +14,11 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
-from meshgate.model.route import Destination
+from meshgate.model.route import Destination, Forward
 from meshgate.model.service import AppProtocol, Service
 from meshgate.policies.packing import boolean, duration, http_filter, pack
 from meshgate.translate import tls, virtual_host
+from meshgate.translate.dns import dns_cache
 from meshgate.translate.http import connection_manager, http_chain, tcp_chain
 from meshgate.translate.names import (
     FORWARD_PROXY_CLUSTER,
@@ -40,7 +41,7 @@ def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
     """One listener for all traffic where it is redirected; else the proxy's and one per service port."""
     if proxy.isolation is Isolation.NETNS:
         return [VIRTUAL_OUTBOUND]
-    names = [f"{SERVICE_LISTENER_PREFIX}{key}" for key in sorted(proxy.service_ports)]
+    names = [f"{SERVICE_LISTENER_PREFIX}{key}" for key in sorted(_local_ports(reader, proxy))]
     return [HTTP_PROXY, *names] if proxy.proxy_port else names
 
 
@@ -61,7 +62,7 @@ def clusters(reader: Reader, proxy: Proxy) -> list[str]:
     """What must be there before the first request: all else comes on demand."""
     if proxy.isolation is Isolation.PORTS:
         names = [FORWARD_PROXY_CLUSTER] if proxy.proxy_port else []
-        for key in proxy.service_ports:
+        for key in _local_ports(reader, proxy):
             host, port = split_authority(key)
             if _is_opaque(reader.service(host), port):
                 names.append(outbound_cluster(Destination(host=host, port=port)))
@@ -83,8 +84,6 @@ def routes(reader: Reader, proxy: Proxy, name: str) -> route_pb2.RouteConfigurat
 
 def _mirrors(reader: Reader, proxy: Proxy) -> list[str]:
     """Clusters that requests are copied to: Envoy does not fetch those on demand."""
-    from meshgate.model.route import Forward
-
     names = set()
     for entries in reader.all_mesh_hosts().values():
         for entry in entries:
@@ -118,10 +117,8 @@ def _virtual_outbound(reader: Reader) -> listener_pb2.Listener:
     return found
 
 
-def _skip_ports(inspector: object, ports: list[int]) -> None:
+def _skip_ports(inspector: listener_components_pb2.ListenerFilter, ports: list[int]) -> None:
     """Ports whose protocol is declared are not looked into: a server-first protocol would wait."""
-    from envoy.config.listener.v3 import listener_components_pb2
-
     if not ports:
         return
     rules = []
@@ -134,7 +131,7 @@ def _skip_ports(inspector: object, ports: list[int]) -> None:
         predicate = rules[0]
     else:
         predicate.or_match.rules.extend(rules)
-    inspector.filter_disabled.CopyFrom(predicate)  # type: ignore[attr-defined]
+    inspector.filter_disabled.CopyFrom(predicate)
 
 
 def _opaque_ports(reader: Reader) -> list[tuple[str, int, str]]:
@@ -147,6 +144,11 @@ def _opaque_ports(reader: Reader) -> list[tuple[str, int, str]]:
     return found
 
 
+def _local_ports(reader: Reader, proxy: Proxy) -> Mapping[str, int]:
+    """The newest ports: services come and go while a proxy runs."""
+    return reader.local_ports(proxy.id) or proxy.service_ports
+
+
 def _is_opaque(service: Service | None, port: int) -> bool:
     found = service.port(port) if service else None
     return found is not None and found.protocol in _OPAQUE
@@ -156,9 +158,10 @@ def _service(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
     key = name.removeprefix(SERVICE_LISTENER_PREFIX)
     host, port = split_authority(key)
     service = reader.service(host)
-    if key not in proxy.service_ports or service is None or service.port(port) is None:
+    local_ports = _local_ports(reader, proxy)
+    if key not in local_ports or service is None or service.port(port) is None:
         return None
-    found = _listener(name, "127.0.0.1", proxy.service_ports[key])
+    found = _listener(name, "127.0.0.1", local_ports[key])
     if _is_opaque(service, port):
         cluster = outbound_cluster(Destination(host=host, port=port))
         found.filter_chains.add(filters=[tcp_chain(cluster, cluster)])
@@ -196,11 +199,3 @@ def _on_demand_filter() -> hcm.HttpFilter:
     config.odcds.source.CopyFrom(tls.ads_source())
     config.odcds.timeout.CopyFrom(duration(5000))
     return http_filter("envoy.filters.http.on_demand", config)
-
-
-def dns_cache() -> dns_cache_pb2.DnsCacheConfig:
-    """The cache that the forward proxy's filter and cluster share."""
-    return dns_cache_pb2.DnsCacheConfig(
-        name="outside",
-        dns_lookup_family=cluster_pb2.Cluster.V4_PREFERRED,
-    )

@@ -50,7 +50,9 @@ class _Builder:
 
     def listeners(self) -> list[listener_pb2.Listener]:
         if self._gateway:
-            found = [gateway.listener(self._reader, self._proxy, n) for n in gateway.listener_names(self._proxy)]
+            found = [
+                gateway.listener(self._reader, self._proxy, n) for n in gateway.listener_names(self._proxy)
+            ]
         else:
             names = inbound.listener_names(self._reader, self._proxy)
             found = [inbound.listener(self._reader, self._proxy, n) for n in names]
@@ -107,7 +109,10 @@ class _Builder:
         if self._gateway:
             names = set(gateway.clusters(self._reader, self._proxy))
         else:
-            names = {*inbound.clusters(self._reader, self._proxy), *outbound.clusters(self._reader, self._proxy)}
+            names = {
+                *inbound.clusters(self._reader, self._proxy),
+                *outbound.clusters(self._reader, self._proxy),
+            }
         found = []
         for name in sorted(names | self._clusters):
             built = cluster.translate(self._reader, self._proxy, name)
@@ -145,7 +150,9 @@ class _Builder:
         if common.HasField("combined_validation_context"):
             validation = tls_pb2.CommonTlsContext().combined_validation_context.default_validation_context
             validation.CopyFrom(common.combined_validation_context.default_validation_context)
-            bundle = self._secret(common.combined_validation_context.validation_context_sds_secret_config.name)
+            bundle = self._secret(
+                common.combined_validation_context.validation_context_sds_secret_config.name
+            )
             if bundle is not None:
                 validation.MergeFrom(bundle.validation_context)
             common.validation_context.CopyFrom(validation)
