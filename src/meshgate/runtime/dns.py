@@ -203,7 +203,7 @@ def listen(address: str, port: int) -> tuple[socket.socket, socket.socket]:
 def _drop_root(user: int) -> None:
     """Becomes an ordinary user once the port is ours; questions come from anybody."""
     # What dnspython loads at its first use, while its files can surely be read.
-    dns.rdata.load_all_types()
+    dns.rdata.load_all_types()  # type: ignore[no-untyped-call]  # dnspython 2.9 has no annotation
     dns.asyncbackend.get_backend("asyncio")
     os.setgroups([])
     os.setgid(user)

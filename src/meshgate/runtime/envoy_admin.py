@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from urllib.parse import quote
 
 from meshgate.runtime.http_ask import Answer, BadAnswer, ask
 
@@ -33,17 +34,21 @@ async def wait_ready(socket: Path) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def active_requests(socket: Path) -> int | None:
-    """Requests in flight over all listeners but the admin's; None where Envoy does not answer."""
-    answer = await _ask(socket, "GET", "/stats?filter=http.*downstream_rq_active&format=text")
+async def stats(socket: Path, name_pattern: str) -> dict[str, int] | None:
+    """Counters and gauges whose names match the regular expression; None where Envoy does not answer."""
+    answer = await _ask(socket, "GET", f"/stats?filter={quote(name_pattern)}&format=text")
     if answer is None or answer.status != 200:
         return None
-    total = 0
-    for line in answer.body.decode(errors="replace").splitlines():
-        name, _, value = line.partition(": ")
-        if name.endswith(".downstream_rq_active") and not name.startswith("http.admin.") and value.isdigit():
-            total += int(value)
-    return total
+    pairs = (line.partition(": ") for line in answer.body.decode(errors="replace").splitlines())
+    return {name: int(value) for name, _, value in pairs if value.isdigit()}
+
+
+async def active_requests(socket: Path) -> int | None:
+    """Requests in flight over all listeners but the admin's; None where Envoy does not answer."""
+    found = await stats(socket, r"^http\..*\.downstream_rq_active$")
+    if found is None:
+        return None
+    return sum(value for name, value in found.items() if not name.startswith("http.admin."))
 
 
 async def drain(socket: Path, longest_s: float, *, inbound_only: bool) -> None:

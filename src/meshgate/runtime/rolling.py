@@ -24,7 +24,7 @@ def retired(desired: Mapping[PodKey, PodSpec], running: Mapping[PodKey, Running]
     """The pods to end now.
 
     Nobody wants them any more, and where their workload has a new spec, one of the new pods
-    is ready in the place of each. Old pods that are not ready go first. Scaling down, or
+    is ready in the place of each. Old pods that are not ready go at once. Scaling down, or
     deleting a workload, waits for nothing.
     """
     hashes: dict[tuple[str, str], set[str]] = {}
@@ -36,11 +36,11 @@ def retired(desired: Mapping[PodKey, PodSpec], running: Mapping[PodKey, Running]
         if now is None or not now.ready:
             missing[workload] += 1
     ended = []
-    old = [(key, pod) for key, pod in running.items() if key not in desired and not pod.stopping]
-    for key, pod in sorted(old, key=lambda item: (not item[1].ready, item[0])):
-        workload = (pod.spec.namespace, pod.spec.workload)
-        replaced = workload in hashes and pod.spec.spec_hash not in hashes[workload]
-        if replaced and pod.ready and missing[workload] > 0:
+    old = [(key, each) for key, each in running.items() if key not in desired and not each.stopping]
+    for key, gone in sorted(old, key=lambda item: item[0]):
+        workload = (gone.spec.namespace, gone.spec.workload)
+        replaced = workload in hashes and gone.spec.spec_hash not in hashes[workload]
+        if replaced and gone.ready and missing[workload] > 0:
             missing[workload] -= 1
             continue
         ended.append(key)

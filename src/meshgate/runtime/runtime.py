@@ -114,7 +114,7 @@ class LocalRuntime:
         await asyncio.gather(*removals)
         await self._leave_network(records, old)
         await self._start_dns(records)
-        self._spawn(self._rotate_logs())
+        self._spawn(self._rotate_logs)
         return tuple(self._adoptable)
 
     async def _make_network(self, records: Records) -> bool:
@@ -151,12 +151,12 @@ class LocalRuntime:
         if recorded is not None:
             dns.adopt(recorded)
         self._dns = dns
-        self._spawn(dns.run())
+        self._spawn(dns.run)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def body() -> None:
             try:
-                await work
+                await work()
             except Exception:
                 _log.exception("runtime_task_failed")
 
@@ -164,7 +164,8 @@ class LocalRuntime:
 
     @property
     def _tools(self) -> PodTools:
-        assert self._records is not None and self._places is not None, "adopt() comes first"
+        assert self._records is not None, "adopt() comes first"
+        assert self._places is not None
         return PodTools(
             paths=self.paths,
             records=self._records,
@@ -214,7 +215,8 @@ class LocalRuntime:
 
     def _begin(self, pod: PodSpec) -> None:
         """Records the pod, adopts what runs of it, and starts its supervisor."""
-        assert self._places is not None and self._records is not None
+        assert self._places is not None
+        assert self._records is not None
         record = self._adoptable.pop(pod.key, None)
         placement = self._places.plan(pod, record)
         if record is None:

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-NO_ENV: Mapping[str, str] = MappingProxyType({})
+
+def _no_text() -> Mapping[str, str]:
+    """An empty mapping; Python 3.11 takes no mapping proxy as a field's default."""
+    return MappingProxyType({})
 
 
 class Isolation(enum.Enum):
@@ -75,7 +78,7 @@ class ContainerSpec:
 
     name: str
     argv: tuple[str, ...]
-    env: Mapping[str, str] = NO_ENV
+    env: Mapping[str, str] = field(default_factory=_no_text)
     """Added to, and winning over, what the runtime and the `EnvFactory` set."""
     cwd: str | None = None
     readiness: Probe | None = None
@@ -100,7 +103,7 @@ class PodSpec:
     namespace: str
     workload: str
     """Pods of one namespace and workload replace one another step by step."""
-    labels: Mapping[str, str] = field(default_factory=lambda: NO_ENV)
+    labels: Mapping[str, str] = field(default_factory=_no_text)
     service_account: str = "default"
     containers: tuple[ContainerSpec, ...] = ()
     """Empty for a pod that is only a proxy, such as a gateway."""

@@ -7,12 +7,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 
-from meshgate.runtime.spec import NO_ENV, PodKey
-
-NO_PORTS: Mapping[int, int] = MappingProxyType({})
-NO_NAMED: Mapping[str, int] = MappingProxyType({})
+from meshgate.runtime.spec import PodKey
 
 
 class Phase(enum.Enum):
@@ -35,22 +31,22 @@ class PodStatus:
     spec_hash: str
     """Tells a pod from its replacement of the same name."""
     workload: str
-    labels: Mapping[str, str] = NO_ENV
+    labels: Mapping[str, str]
     ip: str
     phase: Phase
     ready: bool
     """Every container and the sidecar are ready, and the pod is not being stopped."""
     restarts: int
     """Of containers and sidecar, since the pod was created or adopted."""
-    port_map: Mapping[int, int] = NO_PORTS
+    port_map: Mapping[int, int]
     """Container port -> where the application itself is reached on `ip`."""
-    inbound_ports: Mapping[int, int] = NO_PORTS
+    inbound_ports: Mapping[int, int]
     """Ports isolation: container port -> the sidecar's inbound port on `ip`."""
-    service_ports: Mapping[str, int] = NO_NAMED
+    service_ports: Mapping[str, int]
     """Ports isolation: key asked for -> the sidecar's listener port."""
     outbound_port: int | None = None
     """Ports isolation: the sidecar's HTTP proxy."""
-    pids: Mapping[str, int] = NO_NAMED
+    pids: Mapping[str, int]
     """Container name (`istio-proxy` for the sidecar) -> process id."""
     started_at: datetime
     message: str = ""
