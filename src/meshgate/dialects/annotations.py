@@ -136,7 +136,7 @@ def _owner_annotations(
                         document,
                         "MG1104",
                         annotation_path(name),
-                        "is not supported; without it the upstream's certificate would not be checked as asked",
+                        "is not supported; the upstream would be trusted without it",
                     )
                 )
             else:

@@ -18,6 +18,7 @@ MAX_EXPANDED = 20_000
 """Values that aliases and merges may add to one document."""
 MAX_SCALAR = 1_572_864
 """Characters of one value: Kubernetes' limit for a whole object, 1.5 MiB."""
+MAX_KEY = 1024
 MAX_PROBLEMS = 20
 
 Mark: TypeAlias = "yaml.Mark | yaml._yaml.Mark"
@@ -44,6 +45,8 @@ class Composed:
     start: Mark
     end: int
     """Index in the text where it ends."""
+    root: tuple[int, int]
+    """Line and column of the root value from 0, the line counted from `start`."""
 
 
 class ComposeError(Exception):
@@ -83,7 +86,13 @@ class Composer:
         end = self._event()
         while not isinstance(end, yaml.DocumentEndEvent):
             end = self._event()
-        return Composed(data=data, problems=tuple(body.problems), start=start, end=_end(end).index)
+        return Composed(
+            data=data,
+            problems=tuple(body.problems),
+            start=start,
+            end=_end(end).index,
+            root=body.root or (0, 0),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,7 @@ class _Body:
         self._anchors: dict[str, _Anchor] = {}
         self._open_anchors: set[str] = set()
         self._stack: list[_Frame] = []
+        self.root: tuple[int, int] | None = None
 
     def read(self, next_event: object) -> Data:
         """Reads the root node to its end."""
@@ -153,6 +163,9 @@ class _Body:
 
     def _count(self, event: yaml.NodeEvent) -> None:
         self._nodes += 1
+        if self.root is None:
+            mark = _start(event)
+            self.root = mark.line - self._first_line, mark.column
         if self._nodes > MAX_NODES:
             raise ComposeError("MG1002", _start(event), f"more than {MAX_NODES} values", "split the document")
         if getattr(event, "tag", None) is not None:
@@ -213,6 +226,8 @@ class _Body:
     def _key(self, event: yaml.Event, value: Data, frame: _Frame) -> str:
         if isinstance(event, yaml.ScalarEvent):
             if isinstance(value, str):
+                if len(value) > MAX_KEY:
+                    raise ComposeError("MG1002", _start(event), f"a key of more than {MAX_KEY} characters")
                 if value in frame.container:
                     self._problem(
                         "MG1004", event, f"the key {value[:80]!r} is there twice", "keep one of them"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
 from meshgate.core.origin import FieldPath, Origin
 from meshgate.dialects.positions import locate_in_text
+from meshgate.dialects.wording import one_line, show
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """A JSON value; read-only by its type (lists and dicts underneath, shared by aliases)."""
@@ -37,6 +39,12 @@ CLUSTER_SCOPED = frozenset(
 )
 """(group, kind) of objects that have no namespace."""
 
+_FORMS = MappingProxyType(
+    {
+        "apiVersion": re.compile(r"([a-z0-9][-a-z0-9.]{0,252}/)?[a-z0-9]{1,63}"),
+        "kind": re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}"),
+    }
+)
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -59,6 +67,8 @@ class Source:
     """From the start of the document's first line to its end."""
     line: int
     """1-based line of the file at which `text` starts."""
+    root: tuple[int, int]
+    """Line and column of the root value in `text`, from 0; asked for so often that it is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
@@ -116,7 +126,7 @@ def locate(file: str, source: Source | None, path: FieldPath, *, key: bool = Fal
     """The position of a path in a source; only the file where there is no text."""
     if source is None:
         return Origin(file)
-    line, column = locate_in_text(source.text, path, key=key)
+    line, column = locate_in_text(source.text, path, key=key) if path else source.root
     return Origin(file, source.line + line, column + 1)
 
 
@@ -193,7 +203,7 @@ class _Identity:
             return None
         group = api_version.rpartition("/")[0]
         namespace, given = self._namespace(metadata or {}, (group, kind))
-        ref = ObjectRef(kind, namespace, name, group)
+        ref = ObjectRef(kind, one_line(namespace), one_line(name), group)
         if not is_dns_name(name):
             # Kubernetes lets a few kinds (roles) have other names; none of ours is one.
             self._error(
@@ -232,7 +242,11 @@ class _Identity:
             self._missing.append(path)
             return ""
         if not isinstance(value, str):
-            self._error("MG1003", path, f"must be a string, got {str(value)[:40]}; put it in quotes")
+            self._error("MG1003", path, f"must be a string, got {show(value)}")
+            return ""
+        pattern = _FORMS.get(field)
+        if pattern is not None and pattern.fullmatch(value) is None:
+            self._error("MG1003", path, f"is malformed, got {show(value)}")
             return ""
         return value
 
@@ -240,7 +254,7 @@ class _Identity:
         self, code: str, field: FieldPath, message: str, ref: ObjectRef | None = None, value: str = ""
     ) -> None:
         self._problem = self._problem or message
-        shown = f", got {value[:80]!r}" if value else ""
+        shown = f", got {show(value)}" if value else ""
         self.diagnostics.append(
             Diagnostic(
                 severity=Severity.ERROR,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Mapping, MutableMapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import MappingProxyType
 
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_errors
@@ -26,6 +26,9 @@ SECURITY_KINDS = frozenset(
     }
 )
 """Kinds outside the security groups that guard something: to ignore one would open it."""
+
+MAX_DIAGNOSTICS = 100
+"""About one object."""
 
 SECURITY_GROUPS = frozenset({"security.istio.io"})
 
@@ -64,6 +67,7 @@ def lower_one(document: Document) -> Lowered:
         lowered = parser.lower(document)
     except Exception as error:  # a bug in one kind's code must not take the rest down
         return _failed(_bug(document, error), document)
+    lowered = _bounded(lowered, document)
     if has_errors(lowered.diagnostics) and not lowered.keep:
         first = next(d for d in lowered.diagnostics if d.severity is Severity.ERROR)
         return _broken(document, f"{first.code}: {first.message}", lowered.diagnostics)
@@ -113,6 +117,19 @@ def merge(parts: Iterable[Lowered]) -> Lowered:
 def _broken(document: Document, reason: str, diagnostics: tuple[Diagnostic, ...]) -> Lowered:
     broken = Broken(ref=document.ref, problem=reason, origin=document.locate())
     return Lowered(declared=Declared(broken=(broken,)), diagnostics=diagnostics)
+
+
+def _bounded(lowered: Lowered, document: Document) -> Lowered:
+    """At most `MAX_DIAGNOSTICS` of them, the errors first."""
+    found = lowered.diagnostics
+    if len(found) <= MAX_DIAGNOSTICS:
+        return lowered
+    kept = sorted(found, key=lambda d: d.severity is not Severity.ERROR)[:MAX_DIAGNOSTICS]
+    code = kept[0].code
+    more = problem(
+        document, code, (), f"{len(found) - MAX_DIAGNOSTICS} more diagnostics", severity=kept[0].severity
+    )
+    return replace(lowered, diagnostics=(*kept, more))
 
 
 def _failed(diagnostic: Diagnostic, document: Document) -> Lowered:

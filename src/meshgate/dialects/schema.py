@@ -9,7 +9,6 @@ position, rule, value and remedy. Values of `SecretText`, and of models with
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, TypeVar
@@ -25,6 +24,23 @@ from meshgate.core.secret import Secret
 from meshgate.core.units import parse_duration_ms
 from meshgate.dialects.document import Document, Json
 from meshgate.dialects.shape import shape_of
+from meshgate.dialects.wording import did_you_mean, show
+
+__all__ = [
+    "DurationMs",
+    "IntOrString",
+    "Items",
+    "SecretText",
+    "Spec",
+    "check",
+    "did_you_mean",
+    "fault",
+    "problem",
+    "show",
+]
+
+MAX_FINDINGS = 50
+"""Diagnostics about one object; more would only bury the first."""
 
 T = TypeVar("T")
 
@@ -42,6 +58,7 @@ class Spec(BaseModel):
         validate_by_alias=True,
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     IGNORED: ClassVar[Mapping[str, str]] = {}
@@ -114,7 +131,8 @@ def check(model: type[M], document: Document, path: FieldPath = ()) -> tuple[M |
     try:
         value = model.model_validate(cleaned)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
+        details = error.errors(include_url=False, include_context=True)
+        for detail in details[:MAX_FINDINGS]:
             findings.report(detail)
     if any(d.severity is Severity.ERROR for d in findings.diagnostics):
         value = None
@@ -141,28 +159,6 @@ def problem(
         field=path,
         remedy=remedy,
     )
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean X?`, or nothing where nothing is near."""
-    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
-    if not near:
-        folded = {k.lower(): k for k in known}
-        near = [folded[word.lower()]] if word.lower() in folded else []
-    return f"did you mean {near[0]}?" if near else ""
-
-
-def show(value: object) -> str:
-    """A value as a diagnostic may print it: short, on one line."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= 80 else value[:77] + "...")
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    return "an object" if isinstance(value, Mapping) else "a list"
 
 
 def _at(data: Json, path: FieldPath) -> Json:
@@ -212,6 +208,8 @@ class _Findings:
         return value
 
     def _not_taken(self, model: type[Spec], name: str, path: FieldPath, known: Iterable[str]) -> None:
+        if len(self.diagnostics) >= MAX_FINDINGS:
+            return
         if name in model.IGNORED:
             self.ignored.append(self.base + path)
         elif (note := model.UNSUPPORTED.get(name)) is not None:

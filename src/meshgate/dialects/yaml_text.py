@@ -97,7 +97,9 @@ class _FileReader:
             while (composed := composer.next_document()) is not None:
                 start = composed.start.index - composed.start.column
                 source = Source(
-                    text=part.text[start : composed.end], line=part.line + composed.start.line + 1
+                    text=part.text[start : composed.end],
+                    line=part.line + composed.start.line + 1,
+                    root=composed.root,
                 )
                 reached = composed.end
                 self._add(composed.data, composed.problems, source, part.start + start)
