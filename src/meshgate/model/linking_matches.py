@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import assert_never
 
+from meshgate.model.linking_paths import try_regex
 from meshgate.model.linking_workloads import selects
 from meshgate.model.names import GATEWAY_LABELS, GATEWAY_NAMESPACE, short_hosts
 from meshgate.model.route import MatchKind, RequestMatch, StringMatch
@@ -28,6 +29,16 @@ def gateway_meets(match: RequestMatch, service: Service, port: int) -> bool:
     )
 
 
+def undecided(match: RequestMatch) -> bool:
+    """Whether its authority is a regex too involved to be tried here; it then counts as unmet."""
+    authority = match.authority
+    return (
+        authority is not None
+        and authority.kind is MatchKind.REGEX
+        and try_regex(authority.value, "a.b", ignore_case=authority.ignore_case) is None
+    )
+
+
 def _holds(match: StringMatch, text: str) -> bool:
     wanted, given = match.value, text
     if match.ignore_case:
@@ -40,10 +51,7 @@ def _holds(match: StringMatch, text: str) -> bool:
         case MatchKind.PRESENT:
             return True
         case MatchKind.REGEX:
-            try:
-                return re.fullmatch(match.value, text, re.IGNORECASE if match.ignore_case else 0) is not None
-            except re.error:
-                return False
+            return bool(try_regex(match.value, text, ignore_case=match.ignore_case))
         case _:
             assert_never(match.kind)
 

@@ -29,6 +29,27 @@ class Combined:
     """What of it could not be expressed; empty where nothing was lost."""
 
 
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+_MOST_REPETITIONS = 4
+_MOST_OPTIONALS = 8
+
+
+def try_regex(pattern: str, text: str, *, ignore_case: bool = False) -> bool | None:
+    """Whether an RE2 pattern takes the whole text; None where Python cannot tell.
+
+    Python's engine backtracks, so only patterns that cannot run away are tried: no
+    repeated groups, few repetitions. (One character is short enough for any.)
+    """
+    repetitions = sum(pattern.count(c) for c in "*+{")
+    involved = repetitions > _MOST_REPETITIONS or pattern.count("?") > _MOST_OPTIONALS
+    if len(text) > 1 and (involved or _REPEATED_GROUP.search(pattern)):
+        return None
+    try:
+        return re.fullmatch(pattern, text, re.IGNORECASE if ignore_case else 0) is not None
+    except (re.error, OverflowError, RecursionError):
+        return None
+
+
 def takes_all(path: PathMatch) -> bool:
     """Whether every path matches."""
     prefixes = (PathKind.PREFIX, PathKind.SEGMENTS)
@@ -38,7 +59,7 @@ def takes_all(path: PathMatch) -> bool:
 
 
 def matches(path: PathMatch, text: str) -> bool | None:
-    """Whether `text` matches; None where a regex is not one that Python can try."""
+    """Whether `text` matches; None where `try_regex` cannot tell."""
     wanted, given = path.value, text
     if path.ignore_case and path.kind is not PathKind.REGEX:
         wanted, given = wanted.lower(), given.lower()
@@ -51,10 +72,7 @@ def matches(path: PathMatch, text: str) -> bool | None:
             stem = wanted.rstrip("/")
             return given == stem or given.startswith(stem + "/")
         case PathKind.REGEX:
-            try:
-                return re.fullmatch(path.value, text) is not None
-            except re.error:
-                return None
+            return try_regex(path.value, text)
 
 
 def combine(edge: PathMatch, mesh: PathMatch | None, mesh_rewrite: Rewrite, strip: bool) -> Combined | None:
@@ -98,13 +116,19 @@ def _both(edge: PathMatch, mesh: PathMatch) -> tuple[PathMatch, ...] | None:
     plain = (PathKind.PREFIX, PathKind.SEGMENTS)
     if edge.kind not in plain or mesh.kind not in plain or edge.ignore_case or mesh.ignore_case:
         return (edge, mesh)
-    short, long = sorted((edge, mesh), key=lambda p: (len(p.value.rstrip("/")), p.kind is PathKind.SEGMENTS))
-    if short.kind is PathKind.SEGMENTS and long.kind is PathKind.PREFIX:
-        stem = short.value.rstrip("/")
-        if long.value.rstrip("/") == stem:
-            return (long,) if long.value.endswith("/") else (short,)
-        return (long,) if long.value.startswith(stem + "/") else None
-    return (long,) if matches(short, long.value) else None
+    if _within(edge, mesh):
+        return (edge,)
+    return (mesh,) if _within(mesh, edge) else None
+
+
+def _within(inner: PathMatch, outer: PathMatch) -> bool:
+    """Whether a prefix takes only what the other takes; two prefixes are nested or apart."""
+    start = inner.value.rstrip("/") if inner.kind is PathKind.SEGMENTS else inner.value
+    if outer.kind is PathKind.PREFIX:
+        return start.startswith(outer.value)
+    stem = outer.value.rstrip("/")
+    same = inner.kind is PathKind.SEGMENTS and start == stem
+    return same or start.startswith(stem + "/")
 
 
 def _stripped(edge: PathMatch, mesh: PathMatch, rewrite: Rewrite) -> Combined | None:
@@ -117,6 +141,8 @@ def _stripped(edge: PathMatch, mesh: PathMatch, rewrite: Rewrite) -> Combined | 
     if rewrite.path_regex:
         return _regex_rewritten(edge, stem, mesh, rewrite)
     if takes_all(mesh):
+        if mesh.kind is PathKind.REGEX and rewrite.prefix is not None:
+            return Combined(paths=(edge,), rewrite=_replace(rewrite, WHOLE, rewrite.prefix))
         replacement = "/" if rewrite.prefix is None else rewrite.prefix
         if replacement.endswith("/"):
             return Combined(paths=(edge,), rewrite=replace(rewrite, prefix=replacement))
@@ -128,31 +154,29 @@ def _stripped(edge: PathMatch, mesh: PathMatch, rewrite: Rewrite) -> Combined | 
 
 
 def _joined(edge: PathMatch, stem: str, mesh: PathMatch, rewrite: Rewrite) -> Combined:
-    loose = edge.kind is PathKind.PREFIX and not edge.value.endswith("/")
+    slashed = edge.kind is PathKind.PREFIX and edge.value.endswith("/")
+    loose = edge.kind is PathKind.PREFIX and not slashed
     body = _cased(mesh.value[1:], mesh.ignore_case)
     start = re.escape(stem) + ("/?" if loose else "/") + body
     replacement = mesh.value if rewrite.prefix is None else rewrite.prefix
     as_text = not loose and not mesh.ignore_case
     match mesh.kind:
         case PathKind.EXACT:
-            if as_text and mesh.value != "/":
+            if as_text and (mesh.value != "/" or slashed):
                 path = PathMatch(kind=PathKind.EXACT, value=stem + mesh.value)
                 return Combined(paths=(path,), rewrite=replace(rewrite, prefix=replacement))
-            text = f"{re.escape(stem)}/?" if mesh.value == "/" else start
-            return _by_regex(text, WHOLE, replacement, rewrite)
+            text = f"{re.escape(stem)}/?" if mesh.value == "/" and not slashed else start
+            return _by_regex(text, stem, WHOLE, rewrite)
         case PathKind.PREFIX | PathKind.SEGMENTS:
             if as_text:
                 path = PathMatch(kind=mesh.kind, value=stem + mesh.value)
                 return Combined(paths=(path,), rewrite=replace(rewrite, prefix=replacement))
             tail = ".*" if mesh.kind is PathKind.PREFIX else "(?:/.*)?"
             slash = "/?" if replacement.endswith("/") and not mesh.value.endswith("/") else ""
-            return _by_regex(start + tail, f"^{start}{slash}", replacement, rewrite)
+            return _by_regex(start + tail, stem, f"^{start}{slash}", rewrite)
         case PathKind.REGEX:
-            text = re.escape(stem) + f"(?:{mesh.value})" + ("?" if matches(mesh, "/") else "")
-            if rewrite.prefix is None:
-                result = _by_regex(text, f"^{re.escape(stem)}/?", "/", rewrite)
-            else:
-                result = _by_regex(text, WHOLE, rewrite.prefix, rewrite)
+            text = re.escape(stem) + f"(?:{mesh.value})" + ("?" if matches(mesh, "/") and not slashed else "")
+            result = _by_regex(text, stem, WHOLE, rewrite)
             if loose:
                 return replace(result, inexact="the edge's prefix is taken by whole path elements")
             return result
@@ -172,8 +196,10 @@ def _regex_rewritten(edge: PathMatch, stem: str, mesh: PathMatch, rewrite: Rewri
 
 def _constant(edge: PathMatch, mesh: PathMatch, rewrite: Rewrite) -> Combined | None:
     """An exact edge path is stripped to `/`, whatever follows is known here and now."""
-    if matches(mesh, "/") is False:
+    verdict = matches(mesh, "/")
+    if verdict is False:
         return None
+    inexact = "" if verdict else "the mesh rule's uri regex is not tried behind a stripped exact path"
     final = "/"
     if rewrite.prefix is not None:
         final = rewrite.prefix or "/"
@@ -182,7 +208,8 @@ def _constant(edge: PathMatch, mesh: PathMatch, rewrite: Rewrite) -> Combined | 
             final = re.sub(rewrite.path_regex, rewrite.substitution, "/")
         except (re.error, IndexError):
             return Combined(paths=(edge,), rewrite=rewrite, inexact="the path is not stripped")
-    return Combined(paths=(edge,), rewrite=replace(rewrite, prefix=final, path_regex="", substitution=""))
+    whole = replace(rewrite, prefix=final, path_regex="", substitution="")
+    return Combined(paths=(edge,), rewrite=whole, inexact=inexact)
 
 
 def _regex_stripped(edge: PathMatch, mesh: PathMatch, rewrite: Rewrite) -> Combined:
@@ -199,9 +226,12 @@ def _regex_stripped(edge: PathMatch, mesh: PathMatch, rewrite: Rewrite) -> Combi
     return Combined(paths=(edge,), rewrite=_replace(rewrite, pattern, final), inexact=inexact)
 
 
-def _by_regex(match: str, pattern: str, replacement: str, rewrite: Rewrite) -> Combined:
+def _by_regex(match: str, stem: str, pattern: str, rewrite: Rewrite) -> Combined:
+    """A regex match whose mesh rewrite replaces `pattern`; without one the stem is stripped."""
     path = PathMatch(kind=PathKind.REGEX, value=match)
-    return Combined(paths=(path,), rewrite=_replace(rewrite, pattern, replacement))
+    if rewrite.prefix is None:
+        return Combined(paths=(path,), rewrite=_replace(rewrite, f"^{re.escape(stem)}/?", "/"))
+    return Combined(paths=(path,), rewrite=_replace(rewrite, pattern, rewrite.prefix))
 
 
 def _replace(rewrite: Rewrite, pattern: str, replacement: str) -> Rewrite:

@@ -16,7 +16,7 @@ from meshgate.core.origin import Origin
 from meshgate.model.declared import BackendRef, EdgeRules
 from meshgate.model.graph import MeshHost
 from meshgate.model.linking_input import Findings, Input
-from meshgate.model.linking_matches import any_of, common_methods, gateway_meets
+from meshgate.model.linking_matches import any_of, common_methods, gateway_meets, undecided
 from meshgate.model.linking_mesh import host_candidates, is_catch_all
 from meshgate.model.linking_paths import Combined, combine
 from meshgate.model.linking_plugins import Plugins
@@ -186,6 +186,15 @@ def _conjunction(match: RequestMatch, rule: Rule, target: _Target) -> tuple[Requ
     """Edge and mesh match as one, with the rewrite that both ask for; None where they exclude
     each other or the gateway is not the source that the mesh rule wants."""
     route = target.route
+    if undecided(match):
+        target.findings.warn(
+            "MG1103",
+            rule.origin,
+            route.rules.ref,
+            f"the regex {rule.name!r} matches authorities with is not tried at the gateway, "
+            "so that rule has no effect for this Ingress",
+            "match the authority by exact or prefix",
+        )
     if not gateway_meets(match, target.service, target.port.number):
         return None
     methods = common_methods(route.rules.methods, match.methods)
