@@ -22,6 +22,7 @@ from meshgate.xds.types import (
     CLUSTER,
     ENDPOINT,
     ORDER,
+    ROUTE,
     ROUTING,
     VIRTUAL_HOST,
     WARMING,
@@ -66,6 +67,8 @@ class Session(Generic[P]):
         """Clusters that were acknowledged and wait for these answers."""
         self._warm: set[str] = set()
         """Clusters that routes may name."""
+        self._opened: set[str] = set()
+        """Route configurations whose virtual hosts were answered for the first time."""
         self._resumed = False
         """The proxy came with clusters and has not yet told all that it holds."""
         self._notes: list[str] = []
@@ -90,6 +93,8 @@ class Session(Generic[P]):
                     self._cool(name)
         if subscription.wildcard:
             subscription.give(self._catalog.wildcard(type_url))
+        if type_url in (ROUTE, VIRTUAL_HOST):
+            self._open_hosts()
         return self._flush()
 
     def refresh(self, changes: Changes) -> list[Response]:
@@ -173,6 +178,21 @@ class Session(Generic[P]):
                 endpoints.pending.add(name)
                 endpoints.forced.add(name)
 
+    def _open_hosts(self) -> None:
+        """Owe VHDS one answer under each route configuration, even where it has no virtual host to tell.
+
+        Envoy (1.40) starts VHDS with an empty request that does not say for which route configuration,
+        hands an answer on by what stands before a name's last slash, and keeps the listener closed until
+        one came or the fetch timed out.
+        """
+        routes, hosts = self._subscriptions.get(ROUTE), self._subscriptions.get(VIRTUAL_HOST)
+        if routes is None or hosts is None:
+            return
+        fresh = {name for name in routes.names - self._opened if routes.knows(name)}
+        self._opened = (self._opened & routes.names) | fresh
+        hosts.pending.update(f"{name}/" for name in fresh)
+        hosts.forced.update(f"{name}/" for name in fresh)
+
     def _cool(self, name: str) -> None:
         self._warm.discard(name)
         self._warming.pop(name, None)
@@ -247,7 +267,8 @@ class Session(Generic[P]):
         resources = [resource for resource in batch.values() if resource is not None]
         if subscription.type_url == VIRTUAL_HOST:
             unknown = [name for name in removed if subscription.versions.get(name) is None]
-            resources += [absent(name) for name in unknown]
+            # For a bare route configuration, as older Envoys ask, the same holds as in `_open_hosts`.
+            resources += [absent(name if "/" in name else f"{name}/") for name in unknown]
             removed = [name for name in removed if name not in unknown]
         rewarm = frozenset[Reference]()
         if subscription.type_url == CLUSTER and (endpoints := self._subscriptions.get(ENDPOINT)):
