@@ -16,6 +16,9 @@ from meshgate.dialects.wording import one_line, show
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """A JSON value; read-only by its type (lists and dicts underneath, shared by aliases)."""
 
+MAX_DIAGNOSTICS = 100
+"""About the identities in one List."""
+
 DEFAULT_NAMESPACE = "default"
 
 CLUSTER_SCOPED = frozenset(
@@ -146,6 +149,18 @@ def unfold(
         if items is not None:
             pending.extend((child, (*base, "items", i)) for i, child in reversed(list(enumerate(items))))
             continue
+        if len(diagnostics) >= MAX_DIAGNOSTICS:
+            message = "too many errors; the rest of the list was not read"
+            diagnostics.append(
+                Diagnostic(
+                    severity=Severity.ERROR,
+                    code="MG1002",
+                    origin=locate(file, source, base),
+                    message=message,
+                    field=base,
+                )
+            )
+            break
         reader = _Identity(file, source, base, problem)
         document = reader.read(item)
         diagnostics.extend(reader.diagnostics)
@@ -176,7 +191,7 @@ def _list_items(item: Json) -> Sequence[Json] | None:
 
 def _join(paths: Sequence[FieldPath]) -> str:
     names = [".".join(map(str, path)) for path in paths]
-    return f"{names[0]} is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 class _Identity:
@@ -197,8 +212,10 @@ class _Identity:
             self._error("MG1003", ("metadata",), "must be an object")
             return None
         name = self._text(metadata or {}, "name", "metadata")
-        if self._missing:
-            self._error("MG1003", self._missing[0], f"{_join(self._missing)} missing")
+        if len(self._missing) == 1:
+            self._error("MG1003", self._missing[0], "is missing")
+        elif self._missing:
+            self._error("MG1003", (), f"{_join(self._missing)} are missing")
         if not (api_version and kind and name):
             return None
         group = api_version.rpartition("/")[0]

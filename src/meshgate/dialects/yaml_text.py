@@ -26,6 +26,9 @@ MAX_TEXT_BYTES = 16 * 1024 * 1024
 MAX_PROBLEMS = 20
 """Unreadable documents or characters reported per file; a file that is worse is not YAML."""
 
+MAX_DIAGNOSTICS = 1000
+"""Of all kinds, per file."""
+
 _BAD_CHARACTER = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -44,6 +47,9 @@ def read_documents(text: str, file: str) -> tuple[tuple[Document, ...], tuple[Di
                 "MG1002", Origin(file), f"{len(text)} characters, at most {MAX_TEXT_BYTES}", "split the file"
             ),
         )
+    if text.count("\n%TAG") > MAX_PROBLEMS:
+        # libyaml compares each of them with every other.
+        return (), (_error("MG1001", Origin(file), "tag directives (`%TAG`) are not supported"),)
     reader = _FileReader(text, file)
     reader.read()
     return tuple(reader.documents), tuple(reader.diagnostics)
@@ -95,6 +101,10 @@ class _FileReader:
         try:
             composer = Composer(CParser(part.text))
             while (composed := composer.next_document()) is not None:
+                if len(self.diagnostics) >= MAX_DIAGNOSTICS:
+                    line = part.line + composed.start.line
+                    self._report("MG1002", line, 0, "too many errors; the rest of the file was not read")
+                    return None
                 start = composed.start.index - composed.start.column
                 source = Source(
                     text=part.text[start : composed.end],
