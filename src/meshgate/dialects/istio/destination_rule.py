@@ -13,6 +13,7 @@ from meshgate.dialects.document import Document, is_dns_label
 from meshgate.dialects.istio.hosts import ExportTo, HostOrWildcard
 from meshgate.dialects.istio.traffic_policy import PolicyLowering, TrafficPolicySpec
 from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Items, Spec, check, fault, problem
 from meshgate.model.declared import Declared, DestinationRules
 from meshgate.model.destination import Subset
@@ -45,11 +46,16 @@ class DestinationRuleSpec(Spec):
     export_to: Items[ExportTo] = ()
 
 
+class DestinationRule(ObjectSpec):
+    spec: DestinationRuleSpec
+
+
 def lower_destination_rule(document: Document) -> Lowered:
     """One rule as written (MG1103, MG1104, MG2003, MG2004, MG2006, MG2007 beside `check`'s)."""
-    spec, said = check(DestinationRuleSpec, document, ("spec",))
-    if spec is None:
+    value, said = check(DestinationRule, document)
+    if value is None:
         return Lowered(diagnostics=tuple(said))
+    spec = value.spec
     lowering = PolicyLowering(document, said)
     rules = DestinationRules(
         ref=document.ref,

@@ -10,6 +10,7 @@ from pydantic import Field
 from meshgate.core.diagnostics import Severity
 from meshgate.dialects.document import Document
 from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Spec, check, problem, show
 from meshgate.model.declared import Declared, PeerPolicy
 from meshgate.model.workload import MtlsMode
@@ -39,11 +40,16 @@ class PeerAuthenticationSpec(Spec):
     port_level_mtls: dict[str, MutualTlsSpec] = Field(default_factory=dict)
 
 
+class PeerAuthentication(ObjectSpec):
+    spec: PeerAuthenticationSpec = PeerAuthenticationSpec()
+
+
 def lower_peer_authentication(document: Document) -> Lowered:
     """One policy; port levels without a selector have no effect, as in Istio (MG2006)."""
-    spec, said = check(PeerAuthenticationSpec, document, ("spec",))
-    if spec is None:
+    value, said = check(PeerAuthentication, document)
+    if value is None:
         return Lowered(diagnostics=tuple(said))
+    spec = value.spec
     ports: dict[int, MtlsMode | None] = {}
     for text, mutual in spec.port_level_mtls.items():
         number = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0

@@ -13,6 +13,7 @@ from meshgate.dialects.document import Document
 from meshgate.dialects.istio.hosts import ExportTo, HostOrWildcard
 from meshgate.dialects.istio.http_route import HttpRouteSpec, RouteLowering
 from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Items, Spec, check, problem
 from meshgate.model.declared import Declared, MeshRules
 from meshgate.model.route import Rule
@@ -34,11 +35,16 @@ class VirtualServiceSpec(Spec):
     export_to: Items[ExportTo] = ()
 
 
+class VirtualService(ObjectSpec):
+    spec: VirtualServiceSpec
+
+
 def lower_virtual_service(document: Document) -> Lowered:
     """The HTTP rules of a VirtualService (MG1103, MG2003, MG2004, MG2006, MG2007 beside `check`'s)."""
-    spec, said = check(VirtualServiceSpec, document, ("spec",))
-    if spec is None:
+    value, said = check(VirtualService, document)
+    if value is None:
         return Lowered(diagnostics=tuple(said))
+    spec = value.spec
     _check_hosts(spec, document, said)
     lowering = RouteLowering(document, said)
     names = Counter(route.name for route in spec.http)

@@ -1,10 +1,16 @@
-"""The Kong kinds: configuration.konghq.com, one file per kind.
+"""Kong's kinds: KongPlugin, KongClusterPlugin, KongConsumer, and a file per supported plugin.
 
-Each file checks one object and lowers it to `model.declared`; none looks at other objects.
+Fields and behaviour follow Kong 3.9.3 and its ingress controller 3.5. Each file checks one
+object and lowers it to `model.declared`; none looks at other objects (`link` reads the
+credentials). A plugin that is not understood stays in the model without a policy, so that
+what refers to it is closed and not open.
 """
 
 from __future__ import annotations
 
 from meshgate.dialects.kind import KindParser
+from meshgate.dialects.kong.kong_consumer import KONG_CONSUMER
+from meshgate.dialects.kong.kong_plugin import KONG_CLUSTER_PLUGIN, KONG_PLUGIN
+from meshgate.dialects.kong.not_supported import NOT_SUPPORTED
 
-KINDS: tuple[KindParser, ...] = ()
+KINDS: tuple[KindParser, ...] = (KONG_PLUGIN, KONG_CLUSTER_PLUGIN, KONG_CONSUMER, *NOT_SUPPORTED)

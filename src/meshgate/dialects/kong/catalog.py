@@ -1,0 +1,175 @@
+"""Kong's bundled plugins: their names, the fields of their `config`, and which fields must be there.
+
+The fields serve to tell which plugin a KongPlugin without `plugin` means. Source: the
+schemas of Kong 3.9.3. A plugin whose fields are not listed can be named, never inferred.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+class Purpose(enum.Enum):
+    """What a plugin is for: why nothing may pass where it was asked for and cannot run."""
+
+    ACCESS = "it decides who gets in"
+    LIMIT = "it guards against too many requests"
+    CHANGE = "it changes requests or answers, and either end may rely on that"
+    RECORD = "it keeps records, and somebody may rely on them being complete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPlugin:
+    """What is known about one plugin's config."""
+
+    purpose: Purpose
+    fields: frozenset[str] = frozenset()
+    """Top-level fields, old spellings included; empty where they are not listed here."""
+    required: tuple[frozenset[str], ...] = ()
+    """Of each set at least one field must be there."""
+
+    def fits(self, given: Collection[str]) -> bool:
+        """Whether the given fields can be this plugin's config."""
+        return self.fields.issuperset(given) and all(not one.isdisjoint(given) for one in self.required)
+
+
+REDIS_FIELDS = (
+    "host",
+    "port",
+    "timeout",
+    "username",
+    "password",
+    "database",
+    "ssl",
+    "ssl_verify",
+    "server_name",
+)
+"""Of the record `redis`; each was `redis_<name>` beside it until Kong 3.8."""
+
+WINDOWS = ("second", "minute", "hour", "day", "month", "year")
+
+_FLAT_REDIS = " ".join(f"redis_{name}" for name in REDIS_FIELDS)
+
+
+def _known(purpose: Purpose, fields: str = "", *required: str) -> KnownPlugin:
+    return KnownPlugin(
+        purpose=purpose,
+        fields=frozenset(fields.split()),
+        required=tuple(frozenset(one.split()) for one in required),
+    )
+
+
+_A, _L, _C, _R = Purpose.ACCESS, Purpose.LIMIT, Purpose.CHANGE, Purpose.RECORD
+
+CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
+    {
+        "acl": _known(_A, "allow deny hide_groups_header always_use_authenticated_groups", "allow deny"),
+        "acme": _known(_C),
+        "ai-prompt-decorator": _known(_C),
+        "ai-prompt-guard": _known(_A),
+        "ai-prompt-template": _known(_C),
+        "ai-proxy": _known(_C),
+        "ai-request-transformer": _known(_C),
+        "ai-response-transformer": _known(_C),
+        "aws-lambda": _known(_C),
+        "azure-functions": _known(_C),
+        "basic-auth": _known(_A, "anonymous hide_credentials realm"),
+        "bot-detection": _known(_A, "allow deny"),
+        "correlation-id": _known(_R, "header_name generator echo_downstream"),
+        "cors": _known(
+            _A,
+            "origins headers exposed_headers methods max_age credentials private_network "
+            "preflight_continue allow_origin_absent",
+        ),
+        "datadog": _known(_R),
+        "file-log": _known(_R),
+        "grpc-gateway": _known(_C, "proto"),
+        "grpc-web": _known(_C),
+        "hmac-auth": _known(
+            _A,
+            "hide_credentials clock_skew anonymous validate_request_body enforce_headers algorithms realm",
+        ),
+        "http-log": _known(_R),
+        "ip-restriction": _known(_A, "allow deny status message", "allow deny"),
+        "jwt": _known(
+            _A,
+            "uri_param_names cookie_names header_names key_claim_name secret_is_base64 claims_to_verify "
+            "maximum_expiration anonymous run_on_preflight realm",
+        ),
+        "key-auth": _known(
+            _A,
+            "key_names hide_credentials anonymous key_in_header key_in_query key_in_body "
+            "run_on_preflight realm",
+        ),
+        "ldap-auth": _known(_A),
+        "loggly": _known(_R),
+        "oauth2": _known(
+            _A,
+            "scopes mandatory_scope provision_key token_expiration enable_authorization_code "
+            "enable_implicit_grant enable_client_credentials enable_password_grant hide_credentials "
+            "accept_http_if_already_terminated anonymous global_credentials auth_header_name "
+            "refresh_token_ttl reuse_refresh_token pkce realm",
+            "enable_authorization_code enable_implicit_grant enable_client_credentials enable_password_grant",
+        ),
+        "opentelemetry": _known(
+            _R,
+            "traces_endpoint logs_endpoint headers resource_attributes queue connect_timeout send_timeout "
+            "read_timeout http_response_header_for_traceid sampling_rate propagation endpoint "
+            "batch_span_count batch_flush_delay header_type",
+            "traces_endpoint logs_endpoint endpoint",
+        ),
+        "post-function": _known(_A),
+        "pre-function": _known(_A),
+        "prometheus": _known(
+            _R,
+            "per_consumer status_code_metrics ai_metrics latency_metrics bandwidth_metrics "
+            "upstream_health_metrics wasm_metrics",
+        ),
+        "proxy-cache": _known(
+            _C,
+            "response_code request_method content_type cache_ttl strategy cache_control ignore_uri_case "
+            "storage_ttl memory vary_query_params vary_headers response_headers",
+            "strategy",
+        ),
+        "rate-limiting": _known(
+            _L,
+            f"{' '.join(WINDOWS)} limit_by header_name path policy fault_tolerant hide_client_headers "
+            f"error_code error_message sync_rate redis {_FLAT_REDIS}",
+            " ".join(WINDOWS),
+        ),
+        "redirect": _known(_C),
+        "request-size-limiting": _known(_L, "allowed_payload_size size_unit require_content_length"),
+        "request-termination": _known(_A, "status_code message content_type body echo trigger"),
+        "request-transformer": _known(_C, "http_method remove rename replace add append"),
+        "response-ratelimiting": _known(
+            _L,
+            "header_name limit_by policy fault_tolerant redis block_on_first_violation "
+            f"hide_client_headers limits {_FLAT_REDIS}",
+            "limits",
+        ),
+        "response-transformer": _known(_C, "remove rename replace add append"),
+        "session": _known(_A),
+        "standard-webhooks": _known(_A),
+        "statsd": _known(_R),
+        "syslog": _known(_R),
+        "tcp-log": _known(_R),
+        "udp-log": _known(_R),
+        "zipkin": _known(_R),
+    }
+)
+"""Every plugin of Kong's open edition, by name."""
+
+
+def candidates(given: Collection[str]) -> tuple[str, ...]:
+    """The plugins whose fields all the given ones are, sorted by name."""
+    return tuple(name for name, known in sorted(CATALOG.items()) if known.fields and known.fits(given))
+
+
+def nearest(given: Collection[str]) -> tuple[str, ...]:
+    """The plugins that share the most of the given fields; none where no field is known."""
+    shared = {name: len(known.fields.intersection(given)) for name, known in CATALOG.items()}
+    most = max(shared.values())
+    return tuple(sorted(name for name, count in shared.items() if count == most)) if most else ()

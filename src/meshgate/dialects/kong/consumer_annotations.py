@@ -1,0 +1,37 @@
+"""Kong's annotations on a KongConsumer: the plugins that hold for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.origin import Origin
+from meshgate.dialects.annotations import KONG, PLUGINS, annotation_path, split_list, unknown_annotation
+from meshgate.dialects.document import Document, is_dns_name
+from meshgate.dialects.schema import problem, show
+
+_KNOWN = frozenset({"plugins", "tags"})
+
+
+def read_plugin_names(
+    annotations: Mapping[str, str], document: Document, said: list[Diagnostic]
+) -> tuple[tuple[str, ...], Origin | None]:
+    """The plugins' names, each once, and where they are written (MG2005)."""
+    for name in annotations:
+        if not name.startswith(KONG) or name == PLUGINS:
+            continue
+        if name.removeprefix(KONG) not in _KNOWN:
+            said.append(unknown_annotation(name, document, _KNOWN, KONG))
+            continue
+        message, path = f"{name} has no effect", annotation_path(name)
+        said.append(problem(document, "MG2005", path, message, severity=Severity.INFO, key=True))
+    text = annotations.get(PLUGINS)
+    if text is None:
+        return (), None
+    path = annotation_path(PLUGINS)
+    names = tuple(dict.fromkeys(split_list(text)))
+    for name in names:
+        if not is_dns_name(name):
+            message = f"must be a comma list of KongPlugin names, got {show(name)}"
+            said.append(problem(document, "MG2005", path, message))
+    return names, document.locate(path)

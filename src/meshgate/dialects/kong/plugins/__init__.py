@@ -1,0 +1,60 @@
+"""The plugins that are supported, one file each: config fields, rules between them, lowering.
+
+A new plugin is a file and a line here; its fields are in `catalog.py` already. Nothing in
+here looks at other objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from meshgate.core.diagnostics import Diagnostic, has_errors
+from meshgate.dialects.document import Document
+from meshgate.dialects.kong.plugins.config import Config, Report
+from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
+from meshgate.dialects.kong.plugins.key_auth import KeyAuthConfig, lower_key_auth
+from meshgate.dialects.kong.plugins.rate_limiting import RateLimitingConfig, lower_rate_limiting
+from meshgate.dialects.schema import check
+from meshgate.model.policy import Policy
+
+C = TypeVar("C", bound=Config)
+
+_VALUE_CODES = frozenset({"MG2001", "MG2002", "MG2003"})
+"""Of `check`; in a plugin's config they are MG2103."""
+
+
+@dataclass(frozen=True, slots=True)
+class SupportedPlugin(Generic[C]):
+    """A plugin's config and what makes a policy of it."""
+
+    config: type[C]
+    lower: Callable[[C, Report], Policy]
+
+    def read(self, document: Document) -> tuple[Policy | None, list[Diagnostic]]:
+        """The policy of a KongPlugin's `config`; None where it has errors."""
+        config, found = check(self.config, document, ("config",))
+        said = [self._as_value(d) if d.code in _VALUE_CODES else d for d in found]
+        if config is None:
+            return None, said
+        policy = self.lower(config, Report(document=document, said=said))
+        return (None if has_errors(said) else policy), said
+
+    def _as_value(self, diagnostic: Diagnostic) -> Diagnostic:
+        field = diagnostic.field[1] if len(diagnostic.field) == 2 else ""
+        remedy = diagnostic.remedy or self.config.REMEDIES.get(str(field), "")
+        return replace(diagnostic, code="MG2103", remedy=remedy)
+
+
+SUPPORTED: Mapping[
+    str, SupportedPlugin[JwtConfig] | SupportedPlugin[KeyAuthConfig] | SupportedPlugin[RateLimitingConfig]
+] = MappingProxyType(
+    {
+        "jwt": SupportedPlugin(JwtConfig, lower_jwt),
+        "key-auth": SupportedPlugin(KeyAuthConfig, lower_key_auth),
+        "rate-limiting": SupportedPlugin(RateLimitingConfig, lower_rate_limiting),
+    }
+)
+"""By Kong's name of the plugin."""

@@ -1,0 +1,52 @@
+"""Kong's `key-auth`: a key that only the consumer knows (schema of Kong 3.9.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from meshgate.dialects.kong.plugins.config import Config, HeaderName, Line, Report
+from meshgate.dialects.schema import Items
+from meshgate.model.policy import KeyAuth
+
+
+class KeyAuthConfig(Config):
+    """Every field of the plugin."""
+
+    UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {
+        "anonymous": "an anonymous consumer is not supported; the plugin stays closed"
+    }
+
+    key_names: Annotated[Items[HeaderName], Field(min_length=1)] = ("apikey",)
+    hide_credentials: bool = False
+    key_in_header: bool = True
+    key_in_query: bool = True
+    key_in_body: bool = False
+    run_on_preflight: bool = True
+    realm: Line = ""
+
+
+def lower_key_auth(config: KeyAuthConfig, report: Report) -> KeyAuth:
+    """The policy; a key in the body is refused, because Envoy does not look there."""
+    if config.key_in_body:
+        report.error(
+            "MG1104",
+            ("key_in_body",),
+            "a key in the body is not supported; the plugin stays closed",
+            "send the key in a header or in the query",
+        )
+    if not (config.key_in_header or config.key_in_query or config.key_in_body):
+        report.error(
+            "MG2103", ("key_in_header",), "must be true where key_in_query is false, or no key is ever found"
+        )
+    return KeyAuth(
+        key_names=tuple(dict.fromkeys(config.key_names)),
+        hide_credentials=config.hide_credentials,
+        key_in_header=config.key_in_header,
+        key_in_query=config.key_in_query,
+        run_on_preflight=config.run_on_preflight,
+        realm=config.realm,
+        origin=report.origin(),
+    )
