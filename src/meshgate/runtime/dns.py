@@ -18,6 +18,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import dns.asyncbackend
 import dns.asyncquery
@@ -38,6 +39,8 @@ _TTL_S = 5
 _FORWARD_DEADLINE_S = 3
 _TCP_IDLE_S = 10
 _IN_FLIGHT = 256
+_LOCAL_ZONES = ("10.in-addr.arpa", "127.in-addr.arpa", "0.in-addr.arpa")
+"""Nobody else knows the pods' addresses (RFC 6303); many servers ask for their own at the start."""
 
 
 class Table:
@@ -113,7 +116,7 @@ class Resolver:
         question = query.question[0]
         name = question.name.to_text(omit_final_dot=True).lower()
         addresses = self.table.addresses(name)
-        ours = name == self.domain or name.endswith(f".{self.domain}")
+        ours = any(name == zone or name.endswith(f".{zone}") for zone in (self.domain, *_LOCAL_ZONES))
         if addresses is None and not ours:
             return None
         reply = dns.message.make_response(query, recursion_available=True)
@@ -146,8 +149,8 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        # Not `isinstance`: the loop's own transport does not derive from the abstract one in 3.11.
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if len(self._tasks) >= 4 * _IN_FLIGHT:
