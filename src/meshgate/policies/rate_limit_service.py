@@ -24,18 +24,20 @@ CLUSTER = "meshgate_rate_limit"
 
 DOMAIN = "meshgate"
 TOLERANT_STAGE, STRICT_STAGE = 7, 8
-DEADLINE_MS = 3000
-"""A little over Kong's default Redis timeout, which the service keeps by itself."""
+DEADLINE_MARGIN_MS = 500
+"""The service keeps each rule's Redis timeout by itself; Envoy waits this much longer."""
 
 
 def listener_filters(policies: tuple[RateLimit, ...]) -> tuple[hcm.HttpFilter, ...]:
     """The filters that any rule in use needs."""
     shared = [p for p in policies if p.store is LimitStore.REDIS]
     filters = []
+    longest = max((p.redis.timeout_ms for p in shared if p.redis), default=0)
+    deadline_ms = longest + DEADLINE_MARGIN_MS
     if any(p.fault_tolerant for p in shared):
-        filters.append(_filter("meshgate.rate_limit.tolerant", TOLERANT_STAGE, deny=False))
+        filters.append(_filter("meshgate.rate_limit.tolerant", TOLERANT_STAGE, deadline_ms, deny=False))
     if any(not p.fault_tolerant for p in shared):
-        filters.append(_filter("meshgate.rate_limit.strict", STRICT_STAGE, deny=True))
+        filters.append(_filter("meshgate.rate_limit.strict", STRICT_STAGE, deadline_ms, deny=True))
     return tuple(filters)
 
 
@@ -55,9 +57,10 @@ def route_parts(policy: RateLimit) -> RouteParts:
             )
         )
 
+    if policy.consumer_limits or policy.limit_by in (LimitBy.CONSUMER, LimitBy.CREDENTIAL):
+        from_header(CONSUMER_ID, "consumer")
     match policy.limit_by:
         case LimitBy.CONSUMER | LimitBy.CREDENTIAL:
-            from_header(CONSUMER_ID, "consumer")
             from_header(CREDENTIAL_ID, "credential")
         case LimitBy.HEADER:
             from_header(policy.header_name, "header")
@@ -73,11 +76,11 @@ def route_parts(policy: RateLimit) -> RouteParts:
     )
 
 
-def _filter(name: str, stage: int, *, deny: bool) -> hcm.HttpFilter:
+def _filter(name: str, stage: int, deadline_ms: int, *, deny: bool) -> hcm.HttpFilter:
     config = pb.RateLimit(
         domain=DOMAIN,
         stage=stage,
-        timeout=duration(DEADLINE_MS),
+        timeout=duration(deadline_ms),
         failure_mode_deny=deny,
         disable_x_envoy_ratelimited_header=True,
         status_on_error=http_status_pb2.HttpStatus(code=http_status_pb2.InternalServerError),

@@ -54,7 +54,8 @@ def local_replies(rate_limits: tuple[RateLimit, ...]) -> hcm.LocalReplyConfig:
         )
     for status in sorted({p.error_code for p in rate_limits} | {429}):
         config.mappers.append(_limited(status))
-    config.mappers.append(_no_route())
+    config.mappers.append(_said("RLSE", "An unexpected error occurred"))
+    config.mappers.append(_said("NR", "no Route matched with those values"))
     fallback = config.body_format
     fallback.content_type = JSON
     fallback.json_format.update({"message": "%LOCAL_REPLY_BODY%", "request_id": "%REQ(X-REQUEST-ID)%"})
@@ -111,12 +112,11 @@ def _limited(status: int) -> hcm.ResponseMapper:
     return mapper
 
 
-def _no_route() -> hcm.ResponseMapper:
-    mapper = hcm.ResponseMapper(filter=_flag("NR"))
+def _said(flag: str, message: str) -> hcm.ResponseMapper:
+    """Kong's sentence for one of Envoy's response flags."""
+    mapper = hcm.ResponseMapper(filter=_flag(flag))
     mapper.body_format_override.content_type = JSON
-    mapper.body_format_override.json_format.update(
-        {"message": "no Route matched with those values", "request_id": "%REQ(X-REQUEST-ID)%"}
-    )
+    mapper.body_format_override.json_format.update({"message": message, "request_id": "%REQ(X-REQUEST-ID)%"})
     return mapper
 
 

@@ -148,6 +148,12 @@ class Process:
 
     def signal(self, number: int) -> None:
         """Sends the signal to the process and to the rest of its session."""
+        if sys.platform != "linux":
+            # Without /proc nobody lists the members; the group is the session's first one.
+            if is_alive(self.identity):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
+            return
         members = session_members(self.identity)
         signal_process(self.identity, number)
         for member in members:

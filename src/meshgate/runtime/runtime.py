@@ -12,6 +12,7 @@ import structlog
 
 from meshgate.core.clock import Clock, SystemClock
 from meshgate.runtime import leftovers
+from meshgate.runtime.daemons import Daemon, daemon_keeper
 from meshgate.runtime.dns_keeper import DNS_DAEMON, dns_keeper, write_table
 from meshgate.runtime.envoy_process import PROXY_CONTAINER
 from meshgate.runtime.keeper import Keeper
@@ -54,6 +55,8 @@ class RuntimeOptions:
     """Ports that the allocator must not give out, such as the gateway's."""
     cluster_domain: str = CLUSTER_DOMAIN
     log_max_bytes: int = _LOG_MAX_BYTES
+    daemons: tuple[Daemon, ...] = ()
+    """Processes that serve all pods; started by `adopt`, ended by a clean `shutdown`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,7 @@ class LocalRuntime:
         self._network: Network | None = None
         self._places: Places | None = None
         self._dns: Keeper | None = None
+        self._daemons: list[Keeper] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._removals: set[asyncio.Task[None]] = set()
         self._desired: dict[PodKey, PodSpec] = {}
@@ -114,6 +118,8 @@ class LocalRuntime:
         await asyncio.gather(*removals)
         await self._leave_network(records, old)
         await self._start_dns(records)
+        for daemon in self._options.daemons:
+            self._start_daemon(daemon, records)
         self._spawn(self._rotate_logs)
         return tuple(self._adoptable)
 
@@ -152,6 +158,17 @@ class LocalRuntime:
             dns.adopt(recorded)
         self._dns = dns
         self._spawn(dns.run)
+
+    def _start_daemon(self, daemon: Daemon, records: Records) -> None:
+        def record(process: ProcessRecord | None) -> None:
+            records.set_daemon(daemon.name, process)
+
+        keeper = daemon_keeper(daemon, self.paths, record, self.open_socket_to_proxies)
+        recorded = records.state.daemons.get(daemon.name)
+        if recorded is not None:
+            keeper.adopt(recorded)
+        self._daemons.append(keeper)
+        self._spawn(keeper.run)
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def body() -> None:
@@ -242,6 +259,10 @@ class LocalRuntime:
         """Every pod as it is now, replaced ones included until they are gone."""
         return tuple(pod.status() for pod in self._pods.values())
 
+    def supervised(self) -> tuple[tuple[PodSpec, Placement], ...]:
+        """Every pod that runs or is being stopped, with its place."""
+        return tuple((pod.spec, pod.placement) for pod in self._pods.values())
+
     def placement(self, key: PodKey) -> Placement:
         """Where the pod is; raises `KeyError` for one that does not run."""
         return self._pods[key].placement
@@ -293,7 +314,8 @@ class LocalRuntime:
         while True:
             await asyncio.sleep(_ROTATE_EVERY_S)
             files = [path for key in tuple(self._pods) for path in self.logs(key).values()]
-            files.append(self.paths.daemon_log(DNS_DAEMON))
+            names = (DNS_DAEMON, *(daemon.name for daemon in self._options.daemons))
+            files.extend(self.paths.daemon_log(name) for name in names)
             for path in files:
                 await asyncio.to_thread(rotate, path, self._options.log_max_bytes, _LOGS_KEPT)
 
@@ -314,6 +336,11 @@ class LocalRuntime:
                 await self._dns.stop(1)
             else:
                 self._dns.abandon()
+        for daemon in self._daemons:
+            if clean:
+                await daemon.stop(3)
+            else:
+                daemon.abandon()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._removals, return_exceptions=True)
@@ -330,8 +357,11 @@ class LocalRuntime:
             self._remove_leftover(record)
         self._adoptable.clear()
         gateways = [pod for pod in self._pods.values() if pod.spec.host_network]
-        await asyncio.gather(*(pod.begin_stop() for pod in gateways))
-        await asyncio.gather(*(pod.begin_stop() for pod in tuple(self._pods.values())))
+        for pods in (gateways, tuple(self._pods.values())):
+            ended = await asyncio.gather(*(pod.begin_stop() for pod in pods), return_exceptions=True)
+            for pod, result in zip(pods, ended, strict=True):
+                if isinstance(result, BaseException):
+                    _log.error("pod_stop_failed", pod=str(pod.spec.key), exc_info=result)
 
 
 def _record_of(pod: PodSpec, placement: Placement) -> PodRecord:

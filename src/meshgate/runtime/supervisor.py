@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -265,9 +264,7 @@ class PodSupervisor:
         """Withdraw, drain, SIGTERM to the containers, then to Envoy, then remove the place."""
         self._changed()
         if self._proxy is None or self._proxy.became_ready.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_WITHDRAW_DEADLINE_S):
-                    await self._tools.withdraw(self.status())
+            await self._withdraw()
             if self._sidecar is not None:
                 await self._sidecar.drain()
         await asyncio.gather(*(app.stop(self.spec.termination_grace_s) for app in self._apps))
@@ -279,6 +276,16 @@ class PodSupervisor:
         self._gone = True
         self._changed()
         _log.info("pod_removed", pod=str(self.spec.key))
+
+    async def _withdraw(self) -> None:
+        """Waits until nobody sends new requests; goes on after 5 s, or if the caller has a bug."""
+        try:
+            async with asyncio.timeout(_WITHDRAW_DEADLINE_S):
+                await self._tools.withdraw(self.status())
+        except TimeoutError:
+            _log.warning("endpoint_withdrawal_late", pod=str(self.spec.key))
+        except Exception:
+            _log.exception("endpoint_withdrawal_failed", pod=str(self.spec.key))
 
     async def _end_task(self) -> None:
         if self._task is not None:

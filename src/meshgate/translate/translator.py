@@ -48,7 +48,10 @@ class EnvoyTranslator:
         outbound_cluster = name.startswith("outbound|")
         if type_url in (CLUSTER, ENDPOINTS) and outbound_cluster:
             return proxy.namespace
-        return proxy
+        if type_url == VIRTUAL_HOST:
+            # `default` rules of the same namespace differ only by who the client is.
+            return proxy.namespace, proxy.isolation, frozenset(proxy.labels.items())
+        return proxy.id
 
     def translate(self, reader: Reader, proxy: Proxy, type_url: str, name: str) -> Message | None:
         """The resource of that type and name for this proxy; None where there is none."""

@@ -1,0 +1,193 @@
+"""The control plane as the admin API sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from google.protobuf import json_format
+
+import meshgate
+from meshgate.app.control_plane import ControlPlane
+from meshgate.app.events import Events
+from meshgate.app.generated import deployment_status, endpoints_object, pod_object
+from meshgate.core.diagnostics import Diagnostic, ObjectRef
+from meshgate.core.origin import format_path
+from meshgate.model.names import Name, service_host
+from meshgate.model.proxy import Proxy
+from meshgate.model.reader import Reader
+from meshgate.runtime.guard import RESTARTS_VARIABLE
+from meshgate.runtime.spec import PodKey
+from meshgate.simulate.redact import redact
+from meshgate.sources.backend import (
+    AdminError,
+    DiagnosticLine,
+    Event,
+    ExecAnswer,
+    ExplainQuery,
+    JsonObject,
+    LogFile,
+    PodLine,
+    ProxyLine,
+    StatusReport,
+)
+from meshgate.translate.self_contained import self_contained
+from meshgate.xds.status import Liveness
+
+
+def diagnostic_line(found: Diagnostic) -> DiagnosticLine:
+    """A diagnostic as a flat record."""
+    return DiagnosticLine(
+        file=found.origin.file,
+        line=found.origin.line,
+        column=found.origin.column,
+        severity=found.severity.value,
+        code=found.code,
+        object=str(found.object) if found.object else "",
+        field=format_path(found.field),
+        message=found.message,
+        remedy=found.remedy,
+    )
+
+
+@dataclass(slots=True)
+class AppBackend:
+    """Implements `sources.backend.Backend`."""
+
+    plane: ControlPlane
+    log: Events
+    stopping: asyncio.Event
+    started: datetime
+    problems: Sequence[Diagnostic] = field(default_factory=tuple)
+    """Of files and objects that were refused; the newest."""
+
+    def generated_objects(self) -> Sequence[JsonObject]:
+        live = self.plane.live
+        pods = [pod_object(spec, live.statuses.get(key)) for key, spec in live.pods.items()]
+        services = sorted(live.model.services.values(), key=lambda s: s.name)
+        return [*pods, *(endpoints_object(s, live.model, live.instances) for s in services)]
+
+    def overlay(self, ref: ObjectRef) -> JsonObject:
+        live = self.plane.live
+        if ref.kind == "Deployment":
+            return deployment_status(ref, live.pods, live.statuses)
+        if ref.kind == "Service":
+            address = live.model.addresses.get(service_host(Name(ref.namespace, ref.name)))
+            return {"spec": {"clusterIP": address}} if address else {}
+        return {}
+
+    def status(self) -> StatusReport:
+        plane, live = self.plane, self.plane.live
+        gateway = live.statuses.get(plane.gateway.key)
+        options = plane.options
+        urls = [f"http://{options.gateway_address}:{options.http_port}"]
+        if options.https_port:
+            urls.append(f"https://{options.gateway_address}:{options.https_port}")
+        pods = []
+        for key, spec in live.pods.items():
+            found = live.statuses.get(key)
+            pods.append(
+                PodLine(
+                    namespace=spec.namespace,
+                    name=spec.name,
+                    workload=spec.workload,
+                    phase=found.phase.value if found else "Pending",
+                    ready=bool(found and found.ready),
+                    restarts=found.restarts if found else 0,
+                    ip=found.ip if found else "",
+                    meshed=spec.meshed,
+                    message=found.message if found else "",
+                )
+            )
+        proxies = []
+        for stream in plane.server.status():
+            liveness = plane.server.liveness(stream.node_id)
+            synced = liveness is Liveness.LIVE
+            proxies.append(ProxyLine(id=stream.node_id, synced=synced, detail=liveness.value))
+        return StatusReport(
+            version=meshgate.__version__,
+            pid=os.getpid(),
+            isolation=plane.isolation.value,
+            started=self.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            gateway_ready=bool(gateway and gateway.ready),
+            gateway_addresses=tuple(urls),
+            pods=tuple(pods),
+            proxies=tuple(proxies),
+            diagnostics=tuple(
+                diagnostic_line(d) for d in (*self.problems, *live.diagnostics, *plane.server.faults())
+            ),
+            restarts=int(os.environ.get(RESTARTS_VARIABLE, "0")),
+        )
+
+    def events(self) -> AsyncIterator[Event]:
+        return self.log.follow()
+
+    def log_files(self, target: str, namespace: str) -> tuple[LogFile, ...]:
+        keys = self._pods_of(target, namespace)
+        files = [
+            (f"{key.name} {container}", path)
+            for key in keys
+            for container, path in self.plane.runtime.logs(key).items()
+            if container != "istio-proxy" or self.plane.live.pods[key].host_network
+        ]
+        return tuple(
+            LogFile(path=str(path), prefix=f"[{name}] " if len(files) > 1 else "") for name, path in files
+        )
+
+    def exec_plan(self, target: str, namespace: str, argv: tuple[str, ...]) -> ExecAnswer:
+        keys = self._pods_of(target, namespace)
+        if self.plane.live.pods[keys[0]].host_network:
+            raise AdminError("invalid", "the gateway has no place to run a command in", "name a Deployment")
+        statuses = self.plane.live.statuses
+        ready = [k for k in keys if (s := statuses.get(k)) and s.ready] or keys
+        plan = self.plane.runtime.exec_in(ready[0], argv)
+        return ExecAnswer(argv=plan.argv, env=plan.env, cwd=plan.cwd or "")
+
+    def _pods_of(self, target: str, namespace: str) -> list[PodKey]:
+        live = self.plane.live
+        running = {spec.key for spec, _ in self.plane.runtime.supervised()}
+        if target == "gateway":
+            found = [self.plane.gateway.key]
+        else:
+            found = [
+                k
+                for k, p in live.pods.items()
+                if p.namespace == namespace and target in (p.workload, p.name) and k in running
+            ]
+        if not found:
+            raise AdminError(
+                "not_found",
+                f"no pod of a Deployment named {namespace}/{target} runs here",
+                "`meshgate get pods -A` lists what runs",
+            )
+        return sorted(found, key=lambda k: k.name)
+
+    async def explain(self, query: ExplainQuery) -> JsonObject:
+        from meshgate.simulate.explain import explain_request
+
+        proxy = self._proxy(query.origin or "gateway")
+        return await asyncio.to_thread(explain_request, self.plane.live.model, proxy, query)
+
+    async def translate(self, proxy: str) -> JsonObject:
+        chosen = self._proxy(proxy)
+        model = replace(self.plane.live.model, instances=self.plane.live.instances)
+        config = await asyncio.to_thread(lambda: self_contained(Reader(redact(model)), chosen))
+        found: JsonObject = json.loads(json_format.MessageToJson(config))
+        return found
+
+    def _proxy(self, name: str) -> Proxy:
+        target, _, namespace = name.partition(".")
+        key = self._pods_of(target, namespace or "default")[0]
+        spec = self.plane.live.pods[key]
+        if not spec.meshed:
+            raise AdminError(
+                "invalid", f"{name} has no sidecar", "label its namespace istio-injection=enabled"
+            )
+        return self.plane.sidecars.expected(spec, self.plane.runtime.placement(key))
+
+    async def down(self) -> None:
+        self.stopping.set()

@@ -1,0 +1,257 @@
+"""Where the rooms meet: sources in, xDS and pods out, statuses back in.
+
+One object holds the newest of everything; each task changes its part and calls the next
+step. Nothing here decides what a manifest means: that is `pipeline`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from meshgate.app.addresses import ServiceAddresses
+from meshgate.app.certificates import usable_certificates
+from meshgate.app.environment import Environment
+from meshgate.app.instances import by_workload, instance, is_live
+from meshgate.app.limits import shared_rules
+from meshgate.app.pods import gateway_pod, pod_specs
+from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars
+from meshgate.app.wiring import EdgeStore, XdsServer, empty_model, make_store
+from meshgate.core.clock import Clock, SystemClock
+from meshgate.core.diagnostics import Diagnostic, ordered
+from meshgate.core.secret import Secret
+from meshgate.dialects.document import Document
+from meshgate.dialects.kind import Lowered
+from meshgate.identity.rotation import SvidManager
+from meshgate.identity.secrets import trust_bundle
+from meshgate.identity.spiffe import SpiffeId
+from meshgate.identity.storage import load_or_create
+from meshgate.model.graph import Model
+from meshgate.model.names import GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT, TRUST_DOMAIN
+from meshgate.model.proxy import Isolation as ModelIsolation
+from meshgate.model.proxy import Proxy
+from meshgate.model.workload import Instance, Svid
+from meshgate.pipeline import Built, build
+from meshgate.ratelimit.rules_file import write_rules
+from meshgate.runtime.daemons import Daemon
+from meshgate.runtime.netns import unavailable_reason
+from meshgate.runtime.paths import RuntimePaths
+from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
+from meshgate.runtime.spec import Isolation, PodKey, PodSpec
+from meshgate.runtime.status import PodStatus
+from meshgate.sources.up_options import UpOptions
+from meshgate.xds.server import Listen, Server
+from meshgate.xds.tokens import Tokens
+
+_log = structlog.get_logger(__name__)
+WITHDRAW_DEADLINE_S = 3.0
+"""How long a stopping pod waits for the proxies to learn that it goes."""
+
+
+@dataclass(slots=True)
+class Live:
+    """What changes while it runs."""
+
+    documents: tuple[Document, ...] = ()
+    built: Built | None = None
+    model: Model = field(default_factory=empty_model)
+    diagnostics: tuple[Diagnostic, ...] = ()
+    pods: dict[PodKey, PodSpec] = field(default_factory=dict)
+    statuses: dict[PodKey, PodStatus] = field(default_factory=dict)
+    instances: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
+
+
+class ControlPlane:
+    """One state directory's control plane. `start`, then `update` at will, `stop` last."""
+
+    def __init__(self, options: UpOptions, clock: Clock | None = None) -> None:
+        self.options = options
+        self.clock = clock or SystemClock()
+        self.live = Live()
+        self.isolation = choose_isolation(options.isolation)
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after every change of `live`; must not block."""
+        options.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._memo: WeakKeyDictionary[Document, Lowered] = WeakKeyDictionary()
+        authority = load_or_create(options.state, TRUST_DOMAIN, self.clock.now())
+        self._bundle = trust_bundle(authority)
+        self.svids = SvidManager(authority, options.svid_lifetime, self.clock)
+        self._tokens: Tokens[Proxy] = Tokens()
+        self._store: EdgeStore = make_store()
+        place = GatewayPlace(
+            address=options.gateway_address, http_port=options.http_port, https_port=options.https_port
+        )
+        self.gateway = gateway_pod(settings=repr(place))
+        self._addresses = ServiceAddresses(options.state / "addresses.json")
+        self.runtime = LocalRuntime(self._runtime_options(place))
+        self.server: XdsServer = Server(
+            self._store,
+            self._tokens.authenticate,
+            Listen(socket=self.runtime.paths.xds_socket),
+            clock=self.clock,
+        )
+
+    def _runtime_options(self, place: GatewayPlace) -> RuntimeOptions:
+        paths = RuntimePaths.of(self.options.state)
+        self._rules_file = self.options.state / "rate-limit-rules.json"
+        rate_limit_socket = paths.run / "rate-limit.sock"
+        self.sidecars = Sidecars(ProxyTokens(self.options.state), place, rate_limit_socket, self._expect)
+        return RuntimeOptions(
+            state=self.options.state,
+            isolation=self.isolation,
+            sidecars=self.sidecars,
+            environments=Environment(lambda: self.live.model),
+            withdraw=self._withdraw,
+            clock=self.clock,
+            reserved_ports=(place.http_port, place.https_port),
+            daemons=(_rate_limit_daemon(self._rules_file, rate_limit_socket),),
+        )
+
+    def _expect(self, proxy: Proxy, token: Secret) -> None:
+        self._tokens.admit(proxy.id, token, proxy)
+
+    # ---- the life of it ----
+
+    async def start(self, documents: tuple[Document, ...], group: asyncio.TaskGroup) -> None:
+        """Takes over what an earlier one left, builds the first configuration, begins to serve.
+
+        Endpoints are known before the first proxy can ask: those of adopted pods never vanish.
+        """
+        if not self._rules_file.exists():
+            write_rules(self._rules_file, ())
+        await self.runtime.adopt()
+        await self.update(documents)
+        group.create_task(self._guarded("xds", self.server.run()))
+        await self.server.started.wait()
+        self.runtime.open_socket_to_proxies(self.runtime.paths.xds_socket)
+        group.create_task(self._guarded("statuses", self._follow_statuses()))
+        group.create_task(self._guarded("rotation", self.svids.run(lambda _: self._publish_svids())))
+
+    async def _guarded(self, name: str, work: Awaitable[None]) -> None:
+        """A task that ends by a bug ends the control plane, which the guard starts again."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _log.exception("task_failed", task=name)
+            raise
+
+    async def update(self, documents: tuple[Document, ...]) -> None:
+        """Makes these objects the configuration: certificates, routes, pods, names, in this order."""
+        built = await asyncio.to_thread(build, documents, self._memo)
+        certificates, problems = usable_certificates(built.model, self.clock.now())
+        model = replace(
+            built.model,
+            certificates=certificates,
+            addresses=self._service_addresses(built.model),
+            trust_bundle_pem={TRUST_DOMAIN: self._bundle},
+        )
+        pods, cannot_run = pod_specs(model, self.isolation, self.gateway)
+        self.live.documents, self.live.built, self.live.model = documents, built, model
+        self.live.diagnostics = ordered((*built.diagnostics, *problems, *cannot_run))
+        self.live.pods = {pod.key: pod for pod in pods}
+        self._publish_svids()
+        self._write_rules()
+        self.server.publish(model)
+        self.runtime.set_names({host: (address,) for host, address in model.addresses.items()})
+        await self.runtime.apply(pods)
+        self._take_statuses(self.runtime.pods())
+        self._publish_places()
+        self.on_change()
+
+    async def stop(self, *, clean: bool = True) -> None:
+        """Drains and removes everything, or with `clean=False` leaves it running for the next."""
+        await self.runtime.shutdown(clean=clean)
+
+    # ---- the short lanes ----
+
+    async def _follow_statuses(self) -> None:
+        while True:
+            first = await self.runtime.statuses.get()
+            self._take_statuses((first, *self.runtime.statuses.drain()))
+            self._publish_places()
+            self.on_change()
+
+    def _take_statuses(self, statuses: tuple[PodStatus, ...]) -> None:
+        for status in statuses:
+            if is_live(status):
+                self.live.statuses[status.key] = status
+            else:
+                self.live.statuses.pop(status.key, None)
+        running = {spec.key: spec for spec, _ in self.runtime.supervised()}
+        found = by_workload(
+            instance(status, running[key], self.isolation)
+            for key, status in self.live.statuses.items()
+            if key in running and not running[key].host_network
+        )
+        if found != self.live.instances:
+            self.live.instances = found
+            self.server.publish_endpoints(found)
+            self._write_rules()
+
+    def _publish_places(self) -> None:
+        """Admits the proxies of all placed pods and tells each which local ports lead where."""
+        ports: dict[str, Mapping[str, int]] = {}
+        for spec, placement in self.runtime.supervised():
+            if spec.meshed:
+                proxy = self.sidecars.expected(spec, placement)
+                ports[proxy.id] = dict(placement.service_ports)
+        self.server.publish_facet("local_ports", ports)
+
+    def _publish_svids(self) -> None:
+        """One certificate for each identity in use; others are forgotten."""
+        wanted = {(GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT)}
+        wanted |= {
+            (w.name.namespace, w.service_account) for w in self.live.model.workloads.values() if w.meshed
+        }
+        wanted |= {(spec.namespace, spec.service_account) for spec, _ in self.runtime.supervised()}
+        ids = [
+            SpiffeId(trust_domain=TRUST_DOMAIN, namespace=ns, service_account=sa) for ns, sa in sorted(wanted)
+        ]
+        self.svids.retain(ids)
+        found: dict[str, Svid] = {}
+        for spiffe_id in ids:
+            svid = self.svids.svid_for(spiffe_id).for_model()
+            found[svid.spiffe_id] = svid
+        self.server.publish_facet("svids", found)
+
+    async def _withdraw(self, status: PodStatus) -> None:
+        """Returns once the proxies know that the pod goes, or after a while."""
+        self.live.statuses.pop(status.key, None)
+        self._take_statuses(())
+        connected = [stream.node_id for stream in self.server.status()]
+        await self.server.wait_live(connected, WITHDRAW_DEADLINE_S)
+
+    def _write_rules(self) -> None:
+        """Before xDS names a new rule, the service must know it."""
+        write_rules(self._rules_file, shared_rules(self.live.model, self.live.instances))
+
+    def _service_addresses(self, model: Model) -> Mapping[str, str]:
+        network = self.runtime.network
+        if network is None:
+            return {}
+        hosts = (host for host, service in model.services.items() if not service.external_name)
+        return self._addresses.assign(hosts, network.service_subnet)
+
+
+def choose_isolation(wanted: ModelIsolation | None) -> Isolation:
+    """None takes namespaces where this machine and user may; raises `ValueError` where `netns` cannot be."""
+    if wanted is ModelIsolation.PORTS:
+        return Isolation.PORTS
+    reason = unavailable_reason()
+    if reason is None:
+        return Isolation.NETNS
+    if wanted is ModelIsolation.NETNS:
+        raise ValueError(f"--isolation netns cannot be used: {reason}; use --isolation ports")
+    return Isolation.PORTS
+
+
+def _rate_limit_daemon(rules: Path, socket: Path) -> Daemon:
+    arguments = ("-m", "meshgate.ratelimit", "--rules", str(rules), "--listen", f"unix:{socket}")
+    return Daemon(name="rate-limit", python_arguments=arguments, socket=socket)

@@ -1,0 +1,58 @@
+"""What an application finds in its environment: how to reach the services by their names."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from meshgate.model.graph import Model
+from meshgate.runtime.placement import Placement
+from meshgate.runtime.spec import Isolation, PodSpec
+
+
+class Environment:
+    """Kubernetes' service variables and, in ports isolation, the way through the sidecar."""
+
+    def __init__(self, model: Callable[[], Model]) -> None:
+        """`model` gives the newest one."""
+        self._model = model
+
+    def environment(self, pod: PodSpec, placement: Placement) -> Mapping[str, str]:
+        """The variables for a pod's containers; see `runtime.placement.EnvFactory`."""
+        found = {"PATH": _path()}
+        model = self._model()
+        for host, service in sorted(model.services.items()):
+            if service.name.namespace != pod.namespace or not service.ports:
+                continue
+            prefix = re.sub(r"[^A-Z0-9]", "_", service.name.name.upper())
+            if placement.isolation is Isolation.NETNS:
+                address = model.addresses.get(host)
+                ports = {p.number: p.number for p in service.ports}
+            else:
+                address = "127.0.0.1"
+                ports = {
+                    p.number: local
+                    for p in service.ports
+                    if (local := placement.service_ports.get(f"{host}:{p.number}"))
+                }
+            if address is None or service.ports[0].number not in ports:
+                continue
+            found[f"{prefix}_SERVICE_HOST"] = address
+            found[f"{prefix}_SERVICE_PORT"] = str(ports[service.ports[0].number])
+            for port in service.ports:
+                if port.name and port.number in ports:
+                    name = re.sub(r"[^A-Z0-9]", "_", port.name.upper())
+                    found[f"{prefix}_SERVICE_PORT_{name}"] = str(ports[port.number])
+        if placement.isolation is Isolation.PORTS and pod.meshed and placement.outbound_port:
+            found["http_proxy"] = f"http://127.0.0.1:{placement.outbound_port}"
+            found["no_proxy"] = "localhost,127.0.0.1,::1"
+        return found
+
+
+def _path() -> str:
+    """The interpreter that runs Meshgate comes first, so that `python3` is the same everywhere."""
+    own = str(Path(sys.executable).parent)
+    return os.pathsep.join((own, os.environ.get("PATH", os.defpath)))

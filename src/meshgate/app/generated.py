@@ -1,0 +1,109 @@
+"""Objects that Meshgate makes itself, in the form that kubectl shows: pods and endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from meshgate.core.diagnostics import ObjectRef
+from meshgate.model.graph import Model
+from meshgate.model.service import Service
+from meshgate.model.workload import Instance
+from meshgate.runtime.spec import PodKey, PodSpec
+from meshgate.runtime.status import PodStatus
+
+JsonObject = Mapping[str, object]
+
+
+def pod_object(spec: PodSpec, status: PodStatus | None) -> JsonObject:
+    """A v1 Pod."""
+    started = status.started_at.strftime("%Y-%m-%dT%H:%M:%SZ") if status else None
+    ready = bool(status and status.ready)
+    names = [c.name for c in spec.containers] + (["istio-proxy"] if spec.meshed else [])
+    pids = status.pids if status else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": spec.name,
+            "namespace": spec.namespace,
+            "labels": dict(spec.labels),
+            "creationTimestamp": started,
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": spec.workload}],
+        },
+        "spec": {
+            "serviceAccountName": spec.service_account,
+            "containers": [
+                {
+                    "name": c.name,
+                    "command": list(c.argv),
+                    "ports": [{"containerPort": p.number, "name": p.name} for p in spec.ports],
+                }
+                for c in spec.containers
+            ],
+        },
+        "status": {
+            "phase": status.phase.value if status else "Pending",
+            "podIP": status.ip if status else "",
+            "podIPs": [{"ip": status.ip}] if status and status.ip else [],
+            "startTime": started,
+            "message": status.message if status else "",
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+            "containerStatuses": [
+                {
+                    "name": name,
+                    "ready": ready and name in pids,
+                    "restartCount": status.restarts if status and index == 0 else 0,
+                    "state": {"running": {"pid": pids[name]}} if name in pids else {"waiting": {}},
+                }
+                for index, name in enumerate(names)
+            ],
+        },
+    }
+
+
+def endpoints_object(
+    service: Service, model: Model, instances: Mapping[str, Sequence[Instance]]
+) -> JsonObject:
+    """A v1 Endpoints: the ready pods behind a service, as proxies reach them."""
+    subsets = []
+    for port in service.ports:
+        for key in model.backends.get(service.host, ()):
+            for instance in instances.get(key, ()):
+                number = port.target or port.number
+                if isinstance(number, str):
+                    number = instance.named_ports.get(number, 0)
+                if number in instance.ports:
+                    target = {
+                        "kind": "Pod",
+                        "namespace": instance.pod.namespace,
+                        "name": instance.pod.name,
+                    }
+                    subsets.append(
+                        {
+                            "addresses": [{"ip": instance.ip, "targetRef": target}],
+                            "ports": [{"name": port.name, "port": instance.ports[number]}],
+                        }
+                    )
+    return {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {"name": service.name.name, "namespace": service.name.namespace},
+        "subsets": subsets,
+    }
+
+
+def deployment_status(
+    ref: ObjectRef, pods: Mapping[PodKey, PodSpec], statuses: Mapping[PodKey, PodStatus]
+) -> JsonObject:
+    """The `status` of a Deployment, counted from its pods."""
+    mine = {k: p for k, p in pods.items() if (p.namespace, p.workload) == (ref.namespace, ref.name)}
+    seen = [s for k, s in statuses.items() if k in mine]
+    ready = sum(s.ready for s in seen)
+    return {
+        "status": {
+            "replicas": len(seen),
+            "updatedReplicas": len(seen),
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+        }
+    }

@@ -1,0 +1,41 @@
+"""What runs, as endpoints: the end of the short lane on our side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from meshgate.model.names import Name
+from meshgate.model.workload import Instance
+from meshgate.runtime.spec import Isolation, PodSpec
+from meshgate.runtime.status import Phase, PodStatus
+
+
+def instance(status: PodStatus, pod: PodSpec, isolation: Isolation) -> Instance:
+    """A pod as others reach it: through its sidecar where it has one."""
+    through_sidecar = pod.meshed and isolation is Isolation.PORTS
+    ports = status.inbound_ports if through_sidecar else status.port_map
+    return Instance(
+        pod=Name(status.namespace, status.name),
+        workload=Name(status.namespace, status.workload),
+        labels=dict(status.labels),
+        service_account=pod.service_account,
+        ip=status.ip,
+        ports=dict(ports),
+        named_ports={p.name: p.number for p in pod.ports if p.name},
+        meshed=pod.meshed,
+        ready=status.ready,
+    )
+
+
+def by_workload(instances: Iterable[Instance]) -> Mapping[str, tuple[Instance, ...]]:
+    """The `instances` facet: workload key -> its ready pods, sorted, so that order never shows."""
+    found: dict[str, list[Instance]] = {}
+    for entry in instances:
+        if entry.ready:
+            found.setdefault(str(entry.workload), []).append(entry)
+    return {key: tuple(sorted(each, key=lambda i: i.pod)) for key, each in sorted(found.items())}
+
+
+def is_live(status: PodStatus) -> bool:
+    """Whether the pod still counts (a terminating one gets no new requests)."""
+    return status.phase not in (Phase.GONE, Phase.TERMINATING)

@@ -1,0 +1,173 @@
+"""Workloads of the model as pods for the runtime: names, commands, environment, probes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import assert_never
+
+from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
+from meshgate.core.secret import Secret
+from meshgate.model import workload as model
+from meshgate.model.graph import Model
+from meshgate.model.names import GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT
+from meshgate.model.workload import Container, Workload
+from meshgate.runtime import spec
+
+GATEWAY_NAME = "meshgate-gateway"
+_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""Kubernetes' own: no vowels, so that no words come out."""
+
+
+def pod_specs(
+    built: Model, isolation: spec.Isolation, gateway: spec.PodSpec
+) -> tuple[tuple[spec.PodSpec, ...], tuple[Diagnostic, ...]]:
+    """All pods that shall run, the gateway first, and what cannot run here (MG4001)."""
+    found, problems = [gateway], []
+    ports = service_port_keys(built) if isolation is spec.Isolation.PORTS else {}
+    for _, workload in sorted(built.workloads.items()):
+        idle = [c for c in workload.containers if not c.argv]
+        if idle or not workload.containers:
+            problems.append(_cannot_run(workload))
+            continue
+        keys = ports.get(workload.name.namespace, ()) if workload.meshed else ()
+        found.extend(_pods(workload, keys))
+    return tuple(found), tuple(problems)
+
+
+def gateway_pod(concurrency: int = 2, settings: str = "") -> spec.PodSpec:
+    """The gateway: a pod that is only a proxy; `settings` is what replaces it when it changes."""
+    return spec.PodSpec(
+        name=GATEWAY_NAME,
+        namespace=GATEWAY_NAMESPACE,
+        workload=GATEWAY_NAME,
+        labels={"app": GATEWAY_NAME, "istio": "ingressgateway"},
+        service_account=GATEWAY_SERVICE_ACCOUNT,
+        meshed=True,
+        spec_hash=_digest("gateway", settings),
+        host_network=True,
+        proxy_concurrency=concurrency,
+    )
+
+
+def service_port_keys(built: Model) -> Mapping[str, tuple[str, ...]]:
+    """Namespace -> `host:port` of its services: what Kubernetes tells pods about in their environment."""
+    keys: dict[str, list[str]] = {}
+    for host, service in sorted(built.services.items()):
+        for port in service.ports:
+            keys.setdefault(service.name.namespace, []).append(f"{host}:{port.number}")
+    return {namespace: tuple(found) for namespace, found in keys.items()}
+
+
+def _pods(workload: Workload, service_ports: tuple[str, ...]) -> Iterable[spec.PodSpec]:
+    digest = template_hash(workload)
+    containers = tuple(_container(workload, c) for c in workload.containers)
+    labels = {**workload.labels, "pod-template-hash": digest}
+    for ordinal in range(workload.replicas):
+        yield spec.PodSpec(
+            name=f"{workload.name.name}-{digest}-{_suffix(workload, digest, ordinal)}",
+            namespace=workload.name.namespace,
+            workload=workload.name.name,
+            labels=labels,
+            service_account=workload.service_account,
+            containers=containers,
+            ports=tuple(spec.ContainerPort(number=p.number, name=p.name) for p in workload.ports),
+            meshed=workload.meshed,
+            spec_hash=digest,
+            termination_grace_s=workload.termination_grace_s,
+            service_ports=service_ports,
+        )
+
+
+def template_hash(workload: Workload) -> str:
+    """10 hex digits of everything that a running pod cannot change; secrets enter as fingerprints."""
+    parts = [
+        workload.service_account,
+        str(workload.meshed),
+        str(workload.directory),
+        str(workload.termination_grace_s),
+        repr(sorted(workload.labels.items())),
+        repr(sorted(workload.annotations.items())),
+    ]
+    for c in workload.containers:
+        env = [(e.name, e.value.fingerprint() if isinstance(e.value, Secret) else e.value) for e in c.env]
+        parts.append(repr((c.name, c.argv, env, c.ports, c.readiness, c.liveness, c.startup, c.working_dir)))
+    return _digest(*parts)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
+
+
+def _suffix(workload: Workload, digest: str, ordinal: int) -> str:
+    number = int(hashlib.sha256(f"{workload.name}/{digest}/{ordinal}".encode()).hexdigest(), 16)
+    letters = ""
+    for _ in range(5):
+        number, rest = divmod(number, len(_SUFFIX_ALPHABET))
+        letters += _SUFFIX_ALPHABET[rest]
+    return letters
+
+
+def _container(workload: Workload, container: Container) -> spec.ContainerSpec:
+    directory = Path(workload.directory or ".").resolve()
+    cwd = directory / container.working_dir if container.working_dir else directory
+    return spec.ContainerSpec(
+        name=container.name,
+        argv=container.argv,
+        env={
+            e.name: e.value.reveal_text() if isinstance(e.value, Secret) else e.value for e in container.env
+        },
+        cwd=str(cwd),
+        readiness=_probe(container.readiness, container),
+        liveness=_probe(container.liveness, container),
+        startup=_probe(container.startup, container),
+    )
+
+
+def _probe(probe: model.Probe | None, container: Container) -> spec.Probe | None:
+    if probe is None:
+        return None
+    return spec.Probe(
+        action=_action(probe.action, container),
+        initial_delay_s=probe.initial_delay_s,
+        period_s=probe.period_s,
+        timeout_s=probe.timeout_s,
+        success_threshold=probe.success_threshold,
+        failure_threshold=probe.failure_threshold,
+    )
+
+
+def _action(
+    action: model.HttpGet | model.TcpSocket | model.ExecProbe | model.GrpcProbe, container: Container
+) -> spec.ProbeAction:
+    match action:
+        case model.HttpGet():
+            port = _port(action.port, container)
+            return spec.HttpGet(path=action.path, port=port, headers=action.headers, scheme=action.scheme)
+        case model.TcpSocket():
+            return spec.TcpSocket(port=_port(action.port, container))
+        case model.ExecProbe():
+            return spec.Exec(argv=action.argv)
+        case model.GrpcProbe():
+            return spec.Grpc(port=action.port, service=action.service)
+        case _:
+            assert_never(action)
+
+
+def _port(port: int | str, container: Container) -> int:
+    if isinstance(port, int):
+        return port
+    return next((p.number for p in container.ports if p.name == port), 0)
+
+
+def _cannot_run(workload: Workload) -> Diagnostic:
+    return Diagnostic(
+        severity=Severity.WARNING,
+        code="MG4001",
+        origin=workload.origin,
+        object=ObjectRef("Deployment", workload.name.namespace, workload.name.name, "apps"),
+        field=("spec", "template", "spec", "containers"),
+        message="a container names no command, and images are not run on this machine",
+        remedy="add `command`, or the annotation meshgate.dev/command to the pod template",
+    )
