@@ -218,7 +218,9 @@ def plugin(
     )
 
 
-def consumer(name: str, *credentials: str, plugins: tuple[str, ...] = (), username: str = "") -> ConsumerObject:
+def consumer(
+    name: str, *credentials: str, plugins: tuple[str, ...] = (), username: str = ""
+) -> ConsumerObject:
     return ConsumerObject(
         ref=ObjectRef("KongConsumer", "default", name, KONG),
         name=Name("default", name),

@@ -125,9 +125,7 @@ def test_03_missing_subset_is_named_and_closes_its_rule_alone() -> None:
     assert "'v2'" in warning.message
     assert warning.origin.line == 7
     canary, rest = model.mesh_hosts["backend-service.default.svc.cluster.local"][0].rules
-    assert canary.action == Refuse(
-        status=503, reason="subset 'v2' of default/backend-service is not defined"
-    )
+    assert canary.action == Refuse(status=503, reason="subset 'v2' of default/backend-service is not defined")
     assert shares(rest)[0][2:] == ("v1", 80)
 
 
@@ -144,9 +142,7 @@ def test_04_edge_follows_the_mesh_and_strips_its_path() -> None:
     declared = Declared(
         services=(service("user-service", 8080),),
         workloads=(workload("user-service"),),
-        edge_rules=(
-            ingress("external-api", ("*", prefix("/api/users"), "user-service", 8080), strip=True),
-        ),
+        edge_rules=(ingress("external-api", ("*", prefix("/api/users"), "user-service", 8080), strip=True),),
         mesh_rules=(
             virtual_service(
                 "user-service", rule("all", split(("user-service", "v1", 90), ("user-service", "v2", 10)))
