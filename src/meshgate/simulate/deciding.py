@@ -1,0 +1,187 @@
+"""From a virtual host to a verdict: which route, whose rule, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from envoy.config.route.v3 import route_components_pb2 as pb
+from envoy.extensions.filters.http.fault.v3 import fault_pb2
+
+from meshgate.core.origin import Origin
+from meshgate.model.consumer import Consumer
+from meshgate.model.proxy import Proxy
+from meshgate.model.reader import Reader
+from meshgate.model.route import Refuse, Rule
+from meshgate.simulate import matching, rewriting
+from meshgate.simulate.destinations import destinations
+from meshgate.simulate.policies_met import policies_met
+from meshgate.simulate.verdict import DecidedBy, Injected, Outcome, PolicyMet, Sent, Verdict
+from meshgate.translate.names import FORWARD_PROXY_CLUSTER, PASSTHROUGH_CLUSTER
+from meshgate.translate.route import FAULT_FILTER
+
+_OUTSIDE = (PASSTHROUGH_CLUSTER, FORWARD_PROXY_CLUSTER)
+_REDIRECTS = {0: 301, 1: 302, 2: 303, 3: 307, 4: 308}
+"""Envoy's `RedirectResponseCode` -> HTTP status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in which proxy the request is."""
+
+    reader: Reader
+    proxy: Proxy
+    host: pb.VirtualHost
+    rules: Sequence[Rule]
+    """What the virtual host's routes were made of, in order."""
+    service_origin: Origin | None = None
+    """For hosts without rules: where their service is written."""
+    consumers: Sequence[Consumer] = ()
+
+
+def decide(place: Place, headers: Mapping[str, str], so_far: Verdict) -> Verdict:
+    """`so_far` completed by what the virtual host's routes say about the request."""
+    number = matching.route(place.host.routes, headers)
+    if number is None:
+        return replace(
+            so_far,
+            outcome=Outcome.REFUSE,
+            status=404,
+            reason=f"no rule of {place.host.name} takes this request",
+        )
+    route = place.host.routes[number]
+    rule = _owner(place, number)
+    policies = policies_met(route, rule.policies if rule else (), place.consumers, headers)
+    verdict = replace(
+        so_far,
+        route=route.name,
+        rule=_decided_by(place, route, rule),
+        policies=policies,
+        fault=_fault(route),
+    )
+    verdict = _acted(place, route, rule, headers, verdict)
+    return _turned_away(verdict, policies)
+
+
+def _owner(place: Place, number: int) -> Rule | None:
+    """The rule that a route was made of: routes follow the order of the rules and bear their names."""
+    rules = iter(place.rules)
+    rule: Rule | None = None
+    for route in place.host.routes[: number + 1]:
+        while rule is None or rule.name != route.name:
+            rule = next(rules, None)
+            if rule is None:
+                return None
+    return rule
+
+
+def _decided_by(place: Place, route: pb.Route, rule: Rule | None) -> DecidedBy | None:
+    if rule is not None:
+        edge = rule.edge_origin if rule.edge_origin != rule.origin else None
+        return DecidedBy(name=rule.name, origin=rule.origin, edge_origin=edge)
+    if place.service_origin is not None:
+        return DecidedBy(name=route.name, origin=place.service_origin)
+    return None
+
+
+def _acted(
+    place: Place, route: pb.Route, rule: Rule | None, headers: Mapping[str, str], verdict: Verdict
+) -> Verdict:
+    match route.WhichOneof("action"):
+        case "redirect":
+            location = rewriting.redirect_location(
+                route.redirect, headers[":scheme"], headers[":authority"], headers[":path"]
+            )
+            status = _REDIRECTS[route.redirect.response_code]
+            return replace(verdict, outcome=Outcome.REDIRECT, status=status, location=location)
+        case "direct_response":
+            if rule is not None and isinstance(rule.action, Refuse):
+                refused = replace(verdict, outcome=Outcome.REFUSE, reason=rule.action.reason)
+                return replace(refused, status=rule.action.status)
+            return replace(verdict, outcome=Outcome.ANSWER, status=route.direct_response.status)
+        case _:
+            outside = route.route.cluster in _OUTSIDE
+            return replace(
+                verdict,
+                outcome=Outcome.OUTSIDE if outside else Outcome.FORWARD,
+                destinations=destinations(place.reader, place.proxy, route.route),
+                sent=_sent(route, headers),
+            )
+
+
+def _sent(route: pb.Route, headers: Mapping[str, str]) -> Sent:
+    action = route.route
+    retry = action.retry_policy if action.HasField("retry_policy") else None
+    return Sent(
+        path=rewriting.path_sent(route, headers[":path"]),
+        authority=rewriting.authority_sent(route, headers[":authority"]),
+        timeout_ms=action.timeout.ToMilliseconds(),
+        retries=retry.num_retries.value if retry else 0,
+        retry_on=retry.retry_on if retry else "",
+        per_try_timeout_ms=retry.per_try_timeout.ToMilliseconds() if retry else 0,
+        hash_on=_hash_on(action),
+        mirrors=tuple(
+            (m.cluster, m.runtime_fraction.default_value.numerator / 10_000)
+            for m in action.request_mirror_policies
+        ),
+        request_headers=_changes(route.request_headers_to_add, route.request_headers_to_remove),
+        response_headers=_changes(route.response_headers_to_add, route.response_headers_to_remove),
+    )
+
+
+def _hash_on(action: pb.RouteAction) -> str:
+    for policy in action.hash_policy:
+        match policy.WhichOneof("policy_specifier"):
+            case "header":
+                return f"header {policy.header.header_name}"
+            case "cookie":
+                return f"cookie {policy.cookie.name}"
+            case "query_parameter":
+                return f"query parameter {policy.query_parameter.name}"
+            case _:
+                return "client address"
+    return ""
+
+
+def _changes(added: Sequence[object], removed: Sequence[str]) -> tuple[str, ...]:
+    found = []
+    for option in added:
+        header = getattr(option, "header")  # noqa: B009 - xds-protos has no types
+        plus = "+" if getattr(option, "append_action") == 0 else ""  # noqa: B009
+        found.append(f"{plus}{header.key}: {header.value}")
+    return (*found, *(f"-{name}" for name in removed))
+
+
+def _fault(route: pb.Route) -> Injected | None:
+    if FAULT_FILTER not in route.typed_per_filter_config:
+        return None
+    config = fault_pb2.HTTPFault()
+    route.typed_per_filter_config[FAULT_FILTER].Unpack(config)
+    return Injected(
+        delay_ms=config.delay.fixed_delay.ToMilliseconds(),
+        delay_percent=config.delay.percentage.numerator / 10_000,
+        abort_status=config.abort.http_status,
+        abort_percent=config.abort.percentage.numerator / 10_000,
+    )
+
+
+def _turned_away(verdict: Verdict, policies: Sequence[PolicyMet]) -> Verdict:
+    """The first policy that refuses, or a fault that always strikes, ends the request."""
+    for policy in policies:
+        if policy.refuses:
+            return replace(
+                verdict,
+                outcome=Outcome.REFUSE,
+                status=policy.refuses,
+                location="",
+                reason=f"{policy.kind}: {policy.says}",
+            )
+    fault = verdict.fault
+    if fault is not None and fault.abort_status and fault.abort_percent >= 100:
+        return replace(
+            verdict, outcome=Outcome.REFUSE, status=fault.abort_status, reason="the rule's fault aborts all"
+        )
+    if verdict.destinations and all(d.problem for d in verdict.destinations) and not verdict.status:
+        problems = "; ".join(dict.fromkeys(d.problem for d in verdict.destinations))
+        return replace(verdict, outcome=Outcome.REFUSE, status=503, reason=problems)
+    return verdict

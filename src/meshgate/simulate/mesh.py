@@ -1,0 +1,99 @@
+"""A request from a workload: at its sidecar, or straight to the service where it has none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from meshgate.model.names import requested_host
+from meshgate.model.proxy import Isolation, Proxy
+from meshgate.model.reader import Reader
+from meshgate.model.route import Destination
+from meshgate.model.service import AppProtocol, Service
+from meshgate.model.workload import MtlsMode, Workload
+from meshgate.simulate.deciding import Place, decide
+from meshgate.simulate.destinations import reached
+from meshgate.simulate.paths import see
+from meshgate.simulate.request import Request, compared_headers
+from meshgate.simulate.verdict import DecidedBy, Outcome, Reached, Tls, Verdict
+from meshgate.translate import outbound
+from meshgate.translate.names import OUTBOUND_ROUTES, outbound_cluster, split_authority
+from meshgate.translate.virtual_host import mesh_rules
+from meshgate.translate.virtual_host import outbound as outbound_host
+
+_OPAQUE = (AppProtocol.TCP, AppProtocol.TLS, AppProtocol.HTTPS)
+
+
+def at_sidecar(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
+    """What the caller's sidecar does with the request."""
+    netns = proxy.isolation is Isolation.NETNS
+    listener = outbound.VIRTUAL_OUTBOUND if netns else outbound.HTTP_PROXY
+    verdict = Verdict(proxy=proxy.id, outcome=Outcome.REFUSE, listener=listener)
+    # Without a port in the URL the application connects to the scheme's own.
+    host, asked = split_authority(request.authority.lower())
+    full = requested_host(host, proxy.namespace)
+    service = reader.service(full)
+    default = 443 if request.scheme == "https" else 80
+    port = service.port(asked or default) if service else None
+    if service is not None and port is not None and port.protocol in _OPAQUE:
+        return _bytes(reader, proxy, service, port.number, verdict)
+    seen = see(request.path, edge=False)
+    if seen.invalid:
+        return replace(verdict, status=400, reason="the path must begin with a slash")
+    authority = request.authority.lower()
+    chosen = outbound_host(reader, proxy, f"{OUTBOUND_ROUTES}/{authority}")
+    if chosen is None:
+        return replace(verdict, status=404, reason="the request names no host")
+    rules = mesh_rules(reader, full, proxy.namespace)
+    place = Place(
+        reader=reader,
+        proxy=proxy,
+        host=chosen,
+        rules=rules.rules if rules else (),
+        service_origin=service.origin if service else None,
+    )
+    headers = compared_headers(request, seen.path)
+    return decide(place, headers, replace(verdict, path=seen.path, virtual_host=chosen.name))
+
+
+def _bytes(reader: Reader, proxy: Proxy, service: Service, port: int, verdict: Verdict) -> Verdict:
+    found = reached(reader, proxy, outbound_cluster(Destination(host=service.host, port=port)))
+    listener = verdict.listener
+    if proxy.isolation is Isolation.PORTS:
+        listener = f"{outbound.SERVICE_LISTENER_PREFIX}{service.host}:{port}"
+    return replace(
+        verdict,
+        outcome=Outcome.TCP,
+        listener=listener,
+        rule=DecidedBy(name="service", origin=service.origin),
+        destinations=(found,),
+        reason=found.problem,
+    )
+
+
+def without_sidecar(reader: Reader, caller: Workload, request: Request) -> Verdict:
+    """The way of a caller that the mesh does not hold: plaintext, no rules, straight to the pods."""
+    verdict = Verdict(proxy="", outcome=Outcome.OUTSIDE, path=request.path)
+    host, asked = split_authority(request.authority.lower())
+    full = requested_host(host, caller.name.namespace)
+    service = reader.service(full)
+    port = service.port(asked or 80) if service else None
+    if service is None or port is None:
+        return replace(verdict, reason=f"{caller.name} has no sidecar, and the mesh does not know the host")
+    problem = _closed(reader, full)
+    there = Reached(cluster="", host=full, port=port.number, tls=Tls.PLAIN, problem=problem)
+    there = replace(there, endpoints=sum(i.ready for k in reader.backends(full) for i in reader.instances(k)))
+    return replace(
+        verdict,
+        outcome=Outcome.REFUSE if problem else Outcome.FORWARD,
+        rule=DecidedBy(name="service", origin=service.origin),
+        destinations=(there,),
+        reason=problem or f"{caller.name} has no sidecar: no rule of the mesh holds for its requests",
+    )
+
+
+def _closed(reader: Reader, host: str) -> str:
+    for key in reader.backends(host):
+        inbound = reader.inbound(key)
+        if inbound is not None and any(p.mtls is MtlsMode.STRICT for p in inbound.ports):
+            return f"{key} takes mTLS only (PeerAuthentication STRICT), and the caller has no sidecar"
+    return ""

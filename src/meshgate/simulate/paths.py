@@ -1,0 +1,75 @@
+"""Paths the way Envoy 1.40 sees them before it routes: normalised, slashes merged.
+
+Follows `Http::PathUtil` and, for percent escapes and dot segments, the URL library from
+Chromium that Envoy uses for `normalize_path`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_ESCAPED_SLASH = re.compile(r"%2[fF]|%5[cC]")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A path as the routes see it."""
+
+    path: str
+    """With the query string."""
+    redirect: bool = False
+    """Whether escaped slashes make Envoy send the client to `path` instead (307)."""
+    invalid: bool = False
+    """Whether Envoy refuses it (400)."""
+
+    @property
+    def bare(self) -> str:
+        """Without query string and fragment: what path conditions compare."""
+        return without_query(self.path)
+
+
+def without_query(path: str) -> str:
+    """The path up to `?` or `#`."""
+    return re.split(r"[?#]", path, maxsplit=1)[0]
+
+
+def see(path: str, *, edge: bool) -> Seen:
+    """What becomes of a path at a proxy of ours; the gateway also merges and unescapes slashes."""
+    path = path.split("#", 1)[0] or "/"
+    if not path.startswith("/"):
+        return Seen(path, invalid=path != "*")
+    bare, mark, query = path.partition("?")
+    redirect = False
+    if edge and _ESCAPED_SLASH.search(bare):
+        bare = _ESCAPED_SLASH.sub(lambda m: "/" if m.group()[1:].lower() == "2f" else "\\", bare)
+        redirect = True
+    bare = _resolved(_unescaped(bare.replace("\\", "/")))
+    if edge:
+        bare = re.sub("/{2,}", "/", bare)
+    return Seen(bare + mark + query, redirect=redirect)
+
+
+def _unescaped(path: str) -> str:
+    def plain(escape: re.Match[str]) -> str:
+        char = chr(int(escape.group(1), 16))
+        return char if char in _UNRESERVED else escape.group()
+
+    return _ESCAPE.sub(plain, path)
+
+
+def _resolved(path: str) -> str:
+    """Without `.` and `..` segments (RFC 3986, 5.2.4)."""
+    segments = path.split("/")
+    kept: list[str] = []
+    for segment in segments[1:]:
+        if segment == "..":
+            if kept:
+                kept.pop()
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return "/" + "/".join(kept)

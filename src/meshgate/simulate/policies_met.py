@@ -1,0 +1,163 @@
+"""The policies that an edge request meets, in the order of Envoy's filters.
+
+A policy counts where the route switches its filter on. Whether a signature is right is
+Envoy's to say; everything that can be told without checking one is told here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from typing import assert_never
+
+from envoy.config.route.v3 import route_components_pb2 as pb
+
+from meshgate.model.consumer import Consumer
+from meshgate.model.policy import JwtAuth, KeyAuth, LimitBy, LimitStore, Policy, RateLimit
+from meshgate.policies import jwt, key_auth
+from meshgate.simulate.matching import parameters
+from meshgate.simulate.verdict import PolicyMet
+
+_ORDER = (JwtAuth, KeyAuth, RateLimit)
+
+
+def policies_met(
+    route: pb.Route,
+    policies: Iterable[Policy],
+    consumers: Iterable[Consumer],
+    headers: Mapping[str, str],
+) -> tuple[PolicyMet, ...]:
+    """Each policy of the rule that the route applies; the first that refuses ends the request."""
+    on = set(route.typed_per_filter_config)
+    known = tuple(consumers)
+    met: list[PolicyMet] = []
+    for policy in sorted(policies, key=_place):
+        match policy:
+            case JwtAuth() if jwt.FILTER in on:
+                met.append(_jwt(policy, known, headers))
+            case KeyAuth() if key_auth.FILTER in on:
+                met.append(_key(policy, known, headers))
+            case RateLimit() if route.route.rate_limits:
+                met.append(PolicyMet(kind="rate-limiting", says=_limit(policy), origin=policy.origin))
+            case _:
+                pass
+    return tuple(met)
+
+
+def _place(policy: Policy) -> tuple[int, bool]:
+    shared = isinstance(policy, RateLimit) and policy.store is LimitStore.REDIS
+    return _ORDER.index(type(policy)), shared
+
+
+def _jwt(policy: JwtAuth, consumers: tuple[Consumer, ...], headers: Mapping[str, str]) -> PolicyMet:
+    says = "a token is needed in " + _places(
+        header=policy.header_names, query=policy.uri_param_names, cookie=policy.cookie_names
+    )
+    checks = [name for name, wanted in (("exp", policy.verify_exp), ("nbf", policy.verify_nbf)) if wanted]
+    if checks:
+        says += f"; it must hold {' and '.join(checks)}"
+    if _is_preflight(headers) and not policy.run_on_preflight:
+        return PolicyMet(kind="jwt", says="not asked of CORS preflights", origin=policy.origin)
+    token = _token(policy, headers)
+    if token is None:
+        return PolicyMet(kind="jwt", says=f"{says}; there is none", origin=policy.origin, refuses=401)
+    issuer = _issuer(token, policy.key_claim_name)
+    owner = next((c for c in consumers for j in c.jwt if j.key == issuer), None)
+    if owner is None:
+        problem = "the token's issuer has no credential" if issuer else "what is there is no token"
+        return PolicyMet(kind="jwt", says=f"{says}; {problem}", origin=policy.origin, refuses=401)
+    return PolicyMet(
+        kind="jwt",
+        says=f"{says}; Envoy checks its signature and times",
+        origin=policy.origin,
+        consumer=owner.username or owner.custom_id,
+    )
+
+
+def _token(policy: JwtAuth, headers: Mapping[str, str]) -> str | None:
+    for name in policy.header_names:
+        _, bearer, token = headers.get(name.lower(), "").partition("Bearer ")
+        if bearer:
+            return token.strip()
+    query = parameters(headers[":path"])
+    for name in policy.uri_param_names:
+        if name in query:
+            return query[name]
+    cookies = dict(
+        part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";") if part.strip()
+    )
+    return next((cookies[name] for name in policy.cookie_names if name in cookies), None)
+
+
+def _issuer(token: str, claim: str) -> str:
+    """The claim of a token's payload, unverified; empty where it is no token."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return ""
+    try:
+        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return ""
+    found = payload.get(claim) if isinstance(payload, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _is_preflight(headers: Mapping[str, str]) -> bool:
+    return (
+        headers[":method"] == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
+    )
+
+
+def _key(policy: KeyAuth, consumers: tuple[Consumer, ...], headers: Mapping[str, str]) -> PolicyMet:
+    names = policy.key_names
+    says = "an API key is needed in " + _places(
+        header=names if policy.key_in_header else (), query=names if policy.key_in_query else (), cookie=()
+    )
+    query = parameters(headers[":path"])
+    key = ""
+    for name in names:
+        key = key or (headers.get(name.lower(), "") if policy.key_in_header else "")
+        key = key or (query.get(name, "") if policy.key_in_query else "")
+    if not key:
+        return PolicyMet(kind="key-auth", says=f"{says}; there is none", origin=policy.origin, refuses=401)
+    owner = next((c for c in consumers for k in c.keys if k.key.reveal() == key.encode()), None)
+    if owner is None:
+        return PolicyMet(
+            kind="key-auth", says=f"{says}; this one is nobody's", origin=policy.origin, refuses=401
+        )
+    return PolicyMet(
+        kind="key-auth", says=says, origin=policy.origin, consumer=owner.username or owner.custom_id
+    )
+
+
+def _places(*, header: Iterable[str], query: Iterable[str], cookie: Iterable[str]) -> str:
+    found = [f"header {name}" for name in header]
+    found += [f"query parameter {name}" for name in query]
+    found += [f"cookie {name}" for name in cookie]
+    return " or ".join(found) or "nowhere that is looked at"
+
+
+def _limit(policy: RateLimit) -> str:
+    windows = ", ".join(f"{count} per {window}" for window, count in policy.limits.windows())
+    match policy.limit_by:
+        case LimitBy.HEADER:
+            whom = f"for each value of the header {policy.header_name}"
+        case LimitBy.PATH:
+            whom = f"for the path {policy.path}"
+        case LimitBy.SERVICE:
+            whom = "for all clients together"
+        case LimitBy.CONSUMER | LimitBy.CREDENTIAL | LimitBy.IP:
+            whom = f"for each {'client address' if policy.limit_by is LimitBy.IP else policy.limit_by.value}"
+        case _:
+            assert_never(policy.limit_by)
+    match policy.store:
+        case LimitStore.LOCAL:
+            where = "counted by each gateway for itself"
+        case LimitStore.REDIS:
+            then = "lets all through" if policy.fault_tolerant else "refuses all"
+            where = f"counted in Redis for all gateways, which {then} while Redis is away"
+        case _:
+            assert_never(policy.store)
+    return f"{windows} {whom}, {where}; {policy.error_code} beyond"
