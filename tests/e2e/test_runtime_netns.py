@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from meshgate.runtime import envoy_process
 from meshgate.runtime.commands import run_blocking
 from meshgate.runtime.envoy_admin import stats
 from meshgate.runtime.paths import state_tag
@@ -116,3 +119,35 @@ async def stat(runtime: LocalRuntime, pod: PodSpec, name: str) -> int:
     found = await stats(runtime.placement(pod.key).admin_socket, name)
     assert found is not None
     return found[name]
+
+
+def test_envoy_runs_from_a_directory_that_is_closed_to_its_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "home"
+    closed.mkdir(mode=0o700)
+    copy = closed / "envoy"
+    try:
+        copy.hardlink_to(envoy_process.envoy_path())
+    except OSError:
+        shutil.copy2(envoy_process.envoy_path(), copy)
+    monkeypatch.setattr(envoy_process, "envoy_path", lambda: copy)
+    envoy_process._binary_descriptor.cache_clear()
+
+    async def body() -> None:
+        runtime = make_runtime(tmp_path / "state", Isolation.NETNS)
+        pod = make_pod("meshed", meshed=True)
+        await runtime.adopt()
+        try:
+            await runtime.apply([pod])
+            status = (await ready(runtime, pod))["meshed"]
+            assert Path(f"/proc/{status.pids['istio-proxy']}/exe").readlink() == copy
+            assert await fetch(status.ip, 8080) == (200, str(status.pids["app"]))
+        finally:
+            await runtime.shutdown()
+
+    try:
+        run(body())
+    finally:
+        os.close(envoy_process._binary_descriptor())
+        envoy_process._binary_descriptor.cache_clear()

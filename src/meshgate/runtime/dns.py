@@ -93,7 +93,8 @@ class Resolver:
 
     table: Table
     domain: str = "cluster.local"
-    upstreams: tuple[str, ...] = ()
+    upstreams: tuple[tuple[str, int], ...] = ()
+    """Addresses and ports, asked in this order."""
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_IN_FLIGHT))
 
     async def answer(self, wire: bytes, *, tcp: bool) -> bytes | None:
@@ -131,9 +132,11 @@ class Resolver:
         ask = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
         if not self.slots.locked():
             async with self.slots:
-                for server in self.upstreams:
+                for server, port in self.upstreams:
                     try:
-                        answer: dns.message.Message = await ask(query, server, timeout=_FORWARD_DEADLINE_S)
+                        answer: dns.message.Message = await ask(
+                            query, server, port=port, timeout=_FORWARD_DEADLINE_S
+                        )
                         return answer
                     except (dns.exception.DNSException, OSError, EOFError):
                         continue
@@ -213,13 +216,13 @@ def _drop_root(user: int) -> None:
     os.setuid(user)
 
 
-def machine_resolvers() -> tuple[str, ...]:
+def machine_resolvers() -> tuple[tuple[str, int], ...]:
     """The name servers of /etc/resolv.conf; empty where there is none."""
     try:
         found = dns.resolver.Resolver().nameservers
     except dns.exception.DNSException:
         return ()
-    return tuple(str(server) for server in found)
+    return tuple((str(server), 53) for server in found)
 
 
 async def _run(resolver: Resolver, sockets: tuple[socket.socket, socket.socket]) -> None:

@@ -102,7 +102,7 @@ class Prober:
         except BadAnswer as bad:
             return Verdict(ok=False, reason=str(bad))
         except OSError as failed:
-            return Verdict(ok=False, reason=failed.strerror or str(failed))
+            return Verdict(ok=False, reason=os.strerror(failed.errno) if failed.errno else str(failed))
 
     async def _ask(self, action: ProbeAction) -> Verdict:
         match action:

@@ -12,12 +12,22 @@ from pathlib import Path
 import pytest
 
 from meshgate.runtime.envoy_admin import active_requests
+from meshgate.runtime.placement import Placement
 from meshgate.runtime.process_id import identify, is_alive, marked_processes
 from meshgate.runtime.records import StateInUse
-from meshgate.runtime.runtime import LocalRuntime
-from meshgate.runtime.spec import PodSpec
+from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
+from meshgate.runtime.spec import Isolation, PodSpec
 from meshgate.runtime.status import Phase, PodStatus
-from tests.unit.runtime.tools import HEALTHZ, fetch, make_pod, make_runtime, run, until
+from tests.unit.runtime.tools import (
+    HEALTHZ,
+    Environments,
+    Sidecars,
+    fetch,
+    make_pod,
+    make_runtime,
+    run,
+    until,
+)
 
 
 def status_of(runtime: LocalRuntime, pod: PodSpec) -> PodStatus | None:
@@ -250,6 +260,87 @@ def test_two_runtimes_cannot_share_a_state(tmp_path: Path) -> None:
         try:
             with pytest.raises(StateInUse):
                 await make_runtime(tmp_path).adopt()
+        finally:
+            await runtime.shutdown()
+
+    run(body())
+
+
+@pytest.mark.envoy
+def test_service_ports_may_change_while_the_pod_runs_on(tmp_path: Path) -> None:
+    async def body() -> None:
+        pod = replace(make_pod("echo-1", meshed=True), service_ports=("a",))
+        runtime = await served(tmp_path, pod)
+        try:
+            (before,) = await ready(runtime, pod)
+            wider = replace(pod, service_ports=("a", "b"))
+            await runtime.apply([wider])
+            (after,) = await ready(runtime, wider)
+            assert after.pids == before.pids
+            assert after.service_ports["a"] == before.service_ports["a"]
+            assert len({*after.service_ports.values(), after.outbound_port}) == 3
+        finally:
+            await runtime.shutdown()
+
+    run(body())
+
+
+def test_endpoints_are_withdrawn_before_the_application_is_told_to_end(tmp_path: Path) -> None:
+    async def body() -> None:
+        seen: list[tuple[bool, int]] = []
+
+        async def withdraw(status: PodStatus) -> None:
+            code, _ = await fetch("127.0.0.1", status.port_map[8080])
+            seen.append((status.ready, code))
+            raise ValueError("a bug of the caller does not keep the pod alive")
+
+        pod = make_pod("echo-1")
+        runtime = LocalRuntime(
+            RuntimeOptions(
+                state=tmp_path,
+                isolation=Isolation.PORTS,
+                sidecars=Sidecars(),
+                environments=Environments(),
+                withdraw=withdraw,
+            )
+        )
+        await runtime.adopt()
+        await runtime.apply([pod])
+        try:
+            await ready(runtime, pod)
+        finally:
+            await runtime.shutdown()
+        assert seen == [(False, 200)]
+
+    run(body())
+
+
+@pytest.mark.envoy
+def test_an_envoy_that_cannot_start_says_its_last_words(tmp_path: Path) -> None:
+    class Broken(Sidecars):
+        def bootstrap(self, pod: PodSpec, placement: Placement) -> bytes:
+            return b'{"admin": {"no_such_field": 1}}'
+
+    async def body() -> None:
+        pod = make_pod("echo-1", meshed=True)
+        options = RuntimeOptions(
+            state=tmp_path, isolation=Isolation.PORTS, sidecars=Broken(), environments=Environments()
+        )
+        runtime = LocalRuntime(options)
+        await runtime.adopt()
+        await runtime.apply([pod])
+        try:
+
+            def said() -> bool:
+                status = status_of(runtime, pod)
+                return bool(status and "no_such_field" in status.message)
+
+            await until(said, "the message holds Envoy's own words")
+            status = status_of(runtime, pod)
+            assert status is not None
+            # The application never starts before its sidecar.
+            assert "app" not in status.pids
+            assert not (tmp_path / "logs/default/echo-1/app.log").exists()
         finally:
             await runtime.shutdown()
 

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from meshgate.runtime.commands import run_blocking
+from meshgate.runtime.redirect import RedirectRules, egress_ruleset, ruleset
+from tests.unit.runtime.tools import NETNS_REASON
+
+GOLDEN = """\
+table ip meshgate {
+  chain output {
+    type nat hook output priority -100; policy accept;
+    ip daddr != { 127.0.0.0/8, 10.1.16.1 } udp dport 53 dnat to 10.1.16.1:53
+    ip daddr != { 127.0.0.0/8, 10.1.16.1 } tcp dport 53 dnat to 10.1.16.1:53
+    tcp dport 53 return
+    # 127.0.0.6 is the address that Envoy's inbound side speaks from: it has done its work.
+    oifname "lo" ip saddr 127.0.0.6 return
+    # Envoy calling its own pod: the call comes in again as any other's would.
+    meta skuid 1337 oifname "lo" ip daddr != 127.0.0.1 tcp dport != 15008 redirect to :15006
+    # The application calling itself, and probes, do not pass the sidecar.
+    meta skuid != 1337 oifname "lo" return
+    meta skuid 1337 return
+    meta skgid 1337 return
+    ip daddr 127.0.0.1 return
+    tcp dport { 3306, 5432 } return
+    ip daddr { 192.0.2.0/24 } return
+    meta l4proto tcp redirect to :15001
+  }
+  chain inbound {
+    type nat hook prerouting priority -100; policy accept;
+    tcp dport { 15020, 15021, 15090 } return
+    meta l4proto tcp redirect to :15006
+  }
+}
+table inet meshgate_guard {
+  chain input {
+    type filter hook input priority filter; policy accept;
+    # Pods speak IPv4 with one another; a link-local IPv6 address would lead past the sidecar.
+    meta nfproto ipv6 iifname != "lo" drop
+  }
+}
+"""
+FULL = RedirectRules(
+    dns_address="10.1.16.1",
+    excluded_outbound_ports=(3306, 5432),
+    excluded_outbound_cidrs=("192.0.2.0/24",),
+)
+
+
+def test_the_rules_of_a_meshed_pod() -> None:
+    assert ruleset(FULL) == GOLDEN
+
+
+def test_a_pod_without_a_sidecar_has_only_the_guard() -> None:
+    assert ruleset(None) == GOLDEN[GOLDEN.index("table inet") :]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(NETNS_REASON is not None, reason=str(NETNS_REASON))
+@pytest.mark.parametrize(
+    "text",
+    [
+        ruleset(FULL),
+        ruleset(RedirectRules(dns_address="10.0.0.1", excluded_inbound_ports=())),
+        ruleset(None),
+        egress_ruleset("meshgate_test", "10.1.16.0/20", "mgtest"),
+    ],
+)
+def test_the_kernel_takes_the_rules(text: str) -> None:
+    name = f"mg-unit-{os.getpid()}"
+    run_blocking(("ip", "netns", "add", name))
+    try:
+        run_blocking(("ip", "netns", "exec", name, "nft", "-f", "-"), text)
+    finally:
+        run_blocking(("ip", "netns", "delete", name))
