@@ -157,7 +157,9 @@ class Session(Generic[P]):
         if flight is None or request.response_nonce != flight.nonce:
             return
         if request.HasField("error_detail"):
-            subscription.nacked(request.error_detail.message)
+            refused = subscription.nacked(request.error_detail.message)
+            if subscription.type_url == CLUSTER:
+                self._warm |= {name for name, resource in refused.sent.items() if resource is None}
             self._note(f"{short(subscription.type_url)} refused: {subscription.last_nack}")
         else:
             done = subscription.acked()
@@ -166,9 +168,7 @@ class Session(Generic[P]):
 
     def _clusters_acked(self, done: InFlight) -> None:
         for name, resource in done.sent.items():
-            if resource is None:
-                self._cool(name)
-            elif name not in self._warm:
+            if resource is not None and name not in self._warm:
                 self._warming[name] = frozenset(r for r in resource.references if r[0] in WARMING)
         # A cluster that is made anew warms until it hears of its endpoints again, and Envoy (1.40) does
         # not ask again for an assignment that it is subscribed to already.
@@ -239,13 +239,13 @@ class Session(Generic[P]):
         version = resource.version if resource else None
         if subscription.refused(name, version):
             return True
+        # What was refused is no longer what is wanted.
+        subscription.rejected.pop(name, None)
         if name in subscription.forced:
             return False
         if name in subscription.versions:
             if subscription.versions[name] != version:
                 return False
-            # What was refused is no longer wanted: the proxy holds what it should.
-            subscription.rejected.pop(name, None)
             if resource is not None:
                 subscription.references[name] = resource.references
             return True
@@ -274,8 +274,11 @@ class Session(Generic[P]):
         if subscription.type_url == CLUSTER and (endpoints := self._subscriptions.get(ENDPOINT)):
             refers = (reference for resource in resources for reference in resource.references)
             rewarm = frozenset(r for r in refers if r[0] == ENDPOINT and r[1] in endpoints.names)
-        for name in batch:
+        for name, resource in batch.items():
             subscription.skip(name)
+            if resource is None and subscription.type_url == CLUSTER:
+                # Not when it is acknowledged: a route that wants it back meanwhile must wait for it anew.
+                self._cool(name)
         subscription.owed = False
         subscription.in_flight = InFlight(nonce=str(self._nonce), sent=batch, rewarm=rewarm)
         return Response(
