@@ -16,8 +16,8 @@ from meshgate.core.origin import Origin
 from meshgate.model.declared import ConsumerObject, EdgeRules, Plugin, PluginScope
 from meshgate.model.linking_consumers import consumer_id
 from meshgate.model.linking_input import Findings, Input, service_ref
-from meshgate.model.names import Name
-from meshgate.model.policy import ConsumerLimits, JwtAuth, KeyAuth, Limits, Policy, RateLimit
+from meshgate.model.names import Name, requested_host
+from meshgate.model.policy import ConsumerLimits, JwtAuth, KeyAuth, Limits, Policy, RateLimit, RedisTarget
 from meshgate.model.service import Service
 
 PLUGINS_FIELD = ("metadata", "annotations", "konghq.com/plugins")
@@ -109,8 +109,16 @@ class Plugins:
                 policies.append(first.policy)
         limit = self._limit(scopes, bool(policies), route_label)
         if limit is not None:
-            policies.append(replace(limit, service_id=service_label))
+            redis = self._reachable(limit.redis, rules.namespace)
+            policies.append(replace(limit, service_id=service_label, redis=redis))
         return Applied(tuple(policies))
+
+    def _reachable(self, target: RedisTarget | None, namespace: str) -> RedisTarget | None:
+        """A short host that is a service of ours gets its full name; any other stays as written."""
+        if target is None:
+            return None
+        full = requested_host(target.host, namespace)
+        return replace(target, host=full) if full in self._given.hosts else target
 
     def _limit(
         self, scopes: Sequence[Sequence[_Scoped]], authenticated: bool, route_label: str
