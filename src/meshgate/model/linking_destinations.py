@@ -23,6 +23,7 @@ def link_destinations(given: Input, findings: Findings) -> dict[str, tuple[Desti
     bases: dict[tuple[str, str], DestinationRules] = {}
     for rules in oldest_first(given.declared.destination_rules):
         key = (complete_host(rules.host, rules.namespace), rules.namespace)
+        given.report_host(rules.host, key[0], rules.origin, rules.ref, ("spec", "host"))
         base = bases.setdefault(key, rules)
         if base is rules:
             subsets = _added((), rules, rules, findings)

@@ -21,7 +21,7 @@ from meshgate.model.declared import (
     PluginScope,
     SecretObject,
 )
-from meshgate.model.names import Name
+from meshgate.model.names import Name, requested_host
 from meshgate.model.service import Service
 from meshgate.model.workload import Workload
 
@@ -108,6 +108,13 @@ class Findings:
         )
 
 
+def named_service(host: str) -> Name | None:
+    """The service that a full host names; None for hosts outside of the mesh and wildcards."""
+    labels = host.split(".")
+    full = len(labels) > 3 and labels[2] == "svc" and "*" not in labels[0]
+    return Name(labels[1], labels[0]) if full else None
+
+
 class Input:
     """Looks declared objects up by name; of two with one name the first by place counts (MG1106)."""
 
@@ -150,6 +157,29 @@ class Input:
         """Why an object cannot be used: `does not exist`, or what is wrong with it."""
         found = self.broken(kind, name)
         return f"is broken: {found.problem}" if found else "does not exist"
+
+    def report_host(self, written: str, host: str, at: Origin, ref: ObjectRef, path: FieldPath) -> None:
+        """MG3011 for a host whose rules can have no effect: no such service, or a half-written name."""
+        name = named_service(host)
+        if name is not None and name not in self.services:
+            self._findings.warn(
+                "MG3011",
+                at,
+                ref,
+                f"service {name} {self.absence('Service', name)}; the rules for it have no effect",
+                "add the Service, or mend the host",
+                path,
+            )
+        meant = requested_host(host, "")
+        if host not in self.hosts and meant != host and meant in self.hosts:
+            self._findings.warn(
+                "MG3011",
+                at,
+                ref,
+                f"{written!r} is not completed to {meant}, as only names without a dot are",
+                f"write {meant}",
+                path,
+            )
 
     def _unique(self, items: Iterable[P], key: Callable[[P], K], ref: Callable[[K], ObjectRef]) -> dict[K, P]:
         kept: dict[K, P] = {}

@@ -15,9 +15,9 @@ from meshgate.core.origin import Origin
 from meshgate.model.declared import MeshRules
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.graph import MeshHost
-from meshgate.model.linking_input import Findings, Input, oldest_first
+from meshgate.model.linking_input import Findings, Input, named_service, oldest_first
 from meshgate.model.linking_paths import takes_all
-from meshgate.model.names import Name, complete_host
+from meshgate.model.names import complete_host
 from meshgate.model.route import (
     Action,
     Destination,
@@ -60,6 +60,9 @@ def link_mesh_hosts(
         _report_gateways(declared, findings)
         if declared.gateways and MESH_GATEWAY not in declared.gateways:
             continue
+        for written in declared.hosts:
+            host = complete_host(written, declared.namespace)
+            given.report_host(written, host, declared.origin, declared.ref, ("spec", "hosts"))
         rules = _link_rules(declared, _Context(given, destinations, declared, findings))
         for host in dict.fromkeys(complete_host(h, declared.namespace) for h in declared.hosts):
             entry = MeshHost(
@@ -177,9 +180,9 @@ def _link_destination(written: Destination, rule: Rule, context: _Context) -> tu
     full = replace(written, host=host)
     service = context.given.hosts.get(host)
     if service is None:
-        name = _service_name(host)
+        name = named_service(host)
         absence = context.given.absence("Service", name) if name else "is not a service of the mesh"
-        problem = f"{name or host} {absence}" if not name else f"service {name} {absence}"
+        problem = f"service {name} {absence}" if name else f"{host} {absence}"
         context.warn(
             "MG3011", rule.origin, f"{problem}; its requests get 503", "add the Service, or mend the host"
         )
@@ -211,8 +214,3 @@ def _has_subset(host: str, subset: str, destinations: Destinations) -> bool:
         for candidate in host_candidates(host, destinations)
         for policy in destinations[candidate]
     )
-
-
-def _service_name(host: str) -> Name | None:
-    labels = host.split(".")
-    return Name(labels[1], labels[0]) if len(labels) > 3 and labels[2] == "svc" else None

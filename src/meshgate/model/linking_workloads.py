@@ -97,17 +97,18 @@ def link_backends(given: Input, findings: Findings) -> dict[str, tuple[str, ...]
 
 
 def _resolve(container: Container, workload: Workload, given: Input, findings: Findings) -> Container:
-    """The container with every environment value in place; later ones of a name win."""
+    """The container with every environment value in place; of one name the last stays, in its place."""
     values: dict[str, EnvVar] = {}
     for source in container.env_from:
         for key, value in _entries(source, workload.name, given, findings):
+            values.pop(source.prefix + key, None)
             values[source.prefix + key] = EnvVar(name=source.prefix + key, value=value)
     for variable in container.env:
-        if variable.ref is None:
-            values[variable.name] = variable
-            continue
-        found = _value(variable.ref, workload.name, given, findings)
+        found: str | Secret | None = variable.value
+        if variable.ref is not None:
+            found = _value(variable.ref, workload.name, given, findings)
         if found is not None:
+            values.pop(variable.name, None)
             values[variable.name] = EnvVar(name=variable.name, value=found)
     return replace(container, env=tuple(values.values()), env_from=())
 

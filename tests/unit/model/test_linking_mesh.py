@@ -229,3 +229,20 @@ def test_a_match_on_the_authority_is_no_catch_all() -> None:
     )
     assert not found
     assert len(model.mesh_hosts[HOST][0].rules) == 2
+
+
+def test_hosts_that_nobody_can_ask_for_are_reported() -> None:
+    _, found = link(
+        declared(
+            virtual_service("typo", rule("a", to("payment")), hosts=("paymnt",)),
+            virtual_service("half", rule("b", to("payment")), hosts=("payment.default",)),
+            virtual_service("outside", rule("c", to("payment")), hosts=("www.example.com", "*.default.svc")),
+            destinations=(destination_rule("nobody"),),
+        )
+    )
+    assert codes(found) == ["MG3011"] * 3
+    text = "\n".join(map(str, found))
+    assert "service default/paymnt does not exist" in text
+    assert "'payment.default' is not completed" in text
+    assert "write payment.default.svc.cluster.local" in text
+    assert "service default/nobody does not exist" in text

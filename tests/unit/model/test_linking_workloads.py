@@ -239,3 +239,18 @@ def test_ports_take_their_protocol_from_the_services() -> None:
 def test_meshed_namespace_gives_every_workload_an_inbound() -> None:
     model, _ = link(Declared(namespaces=MESHED, workloads=(workload("a"), workload("b"))))
     assert sorted(model.inbound) == ["default/a", "default/b"]
+
+
+def test_of_one_name_the_last_value_stays_in_its_place() -> None:
+    declared = Declared(
+        config_maps=(ConfigMapObject(name=Name("default", "c"), data={"A": "from", "B": "x"}),),
+        workloads=(
+            with_env(
+                EnvVar(name="C", value="1"),
+                EnvVar(name="A", value="$(C)"),
+                env_from=(ref(EnvKind.CONFIG_MAP, "c"),),
+            ),
+        ),
+    )
+    (container,) = link(declared)[0].workloads["default/app"].containers
+    assert [(v.name, v.value) for v in container.env] == [("B", "x"), ("C", "1"), ("A", "$(C)")]
