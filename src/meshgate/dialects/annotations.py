@@ -1,4 +1,4 @@
-"""Kong's annotations on Ingress, Service and consumers (Kong Ingress Controller 3.5's list).
+"""Kong's annotations on Ingress and Service (Kong Ingress Controller 3.5's list).
 
 A value that cannot be honoured and guards something closes the Ingress instead of opening it.
 """
@@ -69,8 +69,8 @@ class EdgeAnnotations:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnerAnnotations:
-    """What the annotations of a Service or a consumer say."""
+class ServiceAnnotations:
+    """What the annotations of a Service say."""
 
     plugin_names: tuple[str, ...]
     plugins_origin: Origin | None
@@ -85,19 +85,36 @@ def ingress_annotations(annotations: Mapping[str, str], document: Document) -> E
     return reader.result
 
 
-def service_annotations(annotations: Mapping[str, str], document: Document) -> OwnerAnnotations:
+def service_annotations(annotations: Mapping[str, str], document: Document) -> ServiceAnnotations:
     """Reads a Service's annotations (MG2005; MG1104 for those about the upstream's certificate)."""
-    return _owner_annotations(annotations, document, _ON_SERVICE, _GUARDS_SERVICE)
-
-
-def consumer_annotations(annotations: Mapping[str, str], document: Document) -> OwnerAnnotations:
-    """Reads a KongConsumer's annotations (MG2005)."""
-    return _owner_annotations(annotations, document, frozenset({"plugins", "tags"}), frozenset())
+    names: tuple[str, ...] = ()
+    origin: Origin | None = None
+    diagnostics: list[Diagnostic] = []
+    for name, value in annotations.items():
+        if name == PLUGINS:
+            names, origin = split_list(value), document.locate(annotation_path(name))
+            diagnostics.extend(_plugin_problems(value, document))
+        elif name.startswith(KONG):
+            short = name.removeprefix(KONG)
+            if short in _GUARDS_SERVICE and value.strip().lower() not in ("false", ""):
+                diagnostics.append(
+                    problem(
+                        document,
+                        "MG1104",
+                        annotation_path(name),
+                        "is not supported; the upstream would be trusted without it",
+                    )
+                )
+            else:
+                diagnostics.append(_without_effect(name, document, _ON_SERVICE))
+        elif name.startswith(MESHGATE):
+            diagnostics.append(unknown_annotation(name, document, frozenset(), MESHGATE))
+    return ServiceAnnotations(plugin_names=names, plugins_origin=origin, diagnostics=tuple(diagnostics))
 
 
 def split_list(text: str) -> tuple[str, ...]:
-    """The items of a comma list, trimmed, without empty ones."""
-    return tuple(item for part in text.split(",") if (item := part.strip()))
+    """The items of a comma list, trimmed, each once, without empty ones."""
+    return tuple(dict.fromkeys(item for part in text.split(",") if (item := part.strip())))
 
 
 def annotation_path(name: str) -> FieldPath:
@@ -116,34 +133,6 @@ def unknown_annotation(name: str, document: Document, known: frozenset[str], pre
         remedy=near.replace("did you mean ", f"did you mean {prefix}"),
         key=True,
     )
-
-
-def _owner_annotations(
-    annotations: Mapping[str, str], document: Document, known: frozenset[str], guards: frozenset[str]
-) -> OwnerAnnotations:
-    names: tuple[str, ...] = ()
-    origin: Origin | None = None
-    diagnostics: list[Diagnostic] = []
-    for name, value in annotations.items():
-        if name == PLUGINS:
-            names, origin = split_list(value), document.locate(annotation_path(name))
-            diagnostics.extend(_plugin_problems(value, document))
-        elif name.startswith(KONG):
-            short = name.removeprefix(KONG)
-            if short in guards and value.strip().lower() not in ("false", ""):
-                diagnostics.append(
-                    problem(
-                        document,
-                        "MG1104",
-                        annotation_path(name),
-                        "is not supported; the upstream would be trusted without it",
-                    )
-                )
-            else:
-                diagnostics.append(_without_effect(name, document, known))
-        elif name.startswith(MESHGATE):
-            diagnostics.append(unknown_annotation(name, document, frozenset(), MESHGATE))
-    return OwnerAnnotations(plugin_names=names, plugins_origin=origin, diagnostics=tuple(diagnostics))
 
 
 def _plugin_problems(value: str, document: Document) -> Iterator[Diagnostic]:

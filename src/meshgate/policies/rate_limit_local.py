@@ -16,10 +16,11 @@ from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2 as pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.type.v3 import token_bucket_pb2
+from google.protobuf import any_pb2, empty_pb2
 
 from meshgate.model.policy import LimitBy, LimitStore, RateLimit
 from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
-from meshgate.policies.packing import boolean, duration, header, http_filter, uint32
+from meshgate.policies.packing import boolean, duration, header, http_filter, pack, uint32
 from meshgate.policies.parts import RouteParts
 
 SECONDS = {
@@ -68,7 +69,8 @@ def header_filters(policies: tuple[RateLimit, ...]) -> tuple[hcm.HttpFilter, ...
     """
     windows = list(_local(policies))
     return tuple(
-        http_filter(_header_filter_name(window), _kong_headers(window)) for window in reversed(windows)
+        http_filter(_header_filter_name(window), _kong_headers(window), disabled=True)
+        for window in reversed(windows)
     )
 
 
@@ -77,9 +79,15 @@ def route_parts(policy: RateLimit) -> RouteParts:
     if policy.store is not LimitStore.LOCAL:
         return RouteParts()
     limits: list[route_pb.RateLimit] = []
+    filters: dict[str, any_pb2.Any] = {}
+    # Off elsewhere: on a route without descriptors Envoy would report the default bucket.
+    switched_on = pack(route_pb.FilterConfig(config=pack(empty_pb2.Empty())))
     for window, _ in policy.limits.windows():
         limits.extend(_descriptors(policy, STAGES[window]))
-    return RouteParts(rate_limits=tuple(limits), metadata=reply_metadata(policy))
+        filters[filter_name(window)] = switched_on
+        hidden = policy.hide_client_headers
+        filters[_header_filter_name(window)] = pack(_hidden_headers()) if hidden else switched_on
+    return RouteParts(rate_limits=tuple(limits), filters=filters, metadata=reply_metadata(policy))
 
 
 def reply_metadata(policy: RateLimit) -> dict[str, str]:
@@ -163,7 +171,7 @@ def _window_filter(window: str, rules: list[tuple[RateLimit, int]]) -> hcm.HttpF
     config.response_headers_to_add.append(header("retry-after", str(SECONDS[window])))
     for policy, limit in rules:
         config.descriptors.extend(_buckets(policy, limit, window))
-    return http_filter(filter_name(window), config)
+    return http_filter(filter_name(window), config, disabled=True)
 
 
 def _buckets(policy: RateLimit, limit: int, window: str) -> list[ratelimit_pb2.LocalRateLimitDescriptor]:
@@ -204,6 +212,14 @@ def _bucket(tokens: int, seconds: int) -> token_bucket_pb2.TokenBucket:
     return token_bucket_pb2.TokenBucket(
         max_tokens=tokens, tokens_per_fill=uint32(tokens), fill_interval=duration(seconds * 1000)
     )
+
+
+def _hidden_headers() -> header_mutation_pb2.HeaderMutationPerRoute:
+    """Only takes Envoy's headers away, in place of what the filter does on other routes."""
+    config = header_mutation_pb2.HeaderMutationPerRoute()
+    for source in (_LIMIT, _REMAINING, _RESET):
+        config.mutations.response_mutations.add(remove=source)
+    return config
 
 
 def _kong_headers(window: str) -> header_mutation_pb2.HeaderMutation:

@@ -10,7 +10,8 @@ from pydantic import Field
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
-from meshgate.dialects.schema import DurationMs, Spec, did_you_mean, problem, show
+from meshgate.dialects.istio.durations import AtLeast1Ms
+from meshgate.dialects.schema import Spec, did_you_mean, problem, show
 from meshgate.model.route import Fault
 
 GRPC_CODES = (
@@ -46,7 +47,7 @@ class DelaySpec(Spec):
 
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {"exponentialDelay": "no request is delayed; use fixedDelay"}
 
-    fixed_delay: DurationMs | None = None
+    fixed_delay: AtLeast1Ms | None = None
     percentage: PercentSpec | None = None
     percent: Annotated[int, Field(ge=0, le=100)] | None = None
 
@@ -76,8 +77,6 @@ def lower_fault(spec: FaultSpec, document: Document, path: FieldPath, said: list
     http, grpc = 0, None
     if spec.delay is not None and spec.delay.fixed_delay is not None:
         delay_ms = spec.delay.fixed_delay
-        if delay_ms < 1:
-            said.append(problem(document, "MG2002", (*path, "delay", "fixedDelay"), "must be at least 1ms"))
         delay_percent = _percent(spec.delay, document, (*path, "delay"), said)
     elif spec.delay is not None:
         said.append(_no_trouble(document, (*path, "delay"), "fixedDelay"))

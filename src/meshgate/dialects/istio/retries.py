@@ -9,7 +9,8 @@ from pydantic import Field
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
-from meshgate.dialects.schema import DurationMs, Spec, did_you_mean, problem, show
+from meshgate.dialects.istio.durations import AtLeast1Ms
+from meshgate.dialects.schema import Spec, did_you_mean, problem, show
 from meshgate.model.route import Retry
 
 DEFAULT_CONDITIONS = (
@@ -54,11 +55,11 @@ class RetrySpec(Spec):
     """Istio's `HTTPRetry`."""
 
     attempts: Attempts = 0
-    per_try_timeout: DurationMs | None = None
+    per_try_timeout: AtLeast1Ms | None = None
     retry_on: str = ""
     retry_remote_localities: bool = False
     retry_ignore_previous_hosts: bool = True
-    backoff: DurationMs | None = None
+    backoff: AtLeast1Ms | None = None
 
 
 def lower_retry(spec: RetrySpec, document: Document, path: FieldPath, said: list[Diagnostic]) -> Retry:

@@ -11,13 +11,13 @@ from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.consistent_hash import ConsistentHashSpec, lower_hash
+from meshgate.dialects.istio.durations import AtLeast1Ms
 from meshgate.dialects.istio.hosts import PortSelectorSpec
 from meshgate.dialects.schema import DurationMs, Items, Spec, problem
 from meshgate.model.destination import Balance, ClientTlsMode, ConnectionPool, Outliers, TrafficPolicy
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Percent = Annotated[int, Field(ge=0, le=100)]
-AtLeast1Ms = Annotated[DurationMs, Field(ge=1)]
 
 
 class LoadBalancerSpec(Spec):

@@ -65,8 +65,14 @@ def _word(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    if not text.isprintable() or '"' in text or "\\" in text:
-        raise fault("MG2103", "must be one line without quotes or backslashes")
+    if not text.isprintable():
+        raise fault("MG2103", "must be one line without control characters")
+    return text
+
+
+def _quotable(text: str) -> str:
+    if not text.isprintable() or '"' in text or "\\" in text or "%" in text:
+        raise fault("MG2103", "must be one line without quotes, backslashes or percent signs")
     return text
 
 
@@ -75,4 +81,6 @@ HeaderName = Annotated[str, AfterValidator(_header)]
 Word = Annotated[str, AfterValidator(_word)]
 """A parameter's, cookie's or claim's name."""
 Line = Annotated[str, AfterValidator(_line)]
+"""Text for people to read."""
+Quotable = Annotated[str, AfterValidator(_quotable)]
 """Text that goes into a quoted part of a header."""

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from meshgate.dialects.kong.plugins.config import Config, HeaderName, Line, Report, Word
+from meshgate.dialects.kong.plugins.config import Config, HeaderName, Quotable, Report, Word
 from meshgate.dialects.schema import Items
 from meshgate.model.policy import JwtAuth
 
@@ -30,7 +30,7 @@ class JwtConfig(Config):
     claims_to_verify: Items[Literal["exp", "nbf"]] = ()
     maximum_expiration: Annotated[int, Field(ge=0, le=MAX_EXPIRATION_S)] = 0
     run_on_preflight: bool = True
-    realm: Line = ""
+    realm: Quotable = ""
 
 
 def lower_jwt(config: JwtConfig, report: Report) -> JwtAuth:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from meshgate.dialects.kong.plugins.config import Config, HeaderName, Line, Report
+from meshgate.dialects.kong.plugins.config import Config, HeaderName, Quotable, Report
 from meshgate.dialects.schema import Items
 from meshgate.model.policy import KeyAuth
 
@@ -25,7 +25,7 @@ class KeyAuthConfig(Config):
     key_in_query: bool = True
     key_in_body: bool = False
     run_on_preflight: bool = True
-    realm: Line = ""
+    realm: Quotable = ""
 
 
 def lower_key_auth(config: KeyAuthConfig, report: Report) -> KeyAuth:

@@ -25,7 +25,7 @@ SHORTEST_SYNC_S = 0.02
 class RateLimitingConfig(FlatRedisConfig):
     """Every field of the plugin."""
 
-    REMEDIES: ClassVar[Mapping[str, str]] = {window: "remove it for no limit" for window in WINDOWS}
+    REMEDIES: ClassVar[Mapping[str, str]] = dict.fromkeys(WINDOWS, "remove it for no limit")
 
     second: Limit = None
     minute: Limit = None

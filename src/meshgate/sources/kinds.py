@@ -1,0 +1,95 @@
+"""How people name kinds: `po`, `svc`, `deployments.apps`, `vs,dr`, `all`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshgate.core.diagnostics import ObjectRef
+from meshgate.dialects.registry import KIND_PARSERS
+from meshgate.dialects.wording import did_you_mean
+from meshgate.sources.backend import AdminError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindName:
+    """One kind and the names it goes by."""
+
+    group: str
+    kind: str
+    plural: str
+    short_names: tuple[str, ...] = ()
+    namespaced: bool = True
+    read_only: bool = False
+    """Made by Meshgate: it can be looked at only."""
+
+    @property
+    def resource(self) -> str:
+        """`deployments.apps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    def of(self, name: str) -> str:
+        """`deployment.apps/web`, as kubectl reports a change."""
+        singular = self.kind.lower()
+        return f"{singular}.{self.group}/{name}" if self.group else f"{singular}/{name}"
+
+    def ref(self, namespace: str, name: str) -> ObjectRef:
+        """The identity of one object of this kind."""
+        return ObjectRef(self.kind, namespace if self.namespaced else "", name, self.group)
+
+
+GENERATED = (
+    KindName(group="", kind="Pod", plural="pods", short_names=("po",), read_only=True),
+    KindName(group="", kind="Endpoints", plural="endpoints", short_names=("ep",), read_only=True),
+    KindName(group="discovery.k8s.io", kind="EndpointSlice", plural="endpointslices", read_only=True),
+)
+"""Kinds whose objects come from `Backend.generated_objects`."""
+
+KINDS = (
+    *GENERATED,
+    *(
+        KindName(
+            group=parser.group,
+            kind=parser.kind,
+            plural=parser.plural,
+            short_names=parser.short_names,
+            namespaced=parser.namespaced,
+        )
+        for parser in KIND_PARSERS.values()
+    ),
+)
+
+_ALL = ("Pod", "Service", "Deployment")
+"""What kubectl's `all` comes to here."""
+
+
+def find_kind(group: str, kind: str) -> KindName:
+    """The names of a kind; for one that no dialect knows they are guessed."""
+    found = next((k for k in KINDS if (k.group, k.kind) == (group, kind)), None)
+    return found or KindName(group=group, kind=kind, plural=f"{kind.lower()}s")
+
+
+def resolve(written: str) -> KindName:
+    """The kind that a user means; `not_found` for an unknown one."""
+    text = written.lower()
+    name, _, group = text.partition(".")
+    for kind in KINDS:
+        names = (kind.plural, kind.kind.lower(), *kind.short_names)
+        if name in names and (not group or group in (kind.group, f"{kind.group.partition('.')[2]}")):
+            return kind
+    known = sorted({n for kind in KINDS for n in (kind.plural, kind.kind.lower())})
+    raise AdminError(
+        "not_found", f'the server doesn\'t have a resource type "{written}"', did_you_mean(text, known)
+    )
+
+
+def resolve_all(written: str) -> tuple[KindName, ...]:
+    """The kinds of a list with commas; `all` stands for what runs."""
+    kinds: dict[KindName, None] = {}
+    for part in filter(None, written.split(",")):
+        if part.lower() == "all":
+            kinds.update({kind: None for wanted in _ALL for kind in KINDS if kind.kind == wanted})
+        else:
+            kinds[resolve(part)] = None
+    if not kinds:
+        raise AdminError("invalid", "no kind was named", "name one, such as pods or all")
+    return tuple(kinds)

@@ -1,0 +1,343 @@
+"""What kubectl's verbs do to the object store, in kubectl's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_errors, ordered
+from meshgate.core.origin import format_path
+from meshgate.dialects.document import Document, Json, is_dns_label
+from meshgate.dialects.metadata import is_label_value, is_qualified_name
+from meshgate.dialects.yaml_text import read_documents
+from meshgate.sources import kinds
+from meshgate.sources.backend import (
+    AdminError,
+    ApplyRequest,
+    Backend,
+    Change,
+    Changes,
+    DeleteRequest,
+    DiagnosticLine,
+    GetAnswer,
+    GetQuery,
+    JsonObject,
+    LabelRequest,
+    Listed,
+    PatchRequest,
+)
+from meshgate.sources.kinds import KindName
+from meshgate.sources.merging import merge_patch, three_way, too_deep, with_metadata
+from meshgate.sources.objects import IMPLICIT_NAMESPACES, ObjectStore, StoredObject
+from meshgate.sources.selectors import parse_selector
+
+_SERVER_MEMBERS = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
+
+
+class ObjectApi:
+    """Get, apply, delete, patch and label. Raises `AdminError` for what cannot be done at all."""
+
+    def __init__(self, store: ObjectStore, backend: Backend) -> None:
+        self._store, self._backend = store, backend
+
+    # ---- reading ----
+
+    def get(self, query: GetQuery) -> GetAnswer:
+        """Objects by kind and name, with what Meshgate knows of their state."""
+        wanted = _wanted(query.kinds, query.names)
+        matches = parse_selector(query.selector)
+        lists: list[Listed] = []
+        missing: list[str] = []
+        for kind, names in wanted:
+            found = [o for o in self._all(kind, query) if matches(_labels(o))]
+            if names:
+                by_name = {_metadata(o).get("name"): o for o in found}
+                missing += [_not_found(kind, name) for name in names if name not in by_name]
+                found = [by_name[name] for name in names if name in by_name]
+            lists.append(
+                Listed(
+                    kind=kind.kind, resource=kind.resource, namespaced=kind.namespaced, objects=tuple(found)
+                )
+            )
+        return GetAnswer(lists=tuple(lists), missing=tuple(missing))
+
+    def _all(self, kind: KindName, query: GetQuery) -> list[JsonObject]:
+        if kind.read_only:
+            objects = [o for o in self._backend.generated_objects() if _is(o, kind)]
+        else:
+            stored = (o for o in self._store.objects() if (o.ref.group, o.ref.kind) == (kind.group, kind.kind))
+            objects = [self._shown(o.ref, o.view()) for o in stored]
+        if kind.namespaced and not query.all_namespaces:
+            objects = [o for o in objects if _metadata(o).get("namespace") == query.namespace]
+        return sorted(objects, key=_place)
+
+    def _shown(self, ref: ObjectRef, view: Mapping[str, Json]) -> JsonObject:
+        if ref.kind == "Namespace":
+            view = {**view, "status": {"phase": "Active"}}
+        overlay = cast("Mapping[str, Json]", self._backend.overlay(ref))
+        return cast("JsonObject", merge_patch(view, overlay)) if overlay else view
+
+    # ---- writing ----
+
+    def apply(self, request: ApplyRequest) -> Changes:
+        """Creates or changes the objects of manifests; one with errors changes nothing."""
+        documents, diagnostics = _read(request.texts, request.namespace)
+        changes: list[Change] = []
+        for document in documents:
+            kind = kinds.find_kind(document.ref.group, document.ref.kind)
+            if kind.read_only:
+                changes.append(Change(resource=kind.of(document.ref.name), verb="invalid"))
+                diagnostics.append(_made_here(document))
+                continue
+            said = self._store.check(document)
+            diagnostics += said
+            if document.problem or has_errors(said):
+                verb = "invalid"
+            else:
+                verb = self._apply_one(document)
+            changes.append(Change(resource=kind.of(document.ref.name), verb=verb))
+        errors = () if documents or diagnostics else ("no objects passed to apply",)
+        return Changes(changes=tuple(changes), diagnostics=_lines(diagnostics), errors=errors)
+
+    def _apply_one(self, document: Document) -> str:
+        document = replace(document, data=_without_server_members(document.data))
+        stored = self._store.get(document.ref)
+        if stored is None:
+            self._store.put(document, document.data)
+            return "created"
+        live = _without_server_members(stored.document.data)
+        merged = three_way(self._store.last_applied(document.ref), live, document.data)
+        assert isinstance(merged, Mapping)
+        if merged == live:
+            return "unchanged"
+        changed = replace(document, data=merged)
+        if has_errors(self._store.check(changed)):
+            changed = document  # the two together make no sense: what was written now wins
+        self._store.put(changed, document.data)
+        return "configured"
+
+    def delete(self, request: DeleteRequest) -> Changes:
+        """Removes objects by name, or those of manifests."""
+        targets: list[tuple[KindName, ObjectRef]] = []
+        diagnostics: list[Diagnostic] = []
+        if request.texts:
+            documents, diagnostics = _read(request.texts, "")
+            for document in documents:
+                kind = kinds.find_kind(document.ref.group, document.ref.kind)
+                targets.append((kind, document.ref))
+        else:
+            for kind, names in _wanted(request.kinds, request.names):
+                if not names:
+                    raise AdminError("invalid", f"no {kind.kind} was named", "give its name, or -f FILE")
+                targets += [(kind, kind.ref(request.namespace, name)) for name in names]
+        changes: list[Change] = []
+        errors: list[str] = []
+        for kind, ref in targets:
+            if problem := self._undeletable(kind, ref):
+                errors.append(problem)
+            elif self._store.get(ref) is not None:
+                self._store.remove(ref)
+                changes.append(Change(resource=_deleted_name(kind, ref.name), verb="deleted"))
+            elif not request.ignore_not_found:
+                errors.append(_not_found(kind, ref.name))
+        return Changes(changes=tuple(changes), diagnostics=_lines(diagnostics), errors=tuple(errors))
+
+    def _undeletable(self, kind: KindName, ref: ObjectRef) -> str:
+        if kind.read_only:
+            return f"{kind.plural} are made by Meshgate; delete what they come from"
+        if kind.kind == "Namespace" and ref.name in IMPLICIT_NAMESPACES:
+            return f'namespaces "{ref.name}" is forbidden: this namespace may not be deleted'
+        return ""
+
+    def patch(self, request: PatchRequest) -> Changes:
+        """A JSON merge patch (RFC 7386) on one object."""
+        kind = _one_writable(request.kind)
+        if not isinstance(request.patch, Mapping) or too_deep(cast("Json", request.patch)):
+            raise AdminError("invalid", "the patch must be a JSON object of at most 100 levels")
+        changed, diagnostics = self._change(kind, request, cast("Mapping[str, Json]", request.patch))
+        verb = "patched" if changed else "patched (no change)"
+        return Changes(
+            changes=(Change(resource=kind.of(request.name), verb=verb),), diagnostics=_lines(diagnostics)
+        )
+
+    def label(self, request: LabelRequest) -> Changes:
+        """Sets labels, and removes those whose value is None."""
+        kind = _one_writable(request.kind)
+        for key, value in request.labels.items():
+            if not is_qualified_name(key) or not is_label_value(value or ""):
+                raise AdminError("invalid", f"{key}={value or ''} is not a valid label")
+        changes: list[Change] = []
+        diagnostics: list[Diagnostic] = []
+        for name in request.names:
+            target = PatchRequest(kind=request.kind, name=name, namespace=request.namespace, patch={})
+            labels = _labels(self._existing(kind, target).view())
+            taken = {
+                k: labels[k] for k, v in request.labels.items() if v is not None and labels.get(k, v) != v
+            }
+            if taken and not request.overwrite:
+                key, value = next(iter(taken.items()))
+                raise AdminError(
+                    "forbidden", f"'{key}' already has a value ({value}), and --overwrite is false"
+                )
+            patch: Mapping[str, Json] = {"metadata": {"labels": dict(request.labels)}}
+            changed, said = self._change(kind, target, patch)
+            diagnostics += said
+            only_removed = all(value is None for value in request.labels.values())
+            verb = ("unlabeled" if only_removed else "labeled") if changed else "not labeled"
+            changes.append(Change(resource=kind.of(name), verb=verb))
+        return Changes(changes=tuple(changes), diagnostics=_lines(diagnostics))
+
+    def _existing(self, kind: KindName, target: PatchRequest) -> StoredObject:
+        stored = self._store.get(kind.ref(target.namespace, target.name))
+        if stored is None:
+            raise AdminError("not_found", _not_found(kind, target.name))
+        return stored
+
+    def _change(
+        self, kind: KindName, target: PatchRequest, patch: Mapping[str, Json]
+    ) -> tuple[bool, tuple[Diagnostic, ...]]:
+        stored = self._existing(kind, target)
+        before = _without_server_members(stored.document.data)
+        after = merge_patch(before, patch)
+        assert isinstance(after, Mapping)
+        after = _without_server_members(after)
+        if after == before:
+            return False, ()
+        _keep_identity(before, after)
+        changed = replace(stored.document, data=after, problem="")
+        said = self._store.check(changed)
+        if has_errors(said):
+            first = next(d for d in said if d.severity is Severity.ERROR)
+            where = f"{format_path(first.field)}: " if first.field else ""
+            raise AdminError(
+                "invalid", f'{kind.kind} "{target.name}" is invalid: {where}{first.message}', first.remedy
+            )
+        self._store.put(changed)
+        return True, said
+
+
+def _wanted(written: str, names: Sequence[str]) -> list[tuple[KindName, tuple[str, ...]]]:
+    """Kinds with names, from `svc a b`, `svc/a deploy/b` or `svc,deploy`."""
+    pairs = [part for part in (written, *names) if "/" in part]
+    if not pairs:
+        return [(kind, tuple(names)) for kind in kinds.resolve_all(written)]
+    if len(pairs) != 1 + len(names):
+        raise AdminError("invalid", "KIND/NAME cannot be mixed with names of one kind")
+    found: dict[KindName, list[str]] = {}
+    for pair in pairs:
+        kind, _, name = pair.partition("/")
+        found.setdefault(kinds.resolve(kind), []).append(name)
+    return [(kind, tuple(several)) for kind, several in found.items()]
+
+
+def _one_writable(written: str) -> KindName:
+    kind = kinds.resolve(written)
+    if kind.read_only:
+        raise AdminError(
+            "forbidden", f"{kind.plural} are made by Meshgate and cannot be changed", "change their Deployment"
+        )
+    return kind
+
+
+def _read(texts: Mapping[str, str], namespace: str) -> tuple[list[Document], list[Diagnostic]]:
+    if namespace and not is_dns_label(namespace):
+        raise AdminError("invalid", f"{namespace[:80]!r} is not a namespace's name")
+    documents: list[Document] = []
+    diagnostics: list[Diagnostic] = []
+    for file, text in texts.items():
+        found, said = read_documents(text, file)
+        documents += [_in_namespace(document, namespace) for document in found]
+        diagnostics += said
+    return documents, diagnostics
+
+
+def _in_namespace(document: Document, namespace: str) -> Document:
+    if not namespace or document.namespace_given or not document.namespace:
+        return document
+    return replace(
+        document,
+        ref=replace(document.ref, namespace=namespace),
+        data=with_metadata(document.data, {"namespace": namespace}),
+        namespace_given=True,
+    )
+
+
+def _without_server_members(data: Mapping[str, Json]) -> dict[str, Json]:
+    metadata = data.get("metadata")
+    kept = {k: v for k, v in data.items() if k != "status"}
+    if isinstance(metadata, Mapping):
+        inner = {k: v for k, v in metadata.items() if k not in _SERVER_MEMBERS}
+        kept["metadata"] = {k: v for k, v in inner.items() if v != {}}
+    return kept
+
+
+def _keep_identity(before: Mapping[str, Json], after: Mapping[str, Json]) -> None:
+    for path in (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")):
+        if _at(before, path) != _at(after, path):
+            raise AdminError("invalid", f"{'.'.join(path)} cannot be changed", "make a new object instead")
+
+
+def _at(data: Json, path: Iterable[str]) -> Json:
+    for part in path:
+        data = data.get(part) if isinstance(data, Mapping) else None
+    return data
+
+
+def _made_here(document: Document) -> Diagnostic:
+    return Diagnostic(
+        severity=Severity.ERROR,
+        code="MG1101",
+        origin=document.locate(),
+        message=f"a {document.ref.kind} is made by Meshgate and cannot be applied",
+        object=document.ref,
+        remedy="apply a Deployment",
+    )
+
+
+def _not_found(kind: KindName, name: str) -> str:
+    return f'{kind.resource} "{name}" not found'
+
+
+def _deleted_name(kind: KindName, name: str) -> str:
+    singular = f"{kind.kind.lower()}.{kind.group}" if kind.group else kind.kind.lower()
+    return f'{singular} "{name}"'
+
+
+def _metadata(obj: JsonObject) -> JsonObject:
+    found = obj.get("metadata")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _labels(obj: JsonObject) -> Mapping[str, str]:
+    found = _metadata(obj).get("labels")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _is(obj: JsonObject, kind: KindName) -> bool:
+    group = str(obj.get("apiVersion", "")).rpartition("/")[0]
+    return (group, obj.get("kind")) == (kind.group, kind.kind)
+
+
+def _place(obj: JsonObject) -> tuple[str, str]:
+    metadata = _metadata(obj)
+    return str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+
+
+def _lines(diagnostics: Iterable[Diagnostic]) -> tuple[DiagnosticLine, ...]:
+    return tuple(line_of(d) for d in ordered(diagnostics))
+
+
+def line_of(diagnostic: Diagnostic) -> DiagnosticLine:
+    """A diagnostic for JSON."""
+    return DiagnosticLine(
+        file=diagnostic.origin.file,
+        line=diagnostic.origin.line,
+        column=diagnostic.origin.column,
+        severity=diagnostic.severity.value,
+        code=diagnostic.code,
+        object=str(diagnostic.object) if diagnostic.object else "",
+        field=format_path(diagnostic.field),
+        message=diagnostic.message,
+        remedy=diagnostic.remedy,
+    )

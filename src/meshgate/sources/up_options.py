@@ -1,0 +1,60 @@
+"""What `meshgate up` was asked for, as it passes from the command line to the control plane."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from meshgate.model.proxy import Isolation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpOptions:
+    """The options of one run; `app` takes them as its only argument, in JSON."""
+
+    paths: tuple[str, ...]
+    """Files and folders of manifests, as the user wrote them."""
+    state: Path
+    """Absolute."""
+    isolation: Isolation | None = None
+    """None: netns where this machine and user can, else ports."""
+    http_port: int = 8080
+    https_port: int = 8443
+    """0: no HTTPS listener."""
+    gateway_address: str = "127.0.0.1"
+    svid_lifetime: timedelta = timedelta(hours=24)
+    detach: bool = False
+    """Nobody looks at the standard output."""
+
+    def to_json(self) -> str:
+        """The text that `from_json` reads."""
+        return json.dumps(
+            {
+                "paths": self.paths,
+                "state": str(self.state),
+                "isolation": self.isolation.value if self.isolation else "auto",
+                "httpPort": self.http_port,
+                "httpsPort": self.https_port,
+                "gatewayAddress": self.gateway_address,
+                "svidLifetimeSeconds": self.svid_lifetime.total_seconds(),
+                "detach": self.detach,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> UpOptions:
+        """The options in the text of `to_json`; raises `KeyError` or `ValueError` for any other."""
+        data = json.loads(text)
+        isolation = data["isolation"]
+        return cls(
+            paths=tuple(data["paths"]),
+            state=Path(data["state"]),
+            isolation=None if isolation == "auto" else Isolation(isolation),
+            http_port=data["httpPort"],
+            https_port=data["httpsPort"],
+            gateway_address=data["gatewayAddress"],
+            svid_lifetime=timedelta(seconds=data["svidLifetimeSeconds"]),
+            detach=data["detach"],
+        )

@@ -1,0 +1,142 @@
+"""Kong's annotations: what holds, what has no effect, and what closes an Ingress."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshgate.core.diagnostics import Severity
+from meshgate.dialects.annotations import ingress_annotations, service_annotations
+from meshgate.model.route import MatchKind, StringMatch
+from tests.unit.dialects.reading import documents
+
+_AT = "f.yaml:3:"
+
+
+def _ingress(name: str, value: str, more: str = "") -> tuple[list[str], str]:
+    (document,) = documents(
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\n"
+        f"metadata: {{name: a, annotations: {{{name}: '{value}'{more}}}}}\n"
+    )
+    found = ingress_annotations({name: value}, document)
+    has_error = any(d.severity is Severity.ERROR for d in found.diagnostics)
+    assert has_error == bool(found.closed), "what is wrong closes, and nothing else does"
+    return [
+        f"{d.severity.value} {d.code} {d.message}; {d.remedy}".rstrip("; ") for d in found.diagnostics
+    ], found.closed
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("plugins", "a b", "error MG2005 must be a comma list of KongPlugin names, got 'a b'"),
+        ("plugin", "jwt", "error MG2005 unknown annotation konghq.com/plugin; did you mean "
+            "konghq.com/plugins?"),
+        ("strip-path", "yes", "error MG2005 must be \"true\" or \"false\", got 'yes'; until then it "
+            "answers 503"),
+        ("methods", "GET,P0ST", "error MG2005 must be a comma list of HTTP methods, got 'P0ST'; "
+            "until then it answers 503"),
+        ("protocols", "https", "error MG1104 plain HTTP shall be refused or redirected, which is "
+            "not supported; "
+         "until then it answers 503"),
+        ("protocols", "htp", "error MG2005 must be of http, https, grpc, grpcs; got 'htp'; until "
+            "then it answers 503"),
+        ("protocols", "http", "warning MG2005 konghq.com/protocols is not supported; HTTP and HTTPS "
+            "both get in"),
+        ("snis", "a.example", "error MG1104 only some TLS names shall reach this Ingress, which is "
+            "not supported; "
+         "until then it answers 503"),
+        ("override", "a", "error MG1104 KongIngress is not supported, and it may restrict who gets in; "
+         "until then it answers 503"),
+        ("https-redirect-status-code", "301",
+         "warning MG2005 konghq.com/https-redirect-status-code is not supported; it has no effect"),
+        ("rewrite", "/x", "warning MG2005 konghq.com/rewrite is not supported; it has no effect"),
+        ("retries", "3", "warning MG2005 konghq.com/retries means nothing on a Ingress; it has no effect"),
+        ("tags", "x", "info MG2005 konghq.com/tags is not supported; it has no effect"),
+        ("headers.x-a", "~*b", "error MG2005 regular expressions (`~*`) are not supported here; "
+         "until then it answers 503"),
+        ("headers.host", "b", "error MG2005 must name a header other than Host; until then it answers 503"),
+        ("headers.x", " , ", "error MG2005 must list at least one value; until then it answers 503"),
+    ],
+)  # fmt: skip
+def test_kong_annotations_that_do_not_hold(name: str, value: str, expected: str) -> None:
+    assert _ingress(f"konghq.com/{name}", value)[0] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("nginx.ingress.kubernetes.io/auth-url", "http://a",
+         "warning MG2005 nginx.ingress.kubernetes.io/auth-url is for another controller; it has no effect"),
+        ("ingress.kubernetes.io/force-ssl-redirect", "true",
+         "error MG1104 is not supported; plain HTTP would be let in; until then it answers 503"),
+        ("meshgate.dev/comand", "x", "error MG2005 unknown annotation meshgate.dev/comand"),
+    ],
+)  # fmt: skip
+def test_other_annotations(name: str, value: str, expected: str) -> None:
+    assert _ingress(name, value)[0] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("konghq.com/path-handling", "v0"), ("konghq.com/protocols", "http,https"), ("example.com/mine", "x"),
+     ("ingress.kubernetes.io/force-ssl-redirect", "false")],
+)  # fmt: skip
+def test_annotations_that_say_nothing_new(name: str, value: str) -> None:
+    assert _ingress(name, value) == ([], "")
+
+
+def test_what_holds() -> None:
+    annotations = {
+        "konghq.com/plugins": " jwt-auth, rate-limit,,jwt-auth",
+        "konghq.com/strip-path": "True",
+        "konghq.com/preserve-host": "false",
+        "konghq.com/methods": "get, POST",
+        "konghq.com/headers.X-Canary": "true|YES",
+        "konghq.com/headers-separator": "|",
+        "konghq.com/regex-prefix": "/@",
+        "kubernetes.io/ingress.class": "kong",
+    }
+    (document,) = documents("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}}")
+    found = ingress_annotations(annotations, document)
+    assert found.diagnostics == []
+    assert found.plugin_names == ("jwt-auth", "rate-limit")
+    assert (found.strip_path, found.preserve_host) == (True, False)
+    assert found.methods == ("GET", "POST")
+    assert found.headers == (
+        (
+            "x-canary",
+            (
+                StringMatch(kind=MatchKind.EXACT, value="true", ignore_case=True),
+                StringMatch(kind=MatchKind.EXACT, value="YES", ignore_case=True),
+            ),
+        ),
+    )
+    assert (found.regex_prefix, found.class_name, found.closed) == ("/@", "kong", "")
+
+
+def test_kongs_defaults() -> None:
+    (document,) = documents("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}}")
+    found = ingress_annotations({}, document)
+    assert (found.strip_path, found.preserve_host, found.methods) == (False, True, ())
+
+
+def test_service_annotations() -> None:
+    (document,) = documents(
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations:\n    konghq.com/plugins: a,b\n"
+    )
+    annotations = {
+        "konghq.com/plugins": "a,b",
+        "konghq.com/retries": "3",
+        "konghq.com/tls-verify": "true",
+        "konghq.com/methods": "GET",
+        "konghq.com/plugin": "a",
+    }
+    found = service_annotations(annotations, document)
+    assert found.plugin_names == ("a", "b")
+    assert str(found.plugins_origin) == "f.yaml:6:25"
+    assert [(d.severity.value, d.code, d.message) for d in found.diagnostics] == [
+        ("warning", "MG2005", "konghq.com/retries is not supported; it has no effect"),
+        ("error", "MG1104", "is not supported; the upstream would be trusted without it"),
+        ("warning", "MG2005", "konghq.com/methods means nothing on a Service; it has no effect"),
+        ("error", "MG2005", "unknown annotation konghq.com/plugin"),
+    ]
