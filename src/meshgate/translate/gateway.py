@@ -8,6 +8,7 @@ from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
+from meshgate.core.origin import BUILT_IN
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.policies import CHAIN, EdgePolicies
@@ -42,6 +43,8 @@ def routes(reader: Reader, proxy: Proxy) -> route_pb2.RouteConfiguration:
     """Every virtual host of the edge."""
     policies = edge_policies(reader)
     config = route_pb2.RouteConfiguration(name=EDGE_ROUTES, validate_clusters=boolean(False))
+    # Hosts of rules have no port, those of requests may; `*.example.com:*` is nothing that Envoy takes.
+    config.ignore_port_in_host_matching = True
     for host in sorted(reader.all_edge_hosts()):
         found = virtual_host.edge(reader, proxy, host, policies)
         if found is not None:
@@ -83,11 +86,13 @@ def _https(reader: Reader, proxy: Proxy, policies: EdgePolicies) -> listener_pb2
     )
     taken: set[str] = set()
     manager = http_chain(_manager(HTTPS, policies))
-    for name, certificate in sorted(reader.all_certificates().items()):
+    # A default certificate that somebody named comes before our own.
+    certificates = sorted(reader.all_certificates().items(), key=lambda c: (c[1].origin == BUILT_IN, c[0]))
+    for name, certificate in certificates:
         socket = tls.downstream_edge(EDGE_CERTIFICATE_PREFIX + name)
         names = [h for h in certificate.hosts if h not in taken]
         taken.update(names)
-        if not certificate.hosts:
+        if not certificate.hosts and not found.HasField("default_filter_chain"):
             found.default_filter_chain.filters.append(manager)
             found.default_filter_chain.transport_socket.CopyFrom(socket)
         elif names:

@@ -67,9 +67,8 @@ def edge(reader: Reader, proxy: Proxy, host: str, policies: EdgePolicies) -> pb.
     edge_host = reader.edge_host(host)
     if edge_host is None:
         return None
-    domains = ["*"] if host == "*" else [host, f"{host}:*"]
     found = pb.VirtualHost(
-        name=f"{host}:{proxy.http_port}", domains=domains, request_headers_to_remove=INTERNAL_HEADERS
+        name=f"{host}:{proxy.http_port}", domains=[host], request_headers_to_remove=INTERNAL_HEADERS
     )
     context = RouteContext(
         reader=reader, proxy=proxy, port=0, parts_of=lambda rule: route_parts(rule.policies, policies)
