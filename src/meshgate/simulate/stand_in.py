@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from meshgate.model.edge import Certificate
 from meshgate.model.graph import Model
 from meshgate.model.names import (
     GATEWAY_LABELS,
@@ -21,6 +22,9 @@ from meshgate.model.service import AppProtocol
 from meshgate.model.workload import Instance, Svid, Workload
 from meshgate.simulate.certificates import leaf, root
 
+DEFAULT_CERTIFICATE = "meshgate-system/default"
+"""What the gateway shows for every name without a certificate of its own."""
+
 GATEWAY = Name(GATEWAY_NAMESPACE, "gateway")
 _INBOUND, _APP, _SERVICE = 20_000, 30_000, 40_000
 """Where invented local ports begin (ports isolation)."""
@@ -28,7 +32,7 @@ HTTP_PROXY_PORT = 15_001
 
 
 def stand_in(model: Model, *, isolation: Isolation = Isolation.PORTS) -> Model:
-    """The model with invented pods, addresses, SVIDs and a trust bundle; what is there stays."""
+    """The model with invented pods, addresses, certificates and SVIDs; what is there stays."""
     instances = {
         key: model.instances.get(key) or (_instance(model, key, number),)
         for number, key in enumerate(sorted(model.workloads), start=1)
@@ -38,6 +42,7 @@ def stand_in(model: Model, *, isolation: Isolation = Isolation.PORTS) -> Model:
     svids = {p.spiffe_id: model.svids.get(p.spiffe_id) or _svid(p.spiffe_id) for p in proxies}
     return replace(
         model,
+        certificates={DEFAULT_CERTIFICATE: _default_certificate(), **model.certificates},
         instances=instances,
         addresses=model.addresses or (addresses if isolation is Isolation.NETNS else {}),
         svids=svids,
@@ -113,6 +118,11 @@ def _instance(model: Model, key: str, number: int) -> Instance:
         meshed=workload.meshed,
         ready=True,
     )
+
+
+def _default_certificate() -> Certificate:
+    chain, key = leaf(DEFAULT_CERTIFICATE, ("localhost",))
+    return Certificate(name=DEFAULT_CERTIFICATE, hosts=(), chain_pem=chain, key_pem=key)
 
 
 def _svid(spiffe_id: str) -> Svid:
