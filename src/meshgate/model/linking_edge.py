@@ -8,6 +8,7 @@ a host, as in Kong. Internal to `link`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 from meshgate.model.declared import EdgeRules
@@ -18,6 +19,7 @@ from meshgate.model.linking_mesh import host_candidates, is_catch_all
 from meshgate.model.linking_paths import takes_all
 from meshgate.model.linking_plugins import Plugins
 from meshgate.model.linking_routes import EdgeRoute, compile_route
+from meshgate.model.names import Name
 from meshgate.model.route import PathKind, PathMatch, Rule
 
 CLASSES = frozenset({"kong", "meshgate"})
@@ -37,7 +39,9 @@ def taken_ingresses(given: Input, findings: Findings) -> tuple[EdgeRules, ...]:
         named = classes.get(rules.class_name)
         ours = named.controller in CONTROLLERS if named else rules.class_name in CLASSES
         if rules.class_name and not ours:
+            broken = given.broken("IngressClass", Name("", rules.class_name))
             controller = f" (controller {named.controller})" if named else ""
+            controller = f" (which is broken: {broken.problem})" if broken else controller
             findings.warn(
                 "MG3012",
                 rules.origin,
@@ -78,14 +82,11 @@ def link_edge_hosts(
             "this path has no effect",
             "remove one of them",
         )
-    own: dict[str, tuple[Rule, ...]] = {}
+    own: dict[str, tuple[tuple[Rule, ...], bool]] = {}
     for host, entries in sorted(routes.items()):
-        ordered = sorted(enumerate(entries), key=lambda e: (_precedence(e[1]), e[0]))
-        own[host] = tuple(
-            rule
-            for _, route in ordered
-            for rule in compile_route(route, given, mesh_hosts, plugins, findings)
-        )
+        ordered = sorted(entries, key=_precedence)  # stable: the older first
+        compiled = (compile_route(route, given, mesh_hosts, plugins, findings) for route in ordered)
+        own[host] = _reachable(tuple(itertools.chain.from_iterable(compiled)))
     return {host: EdgeHost(host=host, rules=_with_fallbacks(host, own)) for host in own}
 
 
@@ -132,12 +133,18 @@ def _precedence(route: EdgeRoute) -> tuple[bool, int, int, int, int]:
     return (route.is_default, -conditions, -len(rules.headers), _RANK[kind], -length)
 
 
-def _with_fallbacks(host: str, own: Mapping[str, tuple[Rule, ...]]) -> tuple[Rule, ...]:
+def _reachable(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], bool]:
+    """The rules up to one that takes every request, and whether there is one."""
+    last = next((i for i, rule in enumerate(rules) if is_catch_all(rule)), None)
+    return (rules, False) if last is None else (rules[: last + 1], True)
+
+
+def _with_fallbacks(host: str, own: Mapping[str, tuple[tuple[Rule, ...], bool]]) -> tuple[Rule, ...]:
     """The host's own rules, then those of wider hosts while a request can still get there."""
-    rules: list[Rule] = []
+    found: tuple[Rule, ...] = ()
     for candidate in dict.fromkeys(host_candidates(host, own)):
-        for rule in own[candidate]:
-            rules.append(rule)
-            if is_catch_all(rule):
-                return tuple(rules)
-    return tuple(rules)
+        rules, takes_every_request = own[candidate]
+        found += rules
+        if takes_every_request:
+            break
+    return found

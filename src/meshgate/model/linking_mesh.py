@@ -62,7 +62,8 @@ def link_mesh_hosts(
             continue
         for written in declared.hosts:
             host = complete_host(written, declared.namespace)
-            given.report_host(written, host, declared.origin, declared.ref, ("spec", "hosts"))
+            if host not in _destination_hosts(declared):  # those are reported where they are written
+                given.report_host(written, host, declared.origin, declared.ref, ("spec", "hosts"))
         rules = _link_rules(declared, _Context(given, destinations, declared, findings))
         for host in dict.fromkeys(complete_host(h, declared.namespace) for h in declared.hosts):
             entry = MeshHost(
@@ -139,6 +140,15 @@ def _link_rules(declared: MeshRules, context: _Context) -> tuple[Rule, ...]:
         linked.append(rule)
         catch_all = rule if is_catch_all(rule) else None
     return tuple(linked)
+
+
+def _destination_hosts(declared: MeshRules) -> frozenset[str]:
+    return frozenset(
+        complete_host(entry.destination.host, declared.namespace)
+        for rule in declared.rules
+        if isinstance(rule.action, Forward)
+        for entry in rule.action.destinations
+    )
 
 
 def _link_action(rule: Rule, context: _Context) -> Action:

@@ -76,7 +76,8 @@ class Plugins:
         self._bound = frozenset(p.ref for n, namespace in named if (p := self._find(n, namespace)))
         self.closed_consumers: set[Name] = set()
         """Consumers that refer to a plugin that cannot be had: they must not get in without it."""
-        self._of_consumer = {c.name: self._consumer_plugins(c) for c in consumers}
+        found = {c.name: self._consumer_plugins(c) for c in consumers if c.plugin_names}
+        self._of_consumer = {name: plugins for name, plugins in found.items() if plugins}
 
     def apply(
         self, rules: EdgeRules, service: Service | None, route_label: str, service_label: str

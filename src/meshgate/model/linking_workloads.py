@@ -73,15 +73,18 @@ def link_workloads(given: Input, findings: Findings) -> dict[str, Workload]:
 
 def link_backends(given: Input, findings: Findings) -> dict[str, tuple[str, ...]]:
     """Full host -> keys of the workloads that its selector takes; MG3007 where there is none."""
+    labelled: dict[tuple[str, str, str], list[Workload]] = {}
+    for workload in given.workloads.values():
+        for label in workload.labels.items():
+            labelled.setdefault((workload.name.namespace, *label), []).append(workload)
     backends: dict[str, tuple[str, ...]] = {}
     for name, service in given.services.items():
         if not service.selector:
             continue
-        keys = sorted(
-            workload_key(w.name)
-            for w in given.workloads.values()
-            if w.name.namespace == name.namespace and selects(service.selector, w.labels)
+        candidates = min(
+            (labelled.get((name.namespace, *label), []) for label in service.selector.items()), key=len
         )
+        keys = sorted(workload_key(w.name) for w in candidates if selects(service.selector, w.labels))
         backends[service.host] = tuple(keys)
         if not keys:
             wanted = ", ".join(f"{k}={v}" for k, v in sorted(service.selector.items()))

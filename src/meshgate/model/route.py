@@ -88,7 +88,8 @@ class Destination:
 
     host: str
     port: int
-    """Service port; 0 where it could not be told (the rule then answers 503)."""
+    """Service port. As declared, 0 where none is written; after `link`, 0 for the port that was
+    asked for (never in edge rules)."""
     subset: str = ""
 
 
@@ -124,7 +125,8 @@ class Rewrite:
     """Changes of path and host on the way to the destination; empty fields change nothing."""
 
     prefix: str | None = None
-    """Replaces what the path match matched (`strip-path` is the prefix `/`)."""
+    """Replaces what the path match matched (`strip-path` is the prefix `/`): the prefix of a
+    prefix match, all of the path of an exact or regex match."""
     path_regex: str = ""
     substitution: str = ""
     authority: str = ""
