@@ -1,0 +1,112 @@
+"""`meshgate get`: objects as kubectl shows them, those that Meshgate makes included."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from meshgate.cli.client import connect
+from meshgate.cli.errors import CliError
+from meshgate.cli.options import DEFAULT_STATE, Namespace, State
+from meshgate.cli.printing import age, as_json, as_yaml, columns, text_in, utc_now
+from meshgate.cli.tables import columns_of
+from meshgate.sources import admin_protocol as wire
+from meshgate.sources.backend import GetAnswer, GetQuery, Listed
+
+
+class Output(enum.StrEnum):
+    """Formats of `get`."""
+
+    YAML = "yaml"
+    JSON = "json"
+    WIDE = "wide"
+    NAME = "name"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(get)
+
+
+def get(
+    kinds: Annotated[str, typer.Argument(metavar="KIND", help="pods, svc, vs,dr, all, or KIND/NAME")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]")] = None,
+    namespace: Namespace = "default",
+    all_namespaces: Annotated[bool, typer.Option("-A", "--all-namespaces", help="Of every namespace.")] = False,
+    selector: Annotated[str, typer.Option("-l", "--selector", help="Labels, such as app=web.")] = "",
+    output: Annotated[Output | None, typer.Option("-o", "--output", help="Format.")] = None,
+    no_headers: Annotated[bool, typer.Option("--no-headers", help="Rows only.")] = False,
+    state: State = DEFAULT_STATE,
+) -> None:
+    """Show objects: what was written, and the pods and endpoints that come of it."""
+    query = GetQuery(
+        kinds=kinds,
+        names=tuple(names or ()),
+        namespace=namespace,
+        all_namespaces=all_namespaces,
+        selector=selector,
+    )
+    if all_namespaces and (names or "/" in kinds):
+        raise CliError("a name cannot be asked for across all namespaces", "give -n NAMESPACE")
+    with connect(state) as client:
+        answer = client.call(wire.GET, query)
+    sys.stdout.write(render(answer, query, output, headers=not no_headers))
+    sys.stdout.flush()
+    for message in answer.missing:
+        typer.echo(f"Error from server (NotFound): {message}", err=True)
+    if answer.missing:
+        raise typer.Exit(1)
+    if not any(listed.objects for listed in answer.lists) and output not in (Output.YAML, Output.JSON):
+        where = "" if all_namespaces or not answer.lists[0].namespaced else f" in {namespace} namespace"
+        typer.echo(f"No resources found{where}.", err=True)
+
+
+def render(answer: GetAnswer, query: GetQuery, output: Output | None, *, headers: bool = True) -> str:
+    """The objects in the format asked for."""
+    match output:
+        case Output.YAML | Output.JSON:
+            objects = [obj for listed in answer.lists for obj in listed.objects]
+            dump = as_yaml if output is Output.YAML else as_json
+            one_asked = len(query.names) == 1 or ("/" in query.kinds and not query.names)
+            if one_asked:
+                return dump(objects[0]) if objects else ""
+            return dump({"apiVersion": "v1", "kind": "List", "items": objects, "metadata": {}})
+        case Output.NAME:
+            named = (_prefixed(listed, obj) for listed in answer.lists for obj in listed.objects)
+            return "".join(f"{name}\n" for name in named)
+        case Output.WIDE | None:
+            filled = [listed for listed in answer.lists if listed.objects]
+            several = len(answer.lists) > 1
+            wide = output is Output.WIDE
+            return "\n".join(
+                _table(listed, query, wide=wide, prefixed=several, headers=headers) for listed in filled
+            )
+
+
+def _table(listed: Listed, query: GetQuery, *, wide: bool, prefixed: bool, headers: bool) -> str:
+    before, after = columns_of(listed.kind, wide=wide)
+    show_namespace = query.all_namespaces and listed.namespaced
+    head = ["NAMESPACE"] if show_namespace else []
+    head += ["NAME", *(c.title for c in before), "AGE", *(c.title for c in after)]
+    now = utc_now()
+    rows: list[Sequence[str]] = []
+    for obj in listed.objects:
+        row = [text_in(obj, "metadata", "namespace", default="")] if show_namespace else []
+        row.append(_prefixed(listed, obj) if prefixed else text_in(obj, "metadata", "name"))
+        row += [column.cell(obj) for column in before]
+        row.append(age(text_in(obj, "metadata", "creationTimestamp"), now))
+        row += [column.cell(obj) for column in after]
+        rows.append(row)
+    text = columns(head, rows)
+    return text if headers else text.partition("\n")[2]
+
+
+def _prefixed(listed: Listed, obj: object) -> str:
+    group = listed.resource.partition(".")[2]
+    singular = listed.kind.lower()
+    name = text_in(obj, "metadata", "name")
+    return f"{singular}.{group}/{name}" if group else f"{singular}/{name}"

@@ -1,0 +1,45 @@
+"""Options that several commands have, and what they accept."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meshgate.cli.errors import CliError
+from meshgate.dialects.document import is_dns_label
+
+DEFAULT_STATE = Path(".meshgate")
+
+State = Annotated[
+    Path, typer.Option("--state", metavar="DIR", help="Directory in which meshgate keeps what it must remember.")
+]
+Namespace = Annotated[str, typer.Option("-n", "--namespace", metavar="NAME", help="Namespace.")]
+Files = Annotated[
+    list[str], typer.Option("-f", "--filename", metavar="FILE", help="Manifest, folder, or - for standard input.")
+]
+
+
+class Structured(enum.StrEnum):
+    """Formats for programs."""
+
+    YAML = "yaml"
+    JSON = "json"
+
+
+class OnlyJson(enum.StrEnum):
+    """Where a table for people is the alternative."""
+
+    JSON = "json"
+
+
+def split_target(text: str, namespace: str) -> tuple[str, str]:
+    """`web.shop` -> (`web`, `shop`); a name without one, or `deploy/web`, is in `namespace`."""
+    name = text.rpartition("/")[2]
+    name, dot, own = name.partition(".")
+    found = own if dot else namespace
+    if not is_dns_label(name) or not is_dns_label(found):
+        raise CliError(f"{text!r} is not a DEPLOYMENT or DEPLOYMENT.NAMESPACE")
+    return name, found

@@ -1,0 +1,176 @@
+"""`meshgate up`: starts the control plane under its guard."""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from meshgate.cli.client import Client, answers, connect, socket_of
+from meshgate.cli.errors import CliError
+from meshgate.cli.events import show_events
+from meshgate.cli.options import DEFAULT_STATE, State
+from meshgate.core.units import parse_duration_ms
+from meshgate.model.proxy import Isolation
+from meshgate.runtime.guard import Guard
+from meshgate.runtime.log_files import open_log, tail
+from meshgate.runtime.paths import RuntimePaths
+from meshgate.sources import admin_protocol as wire
+from meshgate.sources.admin_protocol import Nothing
+from meshgate.sources.up_options import UpOptions
+
+_READY_S = 120.0
+"""How long `--detach` waits for the gateway: pods and proxies start meanwhile."""
+_SHORTEST_SVID = timedelta(seconds=30)
+
+
+class IsolationChoice(enum.StrEnum):
+    """How pods are kept apart."""
+
+    AUTO = "auto"
+    NETNS = "netns"
+    PORTS = "ports"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(up)
+
+
+def up(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Manifests: files or folders.")],
+    state: State = DEFAULT_STATE,
+    isolation: Annotated[
+        IsolationChoice, typer.Option(help="A network of its own for each pod (root), or ports.")
+    ] = IsolationChoice.AUTO,
+    http_port: Annotated[int, typer.Option(min=1, max=65535, help="The gateway's port for HTTP.")] = 8080,
+    https_port: Annotated[int, typer.Option(min=0, max=65535, help="For HTTPS; 0 for none.")] = 8443,
+    gateway_address: Annotated[str, typer.Option(help="Address on which the gateway listens.")] = "127.0.0.1",
+    svid_lifetime: Annotated[
+        str, typer.Option(metavar="DURATION", help="Life of a workload's certificate, at least 30s.")
+    ] = "24h",
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once the gateway is ready.")] = False,
+) -> None:
+    """Run the services of these manifests, with a gateway before and a mesh between them."""
+    for path in paths:
+        if not Path(path).exists():
+            raise CliError(f"{path} does not exist", "name files or folders with manifests")
+    if http_port == https_port:
+        raise CliError("HTTP and HTTPS need ports of their own", "choose another --https-port")
+    options = UpOptions(
+        paths=tuple(paths),
+        state=state.absolute(),
+        isolation=None if isolation is IsolationChoice.AUTO else Isolation(isolation.value),
+        http_port=http_port,
+        https_port=https_port,
+        gateway_address=_address(gateway_address),
+        svid_lifetime=_lifetime(svid_lifetime),
+        detach=detach,
+    )
+    _make_state(options.state)
+    if answers(socket_of(options.state)):
+        raise CliError(f"meshgate runs on {state} already", "use `meshgate down`, or another --state")
+    if detach:
+        _start_detached(options)
+    else:
+        raise typer.Exit(_run_here(options))
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise CliError(f"--gateway-address must be an IP address, got {text!r}") from error
+
+
+def _lifetime(text: str) -> timedelta:
+    milliseconds = parse_duration_ms(text)
+    if milliseconds is None or not 0 < milliseconds < 1e12:
+        raise CliError(f"--svid-lifetime must be a duration like 24h or 90s, got {text!r}")
+    lifetime = timedelta(milliseconds=milliseconds)
+    if lifetime < _SHORTEST_SVID:
+        raise CliError(f"--svid-lifetime must be at least 30s, got {text}")
+    return lifetime
+
+
+def _make_state(state: Path) -> None:
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CliError(
+            f"the state directory {state} cannot be made: {error.strerror}", "name another with --state"
+        ) from error
+
+
+def control_plane_argv(options: UpOptions) -> tuple[str, ...]:
+    """The process that the guard keeps alive.
+
+    `-P` keeps modules of the folder we were called in from standing before our own.
+    """
+    return (sys.executable, "-P", "-m", "meshgate.app", options.to_json())
+
+
+def _run_here(options: UpOptions) -> int:
+    """Guards the control plane in this process while a thread shows what happens."""
+    over = threading.Event()
+    viewer = threading.Thread(target=show_events, args=(options.state, over), daemon=True)
+    viewer.start()
+    try:
+        return Guard(control_plane_argv(options)).run()
+    finally:
+        over.set()
+
+
+def _start_detached(options: UpOptions) -> None:
+    log = RuntimePaths.of(options.state).daemon_log("meshgate")
+    start = log.stat().st_size if log.exists() else 0
+    argv = (sys.executable, "-P", "-m", "meshgate.runtime.guard", *control_plane_argv(options))
+    descriptor = open_log(log)
+    guard = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor, start_new_session=True
+    )
+    try:
+        addresses = _wait_until_ready(options, guard, log, start)
+    except BaseException:
+        guard.terminate()
+        guard.wait(timeout=60)
+        raise
+    # It outlives us; without this, Python would warn of a child that nobody waits for.
+    guard.returncode = 0
+    console = Console(highlight=False, soft_wrap=True)
+    for address in addresses:
+        console.print(f"gateway  {address}", markup=False)
+    console.print(f"log      {log}", markup=False)
+
+
+def _wait_until_ready(
+    options: UpOptions, guard: subprocess.Popen[bytes], log: Path, start: int
+) -> tuple[str, ...]:
+    until = time.monotonic() + _READY_S
+    while time.monotonic() < until:
+        if guard.poll() is not None:
+            lines = "\n  ".join(tail(log, 15, start))
+            raise CliError(f"meshgate ended with exit code {guard.returncode}", lines)
+        if answers(socket_of(options.state)):
+            try:
+                with connect(options.state) as client:
+                    if addresses := _ready(client):
+                        return addresses
+            except CliError:
+                pass  # between two lives of the control plane; the guard knows
+        time.sleep(0.1)
+    raise CliError(f"the gateway was not ready within {_READY_S:.0f} s", f"see {log}")
+
+
+def _ready(client: Client) -> tuple[str, ...]:
+    report = client.call(wire.STATUS, Nothing())
+    return report.gateway_addresses if report.gateway_ready else ()
