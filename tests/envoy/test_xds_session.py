@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import stat
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
@@ -286,29 +285,45 @@ async def _envoy(folder: Path, bootstrap: dict[str, object]) -> AsyncIterator[in
 
 
 @contextlib.asynccontextmanager
-async def _mesh(
-    folder: Path, model: SmallModel, backends: tuple[str, ...] = ("v1", "v2")
-) -> AsyncIterator[Mesh]:
-    """A control plane with these backends as clusters of the same name, and an Envoy that uses it."""
-    servers = {name: await _serve_backend(name) for name in backends}
-    for name, backend in servers.items():
-        port = backend.sockets[0].getsockname()[1]
-        model = model.put("clusters", name, make_cluster(name)).put("instances", name, (port,))
+async def _control_plane(
+    model: SmallModel, socket: Path, tokens: Tokens[str]
+) -> AsyncIterator[tuple[SmallServer, SmallStore]]:
     store = small_store(model)
-    tokens: Tokens[str] = Tokens()
-    socket = folder / "xds.sock"
     server: SmallServer = Server(store, tokens.authenticate, Listen(socket=socket))
     running = asyncio.create_task(server.run())
     try:
         await asyncio.wait_for(server.started.wait(), DEADLINE_S)
-        assert stat.S_IMODE(socket.stat().st_mode) == 0o600
-        async with _envoy(folder, _bootstrap(socket, tokens.issue(NODE, "proxy"))) as port:
-            yield Mesh(server, store, model, port, folder / "envoy.log")
+        yield server, store
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _backends(model: SmallModel) -> AsyncIterator[SmallModel]:
+    """The model with two running services as clusters of the same name."""
+    servers = {name: await _serve_backend(name) for name in ("v1", "v2")}
+    for name, backend in servers.items():
+        port = backend.sockets[0].getsockname()[1]
+        model = model.put("clusters", name, make_cluster(name)).put("instances", name, (port,))
+    try:
+        yield model
+    finally:
         for backend in servers.values():
             backend.close()
+
+
+@contextlib.asynccontextmanager
+async def _mesh(folder: Path, model: SmallModel) -> AsyncIterator[Mesh]:
+    """Two services, a control plane and an Envoy that uses it."""
+    tokens: Tokens[str] = Tokens()
+    bootstrap = _bootstrap(folder / "xds.sock", tokens.issue(NODE, "proxy"))
+    async with (
+        _backends(model) as full,
+        _control_plane(full, folder / "xds.sock", tokens) as (server, store),
+        _envoy(folder, bootstrap) as port,
+    ):
+        yield Mesh(server, store, full, port, folder / "envoy.log")
 
 
 def test_first_request_fetches_virtual_host_and_cluster(tmp_path: Path) -> None:
@@ -449,5 +464,39 @@ def test_endpoints_move_by_the_short_lane(tmp_path: Path) -> None:
                 return await mesh.request("shop") == Reply(200, b"v2:")
 
             await _eventually(moved)
+
+    asyncio.run(play())
+
+
+def test_control_plane_comes_back_and_sends_only_what_differs(
+    tmp_path: Path,
+) -> None:
+    async def play() -> None:
+        tokens: Tokens[str] = Tokens()
+        socket = tmp_path / "xds.sock"
+        bootstrap = _bootstrap(socket, tokens.issue(NODE, "proxy"))
+        async with (
+            _backends(make_model(shop=make_host("shop", {"v1": 1}))) as model,
+            contextlib.AsyncExitStack() as stack,
+        ):
+            async with _control_plane(model, socket, tokens) as (server, store):
+                port = await stack.enter_async_context(_envoy(tmp_path, bootstrap))
+                mesh = Mesh(server, store, model, port, tmp_path / "envoy.log")
+                assert await mesh.request("shop") == Reply(200, b"v1:")
+                await mesh.live()
+            assert await mesh.request("shop") == Reply(200, b"v1:")
+            changed = model.put("virtual_hosts", f"{ROUTES}/shop", make_host("shop", {"v2": 1}))
+            async with _control_plane(changed, socket, tokens) as (server, store):
+                again = Mesh(server, store, changed, port, tmp_path / "envoy.log")
+                await again.live()
+
+                async def moved() -> bool:
+                    return await again.request("shop") == Reply(200, b"v2:")
+
+                await _eventually(moved)
+                (status,) = server.status()
+                assert status.session.types
+                # Answers due to wildcards (CDS, LDS, VHDS with the changed host), then v2 and its endpoints.
+                assert status.responses <= 6
 
     asyncio.run(play())

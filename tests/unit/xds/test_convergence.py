@@ -122,6 +122,8 @@ class Proxy:
                     known = catalog.get((CDS, cluster))
                     if known is not None and not known.version.startswith(BAD):
                         assert cluster in self.held[CDS], f"{resource.name} came before {cluster}"
+                        if (EDS, cluster) in catalog:
+                            assert cluster in self.held[EDS], f"{cluster} is still warming"
         if response.type_url == CDS:
             for type_url in (RDS, VHDS, LDS):
                 for name, resource in self.held[type_url].items():

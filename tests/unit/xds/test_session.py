@@ -386,3 +386,43 @@ def test_types_are_bounded_and_unknown_ones_answered() -> None:
         for number in range(100):
             book.session.receive(discovery.DeltaDiscoveryRequest(type_url=f"t/{number}"))
         assert len(book.session.status().types) == 32
+
+
+def test_vhds_without_names_is_answered_under_each_route_configuration() -> None:
+    """As Envoy 1.40 asks: an empty first request once it has read a route configuration with VHDS."""
+    world = World()
+    world.put(RDS, "in", "1")
+    world.put(RDS, "out", "1")
+    with Playbook(world) as book:
+        book >> Ask(RDS, ("out",)) << Tell(RDS, {"out": "1"})
+        book >> Ask(VHDS) << Tell(VHDS, unknown=_none("out/"))
+        book >> Ack(RDS) >> Ack(VHDS)
+        book >> Ask(RDS, ("in",)) << Tell(RDS, {"in": "1"})
+        book >> Ack(RDS) << Tell(VHDS, unknown=_none("in/"))
+        book >> Ack(VHDS)
+        assert book.session.liveness() is Liveness.LIVE
+
+
+def test_cluster_wanted_back_while_its_removal_is_on_its_way_is_waited_for_anew() -> None:
+    world = _split()
+    with _connected(world) as book:
+        world.drop(CDS, "old")
+        world.put(RDS, "r", "2")
+        book >> changed(CDS="old", RDS="r") << Tell(RDS, {"r": "2"})
+        book >> Ack(RDS) << Tell(CDS, removed=_none("old"))
+        world.put(CDS, "old", "1", endpoints="old")
+        world.put(RDS, "r", "1", uses=["old"])
+        book >> changed(CDS="old", RDS="r")
+        book >> Ack(CDS) << Tell(CDS, {"old": "1"})
+        book >> Ack(CDS) << Tell(EDS, {"old": "1"}) << Tell(RDS, {"r": "1"})
+
+
+def test_refused_version_that_nobody_wants_any_more_is_forgotten() -> None:
+    world = World()
+    world.put(LDS, "l", "1")
+    with Playbook(world) as book:
+        book >> Ask(LDS) << Tell(LDS, {"l": "1"})
+        book >> Nack(LDS)
+        world.drop(LDS, "l")
+        book >> changed(LDS="l")
+        assert book.session.liveness() is Liveness.LIVE
