@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
 import queue
@@ -12,10 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
 import pytest
 
 from meshgate.runtime.commands import run_blocking
@@ -174,6 +179,41 @@ def test_the_next_start_cleans_up_after_a_crash(tmp_path: Path, isolation: str) 
         assert_nothing_left(tmp_path, isolation)
     finally:
         sweep(tmp_path, isolation)
+
+
+@pytest.mark.root
+@NO_NETNS
+def test_names_are_answered_while_the_control_plane_is_dead(tmp_path: Path) -> None:
+    def dns_process() -> ProcessId:
+        recorded = json.loads((tmp_path / "run/records.json").read_text())["daemons"]["dns"]
+        return ProcessId(recorded["pid"], recorded["started"])
+
+    def answered() -> bool:
+        subnet = json.loads((tmp_path / "run/records.json").read_text())["network"]["subnet"]
+        server = str(ipaddress.IPv4Network(subnet)[1])
+        query = dns.message.make_query("nobody.default.svc.cluster.local", "A")
+        with suppress(OSError, dns.exception.Timeout):
+            return dns.query.udp(query, server, timeout=1).rcode() == dns.rcode.NXDOMAIN
+        return False
+
+    try:
+        with hosting(tmp_path, "netns", "one:1") as first:
+            first.ready("one")
+            wait_until(answered, "the name server answers")
+            process = dns_process()
+            uids = Path(f"/proc/{process.pid}/status").read_text().split("Uid:")[1].split()[:4]
+            assert uids == ["65534"] * 4
+            first.kill()
+        assert answered()
+        with hosting(tmp_path, "netns", "one:1") as second:
+            second.ready("one")
+            assert dns_process() == process
+            os.kill(process.pid, signal.SIGKILL)
+            wait_until(lambda: dns_process() != process and answered(), "the name server is back")
+            second.stop()
+        assert_nothing_left(tmp_path, "netns")
+    finally:
+        sweep(tmp_path, "netns")
 
 
 @pytest.mark.root

@@ -100,6 +100,18 @@ def test_pods_have_addresses_names_and_a_sidecar_in_the_way(tmp_path: Path) -> N
             )
             assert in_pod(runtime, meshed, refused) == "refused"
             assert in_pod(runtime, plain, refused) == "passed"
+            # A pod without a sidecar finds a service's address, as it would through kube-proxy.
+            service = str(network.service_subnet[5])
+            call = (
+                "import urllib.request as u, urllib.error as e\n"
+                f"try: print(u.urlopen('http://{service}/', timeout=5).read().decode())\n"
+                "except e.URLError as error: print(type(error.reason).__name__)"
+            )
+            await runtime.set_services({service: {80: ((two.ip, 8080),)}})
+            assert in_pod(runtime, plain, call) == str(two.pids["app"])
+            await runtime.set_services({service: {80: ()}})
+            assert in_pod(runtime, plain, call) == "ConnectionRefusedError"
+
             # The application reaches itself without its sidecar.
             own = f"import urllib.request as u; print(u.urlopen('http://{one.ip}:8080/').read().decode())"
             assert in_pod(runtime, meshed, own) == str(one.pids["app"])

@@ -202,7 +202,11 @@ class Network:
             ),
             netns=pod.netns,
         )
-        await run(("ip", "netns", "exec", pod.netns, "nft", "-f", "-"), ruleset(rules))
+        await self.load_rules(pod.netns, ruleset(rules))
+
+    async def load_rules(self, netns: str, text: str) -> None:
+        """Gives the text to `nft` inside the namespace; all of it or nothing takes effect."""
+        await run(("ip", "netns", "exec", netns, "nft", "-f", "-"), text)
 
     async def delete_pod(self, pod: PodNetwork) -> None:
         """Ends what still runs in the namespace and removes it, its link and its files."""

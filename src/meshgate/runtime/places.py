@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from typing import assert_never
 
+import structlog
+
+from meshgate.runtime.commands import CommandFailed
 from meshgate.runtime.netns import Network, PodNetwork
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import LOOPBACK, Placement, PortPlan, netns_ports
 from meshgate.runtime.ports import PortAllocator
 from meshgate.runtime.records import PodRecord
-from meshgate.runtime.redirect import RedirectRules
+from meshgate.runtime.redirect import RedirectRules, Services, service_ruleset
 from meshgate.runtime.spec import Isolation, PodKey, PodSpec
+
+_log = structlog.get_logger(__name__)
 
 
 class Places:
@@ -23,6 +29,10 @@ class Places:
         self._ports = ports
         self._network = network
         self._plans: dict[PodKey, PortPlan] = {}
+        self._services: Services = {}
+        self._service_pods: dict[PodKey, str] = {}
+        """Pods without a sidecar and their namespaces: the kernel sends them to services."""
+        self._loading = asyncio.Lock()
 
     @property
     def isolation(self) -> Isolation:
@@ -80,9 +90,33 @@ class Places:
             return
         rules = RedirectRules(dns_address=self._network.gateway) if pod.meshed else None
         await self._network.add_pod(pod.key, _network_of(placement), rules)
+        await self.reach_services(pod, placement)
+
+    async def reach_services(self, pod: PodSpec, placement: Placement) -> None:
+        """From now on a pod without a sidecar has the rules of `set_services`."""
+        if self._network is None or not placement.netns or pod.meshed:
+            return
+        async with self._loading:
+            await self._network.load_rules(placement.netns, service_ruleset(self._services))
+            self._service_pods[pod.key] = placement.netns
+
+    async def set_services(self, services: Services) -> None:
+        """Makes the service addresses lead to these pods, in all pods without a sidecar."""
+        async with self._loading:
+            if self._network is None or services == self._services:
+                return
+            self._services = services
+            text = service_ruleset(services)
+            for key, netns in tuple(self._service_pods.items()):
+                try:
+                    await self._network.load_rules(netns, text)
+                except CommandFailed as failed:
+                    # A namespace that is being removed; a pod that stays gets the next change.
+                    _log.warning("service_rules_failed", pod=str(key), reason=str(failed))
 
     async def remove(self, pod: PodSpec, placement: Placement) -> None:
         """Removes what `prepare` made, and gives address and ports back."""
+        self._service_pods.pop(pod.key, None)
         if self._network is not None and placement.netns:
             await self._network.delete_pod(_network_of(placement))
             self._network.release(pod.key)

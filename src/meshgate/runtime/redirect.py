@@ -6,6 +6,7 @@ release 1.24), written for nftables.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 PROXY_UID = 1337
@@ -13,6 +14,8 @@ PROXY_UID = 1337
 OUTBOUND_PORT = 15001
 INBOUND_PORT = 15006
 TABLE = "meshgate"
+Services = Mapping[str, Mapping[int, tuple[tuple[str, int], ...]]]
+"""Service address -> service port -> the pods that serve it, each with address and port."""
 
 _GUARD = f"""\
 table inet {TABLE}_guard {{
@@ -94,4 +97,30 @@ def egress_ruleset(table: str, subnet: str, bridge: str) -> str:
         f"table ip {table} {{\n  chain postrouting {{\n"
         "    type nat hook postrouting priority srcnat; policy accept;\n"
         f'    ip saddr {subnet} oifname != "{bridge}" masquerade\n  }}\n}}\n'
+    )
+
+
+def service_ruleset(services: Services) -> str:
+    """What makes service addresses work in a pod without a sidecar, as kube-proxy would; TCP.
+
+    Each connection goes to one of the pods at random; a service without any refuses. The text
+    replaces the rules of an earlier call.
+    """
+    table = f"{TABLE}_services"
+    forward, refuse = [], []
+    for address, ports in sorted(services.items()):
+        for port, pods in sorted(ports.items()):
+            match = f"ip daddr {address} tcp dport {port}"
+            if pods:
+                choices = ", ".join(f"{n} : {ip} . {number}" for n, (ip, number) in enumerate(sorted(pods)))
+                choice = f"numgen random mod {len(pods)} map {{ {choices} }}"
+                forward.append(f"{match} dnat ip addr . port to {choice}")
+            else:
+                refuse.append(f"{match} reject with tcp reset")
+    refusals = "".join(f"    {line}\n" for line in refuse)
+    return (
+        f"table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n"
+        f"{_chain('output', 'output', forward)}"
+        "  chain refuse {\n    type filter hook output priority filter; policy accept;\n"
+        f"{refusals}  }}\n}}\n"
     )

@@ -23,7 +23,7 @@ from meshgate.runtime.placement import EnvFactory, Placement, SidecarFactory, co
 from meshgate.runtime.places import Places
 from meshgate.runtime.ports import PortAllocator
 from meshgate.runtime.records import PodRecord, ProcessRecord, Records
-from meshgate.runtime.redirect import PROXY_UID
+from meshgate.runtime.redirect import PROXY_UID, Services
 from meshgate.runtime.rolling import retired
 from meshgate.runtime.spec import ContainerSpec, Isolation, PodKey, PodSpec
 from meshgate.runtime.status import Phase, PodStatus, StatusQueue
@@ -134,12 +134,14 @@ class LocalRuntime:
         return stood
 
     async def _leave_network(self, records: Records, old: Network | None) -> None:
-        """Removes the network of an earlier run where this one uses ports."""
-        if self._network is None and old is not None:
-            daemon = records.state.daemons.get(DNS_DAEMON)
-            if daemon is not None:
+        """Ends daemons that nobody wants, and the network of an earlier run where this one uses ports."""
+        kept = {daemon.name for daemon in self._options.daemons}
+        kept |= {DNS_DAEMON} if self._network is not None else set()
+        for name, daemon in records.state.daemons.items():
+            if name not in kept:
                 await leftovers.end_process(daemon)
-                records.set_daemon(DNS_DAEMON, None)
+                records.set_daemon(name, None)
+        if self._network is None and old is not None:
             await old.delete()
             records.set_network(None)
 
@@ -279,6 +281,14 @@ class LocalRuntime:
         """
         if self._network is not None:
             write_table(self.paths, names)
+
+    async def set_services(self, services: Services) -> None:
+        """Where service addresses lead in pods that have no sidecar, as kube-proxy would; TCP.
+
+        Addresses should be of `network.service_subnet`. Without effect in ports isolation.
+        """
+        if self._places is not None:
+            await self._places.set_services(services)
 
     def open_socket_to_proxies(self, path: Path) -> None:
         """Lets Envoy, and no other user, connect to a Unix socket that the caller has bound."""

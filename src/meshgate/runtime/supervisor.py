@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,10 @@ class Place(Protocol):
 
     async def prepare(self, pod: PodSpec, placement: Placement) -> None:
         """Makes the place; may be called again after it failed with `CommandFailed` or `OSError`."""
+        ...
+
+    async def reach_services(self, pod: PodSpec, placement: Placement) -> None:
+        """Called for an adopted pod, whose place is made already."""
         ...
 
     async def remove(self, pod: PodSpec, placement: Placement) -> None:
@@ -165,6 +170,9 @@ class PodSupervisor:
                 self._changed()
                 await asyncio.sleep(backoff.after_run(0))
         self._place_message = ""
+        if self._adopted:
+            with contextlib.suppress(CommandFailed):
+                await self._tools.place.reach_services(self.spec, self.placement)
 
     async def _run_app(self, app: Keeper) -> None:
         if self._proxy is not None and app.pid is None:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from meshgate.runtime.commands import run_blocking
-from meshgate.runtime.redirect import RedirectRules, egress_ruleset, ruleset
+from meshgate.runtime.redirect import RedirectRules, Services, egress_ruleset, ruleset, service_ruleset
 from tests.unit.runtime.tools import NETNS_REASON
 
 GOLDEN = """\
@@ -49,6 +49,32 @@ FULL = RedirectRules(
 )
 
 
+SERVICES: Services = {
+    "10.1.24.2": {80: (("10.1.16.6", 8080), ("10.1.16.5", 8080)), 81: ()},
+    "10.1.24.1": {6379: (("10.1.16.7", 6379),)},
+}
+GOLDEN_SERVICES = """\
+table ip meshgate_services
+delete table ip meshgate_services
+table ip meshgate_services {
+  chain output {
+    type nat hook output priority -100; policy accept;
+    ip daddr 10.1.24.1 tcp dport 6379 dnat ip addr . port to numgen random mod 1 map { 0 : 10.1.16.7 . 6379 }
+    ip daddr 10.1.24.2 tcp dport 80 dnat ip addr . port to numgen random mod 2 map \
+{ 0 : 10.1.16.5 . 8080, 1 : 10.1.16.6 . 8080 }
+  }
+  chain refuse {
+    type filter hook output priority filter; policy accept;
+    ip daddr 10.1.24.2 tcp dport 81 reject with tcp reset
+  }
+}
+"""
+
+
+def test_service_addresses_in_a_pod_without_a_sidecar() -> None:
+    assert service_ruleset(SERVICES) == GOLDEN_SERVICES
+
+
 def test_the_rules_of_a_meshed_pod() -> None:
     assert ruleset(FULL) == GOLDEN
 
@@ -66,6 +92,8 @@ def test_a_pod_without_a_sidecar_has_only_the_guard() -> None:
         ruleset(RedirectRules(dns_address="10.0.0.1", excluded_inbound_ports=())),
         ruleset(None),
         egress_ruleset("meshgate_test", "10.1.16.0/20", "mgtest"),
+        service_ruleset(SERVICES),
+        service_ruleset({}),
     ],
 )
 def test_the_kernel_takes_the_rules(text: str) -> None:
