@@ -94,7 +94,7 @@ class _ConsumerHeaders:
 
 class _LimitHeaders:
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
-        return rate_limit_local.header_filters(edge.rate_limits)
+        return rate_limit_local.removal_filters(edge.rate_limits)
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
         return RouteParts()
@@ -119,7 +119,7 @@ class _SharedLimit:
 
 
 CHAIN: tuple[EdgeFilter, ...] = (
-    _LimitHeaders(),  # outermost: renames limit headers on the way back, also on refusals
+    _LimitHeaders(),  # outermost: takes Envoy's own limit headers away, also from refusals
     _Jwt(),  # who is it? Kong's priority 1450
     _KeyAuth(),  # who is it? Kong's priority 1250; with jwt on one route both must agree to let in
     _ConsumerHeaders(),  # tells the services and the limits below who it is

@@ -16,7 +16,7 @@ from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2 as pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.type.v3 import token_bucket_pb2
-from google.protobuf import any_pb2, empty_pb2
+from google.protobuf import any_pb2
 
 from meshgate.model.policy import LimitBy, LimitStore, RateLimit
 from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
@@ -34,6 +34,8 @@ SECONDS = {
 STAGES = {window: stage for stage, window in enumerate(SECONDS, start=1)}
 """Envoy's stage number ties a route's descriptors to the filter of their window."""
 
+_REFUSED = "x-meshgate-limit-refused"
+"""On refusals only: becomes Retry-After."""
 _LIMIT, _REMAINING, _RESET = "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"
 MAX_IDENTITIES = 10_000
 """Buckets kept per rule; the least recently used one is given up for a newcomer."""
@@ -58,20 +60,30 @@ def _local(policies: tuple[RateLimit, ...]) -> dict[str, list[tuple[RateLimit, i
 
 
 def listener_filters(policies: tuple[RateLimit, ...]) -> tuple[hcm.HttpFilter, ...]:
-    """One filter per window that any rule limits, with the buckets of all its rules."""
-    return tuple(_window_filter(window, rules) for window, rules in _local(policies).items())
+    """For each window that any rule limits: its limit, and around it what renames its headers.
 
-
-def header_filters(policies: tuple[RateLimit, ...]) -> tuple[hcm.HttpFilter, ...]:
-    """Turn Envoy's limit headers into Kong's; must stand before (outside of) the limits.
-
-    One per window, each right around its limit filter's answer: shortest window innermost.
+    The shortest window is innermost, so that the general RateLimit-* headers are its.
     """
-    windows = list(_local(policies))
-    return tuple(
-        http_filter(_header_filter_name(window), _kong_headers(window), disabled=True)
-        for window in reversed(windows)
-    )
+    found: list[hcm.HttpFilter] = []
+    for window, rules in reversed(_local(policies).items()):
+        renames = http_filter(
+            _header_filter_name(window), header_mutation_pb2.HeaderMutation(), disabled=True
+        )
+        found += [renames, _window_filter(window, rules)]
+    return tuple(found)
+
+
+def removal_filters(policies: tuple[RateLimit, ...]) -> tuple[hcm.HttpFilter, ...]:
+    """Takes away Envoy's own limit headers; must stand outside of all limits.
+
+    Envoy also reports the bucket of requests that no rule limits, which says nothing.
+    """
+    if not _local(policies):
+        return ()
+    config = header_mutation_pb2.HeaderMutation()
+    for source in (_LIMIT, _REMAINING, _RESET, _REFUSED):
+        config.mutations.response_mutations.add(remove=source)
+    return (http_filter("meshgate.rate_limit_headers", config),)
 
 
 def route_parts(policy: RateLimit) -> RouteParts:
@@ -80,13 +92,10 @@ def route_parts(policy: RateLimit) -> RouteParts:
         return RouteParts()
     limits: list[route_pb.RateLimit] = []
     filters: dict[str, any_pb2.Any] = {}
-    # Off elsewhere: on a route without descriptors Envoy would report the default bucket.
-    switched_on = pack(route_pb.FilterConfig(config=pack(empty_pb2.Empty())))
     for window, _ in policy.limits.windows():
         limits.extend(_descriptors(policy, STAGES[window]))
-        filters[filter_name(window)] = switched_on
-        hidden = policy.hide_client_headers
-        filters[_header_filter_name(window)] = pack(_hidden_headers()) if hidden else switched_on
+        if not policy.hide_client_headers:
+            filters[_header_filter_name(window)] = pack(_kong_headers(window))
     return RouteParts(rate_limits=tuple(limits), filters=filters, metadata=reply_metadata(policy))
 
 
@@ -168,10 +177,10 @@ def _window_filter(window: str, rules: list[tuple[RateLimit, int]]) -> hcm.HttpF
         enable_x_ratelimit_headers=ratelimit_pb2.DRAFT_VERSION_03,
         max_dynamic_descriptors=uint32(MAX_IDENTITIES),
     )
-    config.response_headers_to_add.append(header("retry-after", str(SECONDS[window])))
+    config.response_headers_to_add.append(header(_REFUSED, "yes"))
     for policy, limit in rules:
         config.descriptors.extend(_buckets(policy, limit, window))
-    return http_filter(filter_name(window), config, disabled=True)
+    return http_filter(filter_name(window), config)
 
 
 def _buckets(policy: RateLimit, limit: int, window: str) -> list[ratelimit_pb2.LocalRateLimitDescriptor]:
@@ -214,16 +223,8 @@ def _bucket(tokens: int, seconds: int) -> token_bucket_pb2.TokenBucket:
     )
 
 
-def _hidden_headers() -> header_mutation_pb2.HeaderMutationPerRoute:
-    """Only takes Envoy's headers away, in place of what the filter does on other routes."""
+def _kong_headers(window: str) -> header_mutation_pb2.HeaderMutationPerRoute:
     config = header_mutation_pb2.HeaderMutationPerRoute()
-    for source in (_LIMIT, _REMAINING, _RESET):
-        config.mutations.response_mutations.add(remove=source)
-    return config
-
-
-def _kong_headers(window: str) -> header_mutation_pb2.HeaderMutation:
-    config = header_mutation_pb2.HeaderMutation()
     add = base_pb2.HeaderValueOption.ADD_IF_ABSENT
     title = window.capitalize()
     for name, source in (
@@ -234,6 +235,9 @@ def _kong_headers(window: str) -> header_mutation_pb2.HeaderMutation:
         ("RateLimit-Reset", _RESET),
     ):
         config.mutations.response_mutations.add(append=header(name, f"%RESP({source})%", add))
-    for source in (_LIMIT, _REMAINING, _RESET):
+    replace = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS
+    config.mutations.response_mutations.add(append=header(_REFUSED, f"%RESP({_RESET})%", replace))
+    config.mutations.response_mutations.add(append=header("Retry-After", f"%RESP({_REFUSED})%", add))
+    for source in (_LIMIT, _REMAINING, _RESET, _REFUSED):
         config.mutations.response_mutations.add(remove=source)
     return config

@@ -44,21 +44,17 @@ def local_replies(rate_limits: tuple[RateLimit, ...]) -> hcm.LocalReplyConfig:
     """All mappers of the gateway; anything else keeps Envoy's own answer as JSON."""
     config = hcm.LocalReplyConfig()
     for part, body in _JWT_MESSAGES:
-        expired = part != "Jwt_is_missing"
+        invalid = part != "Jwt_is_missing"
         config.mappers.append(
-            _unauthorized("jwt_authn_access_denied{" + part, body, "Bearer", invalid=expired)
+            _unauthorized("jwt_authn_access_denied{" + part, body, "Bearer", invalid=invalid)
         )
     for part, body in _KEY_MESSAGES:
-        config.mappers.append(
-            _unauthorized(f"api_key_auth_{part}" if part else "", body, "Key", invalid=False)
-        )
+        config.mappers.append(_unauthorized(part, body, "Key", invalid=False))
     for status in sorted({p.error_code for p in rate_limits} | {429}):
         config.mappers.append(_limited(status))
-    config.mappers.append(_said("RLSE", "An unexpected error occurred"))
-    config.mappers.append(_said("NR", "no Route matched with those values"))
-    fallback = config.body_format
-    fallback.content_type = JSON
-    fallback.json_format.update({"message": "%LOCAL_REPLY_BODY%", "request_id": "%REQ(X-REQUEST-ID)%"})
+    config.mappers.append(_said("rate_limiter_error", "An unexpected error occurred"))
+    config.mappers.append(_said("route_not_found", "no Route matched with those values"))
+    config.body_format.CopyFrom(_json("%LOCAL_REPLY_BODY%"))
     return config
 
 
@@ -71,27 +67,22 @@ def _cel(expression: str) -> accesslog_pb2.AccessLogFilter:
     )
 
 
-def _flag(flag: str) -> accesslog_pb2.AccessLogFilter:
-    return accesslog_pb2.AccessLogFilter(response_flag_filter=accesslog_pb2.ResponseFlagFilter(flags=[flag]))
+def _details_hold(part: str) -> str:
+    """CEL: Envoy's reason for its answer. Response flags are set too late to be of use here (1.40)."""
+    quoted = part.replace("'", "\\'")
+    return f"response.code_details.contains('{quoted}')"
 
 
-def _metadata_is(key: str, value: str) -> accesslog_pb2.AccessLogFilter:
-    return _cel(f"xds.route_metadata.filter_metadata['{METADATA_NAMESPACE}']['{key}'] == '{value}'")
-
-
-def _all(*filters: accesslog_pb2.AccessLogFilter) -> accesslog_pb2.AccessLogFilter:
-    return accesslog_pb2.AccessLogFilter(and_filter=accesslog_pb2.AndFilter(filters=list(filters)))
+def _metadata_is(key: str, value: str) -> str:
+    """CEL: what our route says of itself."""
+    return f"xds.route_metadata.filter_metadata['{METADATA_NAMESPACE}']['{key}'] == '{value}'"
 
 
 def _unauthorized(details: str, body: str, scheme: str, *, invalid: bool) -> hcm.ResponseMapper:
     auth = "jwt" if scheme == "Bearer" else "key-auth"
-    escaped = details.replace("'", "\\'")
-    condition = f"response.code == 401 && response.code_details.contains('{escaped}')"
-    if not details:
-        condition = "response.code == 401"
+    reason = _details_hold(details) if details else _metadata_is("auth", auth)
     mapper = hcm.ResponseMapper(
-        filter=_all(_cel(condition), _metadata_is("auth", auth)) if not details else _cel(condition),
-        body_format_override=_text(body),
+        filter=_cel(f"response.code == 401 && {reason}"), body_format_override=_text(body)
     )
     realm = f"%METADATA(ROUTE:{METADATA_NAMESPACE}:realm)%"
     error = ' error="invalid_token"' if invalid else ""
@@ -100,24 +91,23 @@ def _unauthorized(details: str, body: str, scheme: str, *, invalid: bool) -> hcm
 
 
 def _limited(status: int) -> hcm.ResponseMapper:
-    mapper = hcm.ResponseMapper(filter=_all(_flag("RL"), _metadata_is("limit_status", str(status))))
-    mapper.status_code.CopyFrom(uint32(status))
-    mapper.body_format_override.content_type = JSON
-    mapper.body_format_override.json_format.update(
-        {
-            "message": f"%METADATA(ROUTE:{METADATA_NAMESPACE}:limit_message)%",
-            "request_id": "%REQ(X-REQUEST-ID)%",
-        }
-    )
+    """Both of Envoy's rate limits give `..._rate_limited` as their reason."""
+    condition = f"{_details_hold('_rate_limited')} && {_metadata_is('limit_status', str(status))}"
+    mapper = hcm.ResponseMapper(filter=_cel(condition), status_code=uint32(status))
+    mapper.body_format_override.CopyFrom(_json(f"%METADATA(ROUTE:{METADATA_NAMESPACE}:limit_message)%"))
     return mapper
 
 
-def _said(flag: str, message: str) -> hcm.ResponseMapper:
-    """Kong's sentence for one of Envoy's response flags."""
-    mapper = hcm.ResponseMapper(filter=_flag(flag))
-    mapper.body_format_override.content_type = JSON
-    mapper.body_format_override.json_format.update({"message": message, "request_id": "%REQ(X-REQUEST-ID)%"})
-    return mapper
+def _said(details: str, message: str) -> hcm.ResponseMapper:
+    """Kong's sentence for one of Envoy's reasons."""
+    return hcm.ResponseMapper(filter=_cel(_details_hold(details)), body_format_override=_json(message))
+
+
+def _json(message: str) -> substitution_format_string_pb2.SubstitutionFormatString:
+    """Kong's error object; `message` may hold Envoy's `%COMMANDS%`."""
+    body = substitution_format_string_pb2.SubstitutionFormatString(content_type=JSON)
+    body.json_format.update({"message": message, "request_id": "%REQ(X-REQUEST-ID)%"})
+    return body
 
 
 def _text(body: str) -> substitution_format_string_pb2.SubstitutionFormatString:
