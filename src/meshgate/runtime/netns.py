@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshgate.runtime.commands import CommandFailed, ip_batch, run, run_blocking
+from meshgate.runtime.host_firewall import close_forwarding, open_forwarding
 from meshgate.runtime.process_id import identify, signal_process
 from meshgate.runtime.records import NetworkRecord
 from meshgate.runtime.redirect import RedirectRules, egress_ruleset, ruleset
@@ -144,6 +145,7 @@ class Network:
         fresh = f"table ip {self.table}\ndelete table ip {self.table}\n"
         text = egress_ruleset(self.table, str(self.subnet), self.bridge)
         await run(("nft", "-f", "-"), fresh + text)
+        await open_forwarding(self.bridge)
         for device in (self.bridge, *self._before):
             with contextlib.suppress(OSError):
                 (_FORWARDING / device / "forwarding").write_text("1")
@@ -153,6 +155,7 @@ class Network:
         for device, value in self._before.items():
             with contextlib.suppress(OSError):
                 (_FORWARDING / device / "forwarding").write_text(value)
+        await close_forwarding(self.bridge)
         for argv in (("ip", "link", "delete", self.bridge), ("nft", "delete", "table", "ip", self.table)):
             with contextlib.suppress(CommandFailed):
                 await run(argv)
