@@ -33,6 +33,7 @@ METHOD: Final = "DeltaAggregatedResources"
 _log = structlog.get_logger(__name__)
 
 _BEARER: Final = "Bearer "
+_LOOPBACK: Final = ("127.", "[::1]:", "localhost:")
 _UNIX_PATH_BYTES: Final = 107
 OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 30_000),
@@ -159,6 +160,8 @@ class Server(Generic[M, R, P]):
 
     def _bind(self, server: grpc.aio.Server) -> None:
         if self._listen.tcp is not None:
+            if not self._listen.tcp.startswith(_LOOPBACK):
+                raise OSError(f"not a loopback address: {self._listen.tcp}")
             try:
                 self.port = server.add_insecure_port(self._listen.tcp)
             except RuntimeError as error:
@@ -234,6 +237,10 @@ class Server(Generic[M, R, P]):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "responses were not read in time")
+        except Exception as error:
+            # A bug of ours, or a peer gone in the middle of a write: either way the proxy comes back.
+            _log.error("xds_stream_failed", node=stream.node_id, error=type(error).__name__)
+            await context.abort(grpc.StatusCode.INTERNAL, "the stream failed; come back")
         finally:
             self._leave(stream)
 

@@ -110,14 +110,14 @@ class Stream(Generic[P]):
         )
 
     async def run(self, wire: Wire, first: discovery.DeltaDiscoveryRequest) -> None:
-        """Serve until the peer closes the stream; raises `BadRequest` and `TimeoutError`."""
+        """Serve until the peer closes the stream; raises `BadRequest`, `TimeoutError` and what bugs raise."""
         self._receive(first)
         try:
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(self._write(wire))
                 await self._read(wire)
                 writer.cancel()
-        except* (BadRequest, TimeoutError) as group:
+        except* Exception as group:
             raise _first(group) from None
 
     async def _read(self, wire: Wire) -> None:

@@ -12,15 +12,17 @@ from pathlib import Path
 import grpc
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2 as cluster
+from envoy.config.route.v3 import route_components_pb2 as components
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest as Request
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse as Answer
 
 from meshgate.core.secret import Secret
 from meshgate.xds.server import METHOD, SERVICE, Hooks, Listen, Server
+from meshgate.xds.session import Session
 from meshgate.xds.status import Liveness
 from meshgate.xds.stream import Timing
 from meshgate.xds.tokens import Tokens
-from meshgate.xds.types import CLUSTER, ENDPOINT
+from meshgate.xds.types import CLUSTER, ENDPOINT, VIRTUAL_HOST
 from tests.unit.xds.small import SmallModel, SmallReader, small_store
 
 DEADLINE_S = 10.0
@@ -204,6 +206,45 @@ def test_new_stream_of_a_proxy_counts_before_its_old_one_ends(tmp_path: Path) ->
     _run(play, tmp_path)
 
 
+def test_route_is_not_held_for_ever(tmp_path: Path) -> None:
+    """The proxy never asks for the endpoints of the cluster that its route names."""
+
+    async def play(bench: Bench) -> None:
+        made = cluster.Cluster(name="b", type=cluster.Cluster.EDS)
+        made.eds_cluster_config.eds_config.ads.SetInParent()
+        host = components.VirtualHost(name="out/h")
+        host.routes.add().route.cluster = "b"
+        model = bench.model.put("clusters", "b", made).put("virtual_hosts", "out/h", host)
+        for facet in ("clusters", "virtual_hosts"):
+            bench.server.publish_facet(facet, model.facets[facet])
+        async with bench.stream() as client:
+            await client.say(Request(type_url=CLUSTER, resource_names_subscribe=["b"]))
+            await client.say(Request(type_url=VIRTUAL_HOST, resource_names_subscribe=["out/h"]))
+            first = await client.hear()
+            await client.ack(first)
+            second = await client.hear()
+            assert (first.type_url, second.type_url) == (CLUSTER, VIRTUAL_HOST)
+            (status,) = bench.server.status()
+            assert "not ready: b" in status.session.notes[-1]
+
+    _run(play, tmp_path, Timing(hold_s=0.05))
+
+
+def test_cluster_gone_while_the_proxy_was_away_is_removed_once_it_is_silent(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        async with bench.stream() as client:
+            await client.say(Request(type_url=CLUSTER, initial_resource_versions={"gone": "1"}))
+            empty = await client.hear()
+            assert not empty.removed_resources
+            await client.ack(empty)
+            removal = await client.hear()
+            assert list(removal.removed_resources) == ["gone"]
+            await client.ack(removal)
+            assert await bench.server.wait_live([NODE], DEADLINE_S) == {NODE: Liveness.LIVE}
+
+    _run(play, tmp_path, Timing(idle_s=0.01))
+
+
 def test_path_too_long_for_a_socket_says_so(tmp_path: Path) -> None:
     async def play() -> None:
         server = Server(small_store(SmallModel()), lambda _t, _n: "p", Listen(socket=tmp_path / ("x" * 120)))
@@ -223,6 +264,32 @@ def test_loopback_port(tmp_path: Path) -> None:
         await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(play())
+
+
+def test_only_loopback_is_listened_on() -> None:
+    async def play() -> None:
+        server = Server(small_store(SmallModel()), lambda _t, _n: "p", Listen(tcp="0.0.0.0:0"))
+        with pytest.raises(OSError, match="not a loopback address"):
+            await server.run()
+
+    asyncio.run(play())
+
+
+def test_bug_in_a_stream_ends_only_that_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(bench: Bench) -> None:
+        async with bench.stream() as client:
+            await client.say(Request(type_url=CLUSTER, resource_names_subscribe=["a"]))
+            await client.ack(await client.hear())
+            await bench.server.wait_live([NODE], DEADLINE_S)
+            with monkeypatch.context() as patch:
+                patch.setattr(Session, "receive", lambda _self, _request: 1 / 0)
+                await client.say(Request(type_url=CLUSTER))
+                assert await client.call.code() is grpc.StatusCode.INTERNAL
+        async with bench.stream() as client:
+            await client.say(Request(type_url=CLUSTER, resource_names_subscribe=["a"]))
+            assert [r.name for r in (await client.hear()).resources] == ["a"]
+
+    _run(play, tmp_path)
 
 
 def test_tokens() -> None:
