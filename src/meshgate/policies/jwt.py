@@ -7,11 +7,13 @@ token has them, also without `claims_to_verify`; the clock may be off by one sec
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import itertools
 import json
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from envoy.config.core.v3 import base_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
@@ -55,7 +57,7 @@ def listener_filters(
         credentials = [c for consumer in consumers for c in consumer.jwt]
         providers = {f"{name}/{c.key}": _provider(policy, c) for c in credentials}
         if not providers:
-            # Nobody may come in: a provider that has no key and so verifies nothing.
+            # Nobody may come in: a provider whose key verifies nothing that anybody can sign.
             providers = {f"{name}/-": _provider(policy, None)}
         for provider_name, provider in providers.items():
             config.providers[provider_name].CopyFrom(provider)
@@ -78,7 +80,7 @@ def _any_of(names: list[str]) -> pb.JwtRequirement:
 
 
 def _provider(policy: JwtAuth, credential: JwtCredential | None) -> pb.JwtProvider:
-    jwks = {"keys": [_jwk(credential, policy.secret_is_base64)] if credential else []}
+    jwks = {"keys": [_jwk(credential, policy.secret_is_base64) if credential else _nobodys_key()]}
     provider = pb.JwtProvider(
         issuer=credential.key if credential else "-",
         local_jwks=base_pb2.DataSource(inline_string=json.dumps(jwks, sort_keys=True)),
@@ -105,6 +107,20 @@ def _jwk(credential: JwtCredential, secret_is_base64: bool) -> dict[str, str]:
             secret = base64.b64decode(secret)
         return {"kty": "oct", "alg": credential.algorithm, "k": _base64url(secret)}
     return {**_public_jwk(credential.public_key_pem), "alg": credential.algorithm}
+
+
+def _nobodys_key() -> dict[str, str]:
+    """A public key whose private half nobody knows, for Envoy refuses a provider without keys.
+
+    It is a point of the curve found by hashing words, never by multiplying the generator.
+    """
+    for number in itertools.count():
+        x = hashlib.sha256(f"meshgate: nobody's key, try {number}".encode()).digest()
+        with contextlib.suppress(ValueError):  # every other x is on the curve
+            point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x02" + x)
+            pem = point.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            return {**_public_jwk(pem.decode()), "alg": "ES256"}
+    raise AssertionError("unreachable: half of all numbers are on the curve")
 
 
 def _public_jwk(pem: str) -> dict[str, str]:
