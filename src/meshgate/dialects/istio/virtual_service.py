@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.dialects.document import Document
@@ -29,7 +27,7 @@ class VirtualServiceSpec(Spec):
         "tcp": "TCP goes to the service's port, without these rules",
     }
 
-    hosts: Annotated[Items[HostOrWildcard], Field(min_length=1)]
+    hosts: Items[HostOrWildcard]
     gateways: Items[str] = ()
     http: Items[HttpRouteSpec] = ()
     export_to: Items[ExportTo] = ()
@@ -70,6 +68,8 @@ def lower_virtual_service(document: Document) -> Lowered:
 
 
 def _check_hosts(spec: VirtualServiceSpec, document: Document, said: list[Diagnostic]) -> None:
+    if not spec.hosts:
+        said.append(problem(document, "MG2003", ("spec", "hosts"), "must name at least one host"))
     in_mesh = not spec.gateways or MESH in spec.gateways
     for index, host in enumerate(spec.hosts):
         path = ("spec", "hosts", index)

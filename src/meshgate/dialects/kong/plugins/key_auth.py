@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from meshgate.dialects.kong.plugins.config import Config, HeaderName, Quotable, Report
 from meshgate.dialects.schema import Items
@@ -19,7 +17,7 @@ class KeyAuthConfig(Config):
         "anonymous": "an anonymous consumer is not supported; the plugin stays closed"
     }
 
-    key_names: Annotated[Items[HeaderName], Field(min_length=1)] = ("apikey",)
+    key_names: Items[HeaderName] = ("apikey",)
     hide_credentials: bool = False
     key_in_header: bool = True
     key_in_query: bool = True
@@ -30,6 +28,8 @@ class KeyAuthConfig(Config):
 
 def lower_key_auth(config: KeyAuthConfig, report: Report) -> KeyAuth:
     """The policy; a key in the body is refused, because Envoy does not look there."""
+    if not config.key_names:
+        report.error("MG2103", ("key_names",), "must name at least one header or parameter")
     if config.key_in_body:
         report.error(
             "MG1104",

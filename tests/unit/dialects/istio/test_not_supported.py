@@ -1,0 +1,61 @@
+"""Istio's other kinds are named; those that guard something are errors that say what stays open."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshgate.core.diagnostics import Severity
+from tests.unit.dialects.reading import read, said
+
+
+def _object(group: str, version: str, kind: str) -> str:
+    return (
+        f"apiVersion: {group}.istio.io/{version}\nkind: {kind}\nmetadata: {{name: a}}\nspec: {{what: ever}}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("group", "version", "kind"),
+    [
+        ("networking", "v1", "Gateway"),
+        ("networking", "v1alpha3", "ServiceEntry"),
+        ("networking", "v1beta1", "Sidecar"),
+        ("networking", "v1", "WorkloadEntry"),
+        ("networking", "v1", "WorkloadGroup"),
+        ("networking", "v1beta1", "ProxyConfig"),
+        ("telemetry", "v1", "Telemetry"),
+    ],
+)
+def test_a_kind_without_effect_is_a_warning(group: str, version: str, kind: str) -> None:
+    (found,) = read(_object(group, version, kind)).diagnostics
+    assert (found.severity, found.code) == (Severity.WARNING, "MG1101")
+    assert found.message.startswith(f"{kind} is not supported yet: ")
+
+
+@pytest.mark.parametrize(
+    ("group", "version", "kind"),
+    [
+        ("security", "v1", "AuthorizationPolicy"),
+        ("security", "v1beta1", "RequestAuthentication"),
+        ("networking", "v1alpha3", "EnvoyFilter"),
+        ("extensions", "v1alpha1", "WasmPlugin"),
+    ],
+)
+def test_a_kind_that_guards_is_an_error_that_says_what_stays_open(
+    group: str, version: str, kind: str
+) -> None:
+    lowered = read(_object(group, version, kind))
+    (found,) = lowered.diagnostics
+    assert (found.severity, found.code) == (Severity.ERROR, "MG1101")
+    assert "open" in found.message
+    assert [b.ref.kind for b in lowered.declared.broken] == [kind]
+
+
+def test_the_text_about_an_authorization_policy() -> None:
+    assert said(_object("security", "v1", "AuthorizationPolicy")) == [
+        "f.yaml:2:7: error MG1101 AuthorizationPolicy default/a kind: AuthorizationPolicy is not "
+        "supported yet: "
+        "its rules are not enforced; the workloads that it selects stay open to every caller that "
+        "PeerAuthentication lets in; do not rely on it; PeerAuthentication STRICT at least keeps out callers "
+        "without an identity"
+    ]
