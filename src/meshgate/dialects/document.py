@@ -242,15 +242,29 @@ class _Identity:
         )
 
     def _namespace(self, metadata: Mapping[str, Json], kind: tuple[str, str]) -> tuple[str, bool]:
-        if kind in CLUSTER_SCOPED:
-            return "", False
         written = metadata.get("namespace")
+        if kind in CLUSTER_SCOPED:
+            if written is not None:
+                self._needless_namespace(kind[1])
+            return "", False
         if written is None or written == "":
             return DEFAULT_NAMESPACE, False
         if not isinstance(written, str):
             self._error("MG2001", ("metadata", "namespace"), "must be a string")
             return DEFAULT_NAMESPACE, False
         return written, True
+
+    def _needless_namespace(self, kind: str) -> None:
+        field: FieldPath = (*self._base, "metadata", "namespace")
+        self.diagnostics.append(
+            Diagnostic(
+                severity=Severity.WARNING,
+                code="MG1103",
+                origin=locate(self._file, self._source, field),
+                message=f"has no effect: a {kind} belongs to no namespace",
+                field=field,
+            )
+        )
 
     def _text(self, data: Mapping[str, Json], field: str, *parents: str) -> str:
         value = data.get(field)

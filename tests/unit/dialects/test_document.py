@@ -56,8 +56,12 @@ def test_an_object_of_the_api_has_no_positions() -> None:
 
 
 def test_cluster_scoped_kinds_have_no_namespace() -> None:
-    (document,) = documents("{apiVersion: v1, kind: Namespace, metadata: {name: a, namespace: b}}")
-    assert document.namespace == ""
+    text = "{apiVersion: v1, kind: Namespace, metadata: {name: a, namespace: b}}"
+    (document,), diagnostics = read_documents(text, "f.yaml")
+    assert (document.namespace, document.problem) == ("", "")
+    assert [str(d) for d in diagnostics] == [
+        "f.yaml:1:66: warning MG1103 metadata.namespace: has no effect: a Namespace belongs to no namespace"
+    ]
     for (group, kind), parser in KIND_PARSERS.items():
         assert parser.namespaced == ((group, kind) not in CLUSTER_SCOPED), kind
 
