@@ -26,8 +26,10 @@ async def end_process(record: ProcessRecord) -> None:
     end_recorded(record.identity, record.token)
 
 
-def any_alive(pod: PodRecord) -> bool:
-    """Whether a process of the pod still runs."""
+def may_be_adopted(pod: PodRecord) -> bool:
+    """Whether a process of the pod still runs and its end has not begun."""
+    if pod.ending:
+        return False
     identities = (process.identity for process in pod.processes.values())
     return any(identity is not None and is_alive(identity) for identity in identities)
 

@@ -52,6 +52,8 @@ class PodRecord:
     ip: str
     netns: str = ""
     link: str = ""
+    ending: bool = False
+    """Its end has begun: its Envoy drains, so nobody may adopt it."""
     processes: Mapping[str, ProcessRecord] = field(default_factory=dict)
 
     @property
@@ -152,6 +154,12 @@ class Records:
     def set_pod(self, pod: PodRecord) -> None:
         """Records a pod and its processes."""
         self._write(replace(self._state, pods={**self._state.pods, pod.key.digest: pod}))
+
+    def set_ending(self, key: PodKey) -> None:
+        """Records that the pod's end has begun."""
+        pod = self._state.pods.get(key.digest)
+        if pod is not None:
+            self.set_pod(replace(pod, ending=True))
 
     def remove_pod(self, key: PodKey) -> None:
         """Forgets a pod of which nothing is left."""

@@ -109,7 +109,7 @@ class LocalRuntime:
         )
         removals = []
         for pod in records.state.pods.values():
-            if (bridge_stood or not pod.netns) and places.still_there(pod) and leftovers.any_alive(pod):
+            if (bridge_stood or not pod.netns) and places.still_there(pod) and leftovers.may_be_adopted(pod):
                 self._adoptable[pod.key] = pod
                 if self._network is not None and pod.netns:
                     self._network.place(pod.key, pod.ip)

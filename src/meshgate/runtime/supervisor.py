@@ -270,6 +270,7 @@ class PodSupervisor:
 
     async def _stop(self) -> None:
         """Withdraw, drain, SIGTERM to the containers, then to Envoy, then remove the place."""
+        self._tools.records.set_ending(self.spec.key)
         self._changed()
         if self._proxy is None or self._proxy.became_ready.is_set():
             await self._withdraw()
@@ -304,6 +305,9 @@ class PodSupervisor:
 
     async def abandon(self) -> None:
         """Lets all processes run on; another control plane may adopt them."""
+        if self._stop_task is not None:
+            self._stop_task.cancel()
+            await asyncio.gather(self._stop_task, return_exceptions=True)
         for keeper in self._keepers:
             keeper.abandon()
         await self._end_task()

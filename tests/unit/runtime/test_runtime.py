@@ -345,3 +345,63 @@ def test_an_envoy_that_cannot_start_says_its_last_words(tmp_path: Path) -> None:
             await runtime.shutdown()
 
     run(body())
+
+
+def test_a_pod_whose_end_has_begun_is_not_adopted(tmp_path: Path) -> None:
+    async def body() -> None:
+        asked, never = asyncio.Event(), asyncio.Event()
+
+        async def withdraw(_: PodStatus) -> None:
+            asked.set()
+            await never.wait()
+
+        pod = make_pod("echo-1")
+        first = LocalRuntime(
+            RuntimeOptions(
+                state=tmp_path,
+                isolation=Isolation.PORTS,
+                sidecars=Sidecars(),
+                environments=Environments(),
+                withdraw=withdraw,
+            )
+        )
+        await first.adopt()
+        await first.apply([pod])
+        (before,) = await ready(first, pod)
+        left = identify(before.pids["app"])
+        assert left is not None
+        await first.apply([])
+        await asked.wait()
+        # As if the control plane died in the middle of it.
+        await first.shutdown(clean=False)
+        assert is_alive(left)
+        second = make_runtime(tmp_path)
+        try:
+            assert await second.adopt() == ()
+            assert not is_alive(left)
+            await second.apply([pod])
+            (after,) = await ready(second, pod)
+            assert after.pids != before.pids
+        finally:
+            await second.shutdown()
+
+    run(body())
+
+
+def test_a_runtime_that_lets_go_hands_its_pods_to_the_next(tmp_path: Path) -> None:
+    async def body() -> None:
+        pod = make_pod("echo-1")
+        first = await served(tmp_path, pod)
+        (before,) = await ready(first, pod)
+        await first.shutdown(clean=False)
+        second = make_runtime(tmp_path)
+        assert await second.adopt() == (pod.key,)
+        await second.apply([pod])
+        try:
+            assert second.pods()[0].ready
+            assert second.pods()[0].pids == before.pids
+            assert second.pods()[0].port_map == before.port_map
+        finally:
+            await second.shutdown()
+
+    run(body())
