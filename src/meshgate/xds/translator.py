@@ -21,7 +21,8 @@ class Translated(Protocol):
         """The xDS message, e.g. a Cluster; not changed after it is handed over.
 
         A virtual host whose `name` is the resource's name (`<route config>/<host>`) can be removed from
-        Envoy; under any other name Envoy 1.40 keeps it until its route configuration goes.
+        Envoy; under any other name Envoy 1.40 keeps it until its route configuration goes. Its domains
+        must then not overlap with those of another host's answer, or Envoy refuses the later one.
         """
         ...
 
