@@ -47,6 +47,11 @@ _GUARDS_SERVICE = frozenset(
 )
 _FORCE_SSL = "ingress.kubernetes.io/force-ssl-redirect"
 
+_GUARDS_ELSEWHERE = re.compile(
+    r"ingress\.kubernetes\.io/(auth-(type|url|signin|secret|tls-secret)|(white|allow|deny)list-source-range)$"
+)
+"""Authentication and address lists as ingress-nginx and its relatives write them."""
+
 _METHOD = re.compile(r"[A-Z]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -177,6 +182,8 @@ class _IngressReader:
         elif name == _FORCE_SSL:
             if value.strip().lower() != "false":
                 self._close("MG1104", name, "is not supported; plain HTTP would be let in")
+        elif _GUARDS_ELSEWHERE.search(name):
+            self._close("MG1104", name, "is for another controller, and what it guards would be open")
         elif "ingress.kubernetes.io/" in name:
             self._warn(name, f"{name} is for another controller; it has no effect")
         elif name.startswith(MESHGATE):

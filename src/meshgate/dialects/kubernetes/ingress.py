@@ -189,6 +189,8 @@ class _Lowering:
             self._error("MG2002", (*at, "path"), f"must not hold {bad.group()!r}, got {show(text)}")
         elif not text.isprintable() or any(c in text for c in " ?#"):
             self._error("MG2002", (*at, "path"), f"must be a URL path without query, got {show(text)}")
+        if text.endswith("*"):
+            self._warn("MG2002", (*at, "path"), f"the * is no wildcard but a character, got {show(text)}")
         match path_type:
             case "Exact":
                 return PathMatch(kind=PathKind.EXACT, value=text)

@@ -92,6 +92,11 @@ def test_everything_together() -> None:
             "query, got '/a?b'",
         ),
         (
+            _path("/a/*"),
+            "8:16: warning MG2002 Ingress default/a spec.rules[0].http.paths[0].path: the * is no wildcard but a "
+            "character, got '/a/*'",
+        ),
+        (
             _path("/a", "pathType: prefix"),
             "8:32: error MG2002 Ingress default/a spec.rules[0].http.paths[0].pathType: must be one "
             "of Exact, "
