@@ -93,7 +93,8 @@ def test_everything_together() -> None:
         ),
         (
             _path("/a/*"),
-            "8:16: warning MG2002 Ingress default/a spec.rules[0].http.paths[0].path: the * is no wildcard but a "
+            "8:16: warning MG2002 Ingress default/a spec.rules[0].http.paths[0].path: the * is "
+            "no wildcard but a "
             "character, got '/a/*'",
         ),
         (
