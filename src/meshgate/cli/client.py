@@ -58,7 +58,7 @@ class Client:
 
     def call(self, method: Method[Q, A], query: Q, timeout_s: float | None = None) -> A:
         """The answer; raises `CliError` for whatever keeps it from coming."""
-        unary = self._channel.unary_unary(method.path)
+        unary = self._channel.unary_unary(method.path, _same, _same)
         try:
             data = unary(wire.encode(query), timeout=timeout_s or method.timeout_s)
         except grpc.RpcError as error:
@@ -67,21 +67,21 @@ class Client:
 
     def stream(self, method: Method[Q, A], query: Q) -> Iterator[A]:
         """The answers as they come, until the other end or the caller stops."""
-        call = self._channel.unary_stream(method.path)(wire.encode(query))
+        call = self._channel.unary_stream(method.path, _same, _same)(wire.encode(query))
         try:
             for data in call:
                 yield wire.decode(method.answer, data)
         except grpc.RpcError as error:
             raise self._explain(error) from error
         finally:
-            call.cancel()
+            call.cancel()  # type: ignore[no-untyped-call]  # grpc-stubs 1.53
 
     def _explain(self, error: grpc.RpcError) -> CliError:
-        details = str(error.details() or "") if isinstance(error, grpc.Call) else str(error)
+        details, code = _status_of(error)
         known = wire.decode_error(details)
         if known is not None:
             return CliError(known.message, known.remedy)
-        match error.code() if isinstance(error, grpc.Call) else None:
+        match code:
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
                 return not_running(self._state)
             case grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -90,6 +90,15 @@ class Client:
                 return CliError("the meshgate that runs is of another version", "restart it")
             case _:
                 return CliError(f"meshgate did not answer: {details}")
+
+
+def _same(message: bytes) -> bytes:
+    return message
+
+
+def _status_of(error: object) -> tuple[str, grpc.StatusCode | None]:
+    """What gRPC's errors tell: they are calls as well, which their type does not say."""
+    return (str(error.details() or ""), error.code()) if isinstance(error, grpc.Call) else (str(error), None)
 
 
 @contextmanager

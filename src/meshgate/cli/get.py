@@ -36,7 +36,9 @@ def get(
     kinds: Annotated[str, typer.Argument(metavar="KIND", help="pods, svc, vs,dr, all, or KIND/NAME")],
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]")] = None,
     namespace: Namespace = "default",
-    all_namespaces: Annotated[bool, typer.Option("-A", "--all-namespaces", help="Of every namespace.")] = False,
+    all_namespaces: Annotated[
+        bool, typer.Option("-A", "--all-namespaces", help="Of every namespace.")
+    ] = False,
     selector: Annotated[str, typer.Option("-l", "--selector", help="Labels, such as app=web.")] = "",
     output: Annotated[Output | None, typer.Option("-o", "--output", help="Format.")] = None,
     no_headers: Annotated[bool, typer.Option("--no-headers", help="Rows only.")] = False,

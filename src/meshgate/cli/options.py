@@ -13,12 +13,10 @@ from meshgate.dialects.document import is_dns_label
 
 DEFAULT_STATE = Path(".meshgate")
 
-State = Annotated[
-    Path, typer.Option("--state", metavar="DIR", help="Directory in which meshgate keeps what it must remember.")
-]
+State = Annotated[Path, typer.Option("--state", metavar="DIR", help="Where meshgate keeps its state.")]
 Namespace = Annotated[str, typer.Option("-n", "--namespace", metavar="NAME", help="Namespace.")]
 Files = Annotated[
-    list[str], typer.Option("-f", "--filename", metavar="FILE", help="Manifest, folder, or - for standard input.")
+    list[str], typer.Option("-f", "--filename", metavar="FILE", help="File, folder, or - for standard input.")
 ]
 
 

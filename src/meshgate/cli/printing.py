@@ -16,8 +16,8 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table with three spaces between columns and no space at the end of lines."""
     lines = [tuple(head), *(tuple(_CONTROL.sub("?", cell) for cell in row) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    padded = ("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-    return "".join(f"{line.rstrip()}\n" for line in padded)
+    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
+    return "".join("   ".join(line).rstrip() + "\n" for line in padded)
 
 
 def as_yaml(data: object) -> str:

@@ -42,7 +42,8 @@ def _joined(*path: str) -> Cell:
 
 def _json_list(*path: str) -> Cell:
     def cell(obj: object) -> str:
-        return "[" + ",".join(f'"{item}"' for item in list_in(obj, *path)) + "]" if list_in(obj, *path) else ""
+        items = [f'"{item}"' for item in list_in(obj, *path)]
+        return f"[{','.join(items)}]" if items else ""
 
     return cell
 

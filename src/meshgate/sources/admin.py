@@ -13,8 +13,17 @@ import structlog
 
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Free, Method, Nothing
-from meshgate.sources.backend import AdminError, Backend, Event, ExecAnswer, ExecRequest, LogChunk, LogsRequest
-from meshgate.sources.backend import StatusReport
+from meshgate.sources.backend import (
+    AdminError,
+    Backend,
+    Event,
+    ExecAnswer,
+    ExecRequest,
+    ExplainQuery,
+    LogChunk,
+    LogsRequest,
+    StatusReport,
+)
 from meshgate.sources.log_tail import follow
 from meshgate.sources.object_api import ObjectApi
 
@@ -90,7 +99,7 @@ class AdminServer:
     async def _exec(self, request: ExecRequest) -> ExecAnswer:
         return self._backend.exec_plan(request.target, request.namespace, request.argv)
 
-    async def _explain(self, request: wire.b.ExplainQuery) -> Free:
+    async def _explain(self, request: ExplainQuery) -> Free:
         return Free(await self._backend.explain(request))
 
     async def _translate(self, request: Free) -> Free:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import grpc
 from pydantic import TypeAdapter
@@ -83,18 +84,18 @@ STATUS_CODES = {
 
 
 @cache
-def _adapter(record: type) -> TypeAdapter[object]:
-    return TypeAdapter(record)
+def _adapter(record: Hashable) -> TypeAdapter[object]:
+    return TypeAdapter(cast("type[object]", record))
 
 
 def encode(message: object) -> bytes:
     """The JSON of a record."""
-    return _adapter(type(message)).dump_json(message)
+    return _adapter(cast("Hashable", type(message))).dump_json(message)
 
 
 def decode(record: type[Q], data: bytes) -> Q:
     """The record in a JSON text; raises `ValueError` where it is none."""
-    found = _adapter(record).validate_json(data)
+    found = _adapter(cast("Hashable", record)).validate_json(data)
     assert isinstance(found, record)
     return found
 

@@ -137,11 +137,11 @@ class Backend(Protocol):
     """The control plane as the admin API sees it. May raise `AdminError`; must not block."""
 
     def generated_objects(self) -> Sequence[JsonObject]:
-        """Objects that Meshgate makes itself (Pod, Endpoints, EndpointSlice), whole, as kubectl shows them."""
+        """Objects that Meshgate makes itself (Pod, Endpoints, EndpointSlice), as kubectl shows them."""
         ...
 
     def overlay(self, ref: ObjectRef) -> JsonObject:
-        """What is merged (RFC 7386) onto an object before it is shown: `status`, `spec.clusterIP`; or empty."""
+        """What is merged (RFC 7386) onto an object before it is shown, such as `status`; or empty."""
         ...
 
     def status(self) -> StatusReport:
@@ -153,7 +153,7 @@ class Backend(Protocol):
         ...
 
     def log_files(self, target: str, namespace: str) -> tuple[LogFile, ...]:
-        """The logs of a Deployment's pods (or of one pod, or of `gateway`); `not_found` where there are none."""
+        """The logs of a Deployment's pods, of one pod or of `gateway`; `not_found` for others."""
         ...
 
     def exec_plan(self, target: str, namespace: str, argv: tuple[str, ...]) -> ExecAnswer:

@@ -111,10 +111,13 @@ class _Look:
 def _read(file: str) -> tuple[str, Diagnostic | None]:
     try:
         if not Path(file).is_file():
-            raise OSError(0, "it is not a file")
+            raise OSError(0, "it is not a file")  # a pipe, say, would wait for its writer
         with Path(file).open("rb") as opened:
             # One more than allowed, so that the reader of YAML sees that it is too long.
             data = opened.read(MAX_TEXT_BYTES + 1)
+    except OSError as error:
+        return "", _unreadable(file, error)
+    try:
         return data.decode("utf-8-sig"), None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
@@ -126,8 +129,6 @@ def _read(file: str) -> tuple[str, Diagnostic | None]:
             message="the text is not UTF-8",
             remedy="save the file as UTF-8",
         )
-    except OSError as error:
-        return "", _unreadable(file, error)
 
 
 def read_paths(paths: Sequence[str]) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:

@@ -176,8 +176,15 @@ def _put(db: sa.Connection, table: sa.Table, entries: Iterable[tuple[ObjectRef, 
         key = {"k_group": ref.group, "k_kind": ref.kind, "k_namespace": ref.namespace, "k_name": ref.name}
         gone.append(key)
         if values is not None:
-            there.append({"api_group": ref.group, "kind": ref.kind, "namespace": ref.namespace,
-                          "name": ref.name, **values})
+            there.append(
+                {
+                    "api_group": ref.group,
+                    "kind": ref.kind,
+                    "namespace": ref.namespace,
+                    "name": ref.name,
+                    **values,
+                }
+            )
     if gone:
         c = table.c
         db.execute(
@@ -242,6 +249,7 @@ def _dump(document: Document) -> str:
             "given": document.namespace_given,
             "text": source.text if source else None,
             "line": source.line if source else 0,
+            "root": source.root if source else (0, 0),
             "base": list(document.base),
         }
     )
@@ -250,12 +258,16 @@ def _dump(document: Document) -> str:
 def _load(ref: ObjectRef, text: str) -> Document:
     stored = json.loads(text)
     data = stored["data"]
+    source = None
+    if stored["text"] is not None:
+        line, column = stored["root"]
+        source = Source(text=stored["text"], line=stored["line"], root=(line, column))
     return Document(
         ref=ref,
         api_version=data["apiVersion"],
         data=data,
         file=stored["file"],
         namespace_given=stored["given"],
-        source=Source(text=stored["text"], line=stored["line"]) if stored["text"] is not None else None,
+        source=source,
         base=tuple(stored["base"]),
     )

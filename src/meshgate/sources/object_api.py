@@ -66,8 +66,11 @@ class ObjectApi:
         if kind.read_only:
             objects = [o for o in self._backend.generated_objects() if _is(o, kind)]
         else:
-            stored = (o for o in self._store.objects() if (o.ref.group, o.ref.kind) == (kind.group, kind.kind))
-            objects = [self._shown(o.ref, o.view()) for o in stored]
+            objects = [
+                self._shown(o.ref, o.view())
+                for o in self._store.objects()
+                if (o.ref.group, o.ref.kind) == (kind.group, kind.kind)
+            ]
         if kind.namespaced and not query.all_namespaces:
             objects = [o for o in objects if _metadata(o).get("namespace") == query.namespace]
         return sorted(objects, key=_place)
@@ -153,7 +156,7 @@ class ObjectApi:
     def patch(self, request: PatchRequest) -> Changes:
         """A JSON merge patch (RFC 7386) on one object."""
         kind = _one_writable(request.kind)
-        if not isinstance(request.patch, Mapping) or too_deep(cast("Json", request.patch)):
+        if too_deep(cast("Json", request.patch)):
             raise AdminError("invalid", "the patch must be a JSON object of at most 100 levels")
         changed, diagnostics = self._change(kind, request, cast("Mapping[str, Json]", request.patch))
         verb = "patched" if changed else "patched (no change)"
@@ -235,7 +238,9 @@ def _one_writable(written: str) -> KindName:
     kind = kinds.resolve(written)
     if kind.read_only:
         raise AdminError(
-            "forbidden", f"{kind.plural} are made by Meshgate and cannot be changed", "change their Deployment"
+            "forbidden",
+            f"{kind.plural} are made by Meshgate and cannot be changed",
+            "change their Deployment",
         )
     return kind
 

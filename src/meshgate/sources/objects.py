@@ -24,6 +24,8 @@ from meshgate.sources.merging import content_hash, desired, encoded_secret, with
 IMPLICIT_NAMESPACES = ("default", "istio-system", "kube-system", "meshgate-system")
 """They are there without being written."""
 
+_EPOCH = "1970-01-01T00:00:00Z"
+
 API = "api"
 """The source of objects that no file has."""
 
@@ -185,9 +187,7 @@ class ObjectStore:
         self, source: str, documents: Sequence[Document], diagnostics: Sequence[Diagnostic]
     ) -> None:
         """What one file holds now; see `replace_sources`."""
-        self.replace_sources(
-            {source: SourceText(documents=tuple(documents), diagnostics=tuple(diagnostics))}
-        )
+        self.replace_sources({source: SourceText(documents=tuple(documents), diagnostics=tuple(diagnostics))})
 
     def replace_sources(self, texts: Mapping[str, SourceText]) -> None:
         """What these files hold now, as by `kubectl apply --prune` for each; others stay.
@@ -257,9 +257,7 @@ class ObjectStore:
         before = self._overrides.get(ref)
         if last_applied is None and before is not None:
             last_applied = before.last_applied
-        self._settle(
-            {ref: Override(document=document, base=self._file_hash(ref), last_applied=last_applied)}
-        )
+        self._settle({ref: Override(document=document, base=self._file_hash(ref), last_applied=last_applied)})
 
     def remove(self, ref: ObjectRef) -> None:
         """Takes an object away; one from a file stays away until the file changes it."""
@@ -285,7 +283,7 @@ class ObjectStore:
             return None
         data: dict[str, Json] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ref.name}}
         document = Document(ref=ref, api_version="v1", data=data, file="<built-in>", namespace_given=False)
-        identity = Identity(created="1970-01-01T00:00:00Z", generation=1, resource_version=1, content="", desired="")
+        identity = Identity(created=_EPOCH, generation=1, resource_version=1, content="", desired="")
         return StoredObject(ref=ref, document=document, source=API, identity=identity, changed_by_api=False)
 
     def _hash(self, document: Document) -> str:
@@ -340,7 +338,7 @@ class ObjectStore:
                 identity=fresh,
                 changed_by_api=by_api,
             )
-        changed_identities.update({ref: None for ref in self._identities.keys() - objects.keys()})
+        changed_identities.update(dict.fromkeys(self._identities.keys() - objects.keys()))
         _update(self._identities, changed_identities)
         self._objects, self._listed = objects, None
         self._kept.write(
@@ -386,7 +384,7 @@ class ObjectStore:
         changed: dict[ObjectRef, tuple[str, Document] | None] = {
             ref: kept for ref, kept in now.items() if self._kept_good.get(ref) != kept
         }
-        changed.update({ref: None for ref in self._kept_good.keys() - now.keys()})
+        changed.update(dict.fromkeys(self._kept_good.keys() - now.keys()))
         self._kept_good = now
         return changed
 

@@ -1,0 +1,55 @@
+"""`meshgate analyze`: says what is wrong with manifests, without running anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from meshgate.cli.options import OnlyJson
+from meshgate.core.diagnostics import Diagnostic, Severity, has_errors, ordered
+from meshgate.pipeline import build, read_texts
+from meshgate.sources import admin_protocol as wire
+from meshgate.sources.files import read_paths
+from meshgate.sources.object_api import line_of
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(analyze)
+
+
+def analyze(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Manifests: files or folders.")],
+    output: Annotated[OnlyJson | None, typer.Option("-o", "--output", help="For programs.")] = None,
+) -> None:
+    """Check manifests; exits with 1 where there are errors."""
+    texts, unreadable = read_paths(paths)
+    documents, unread = read_texts(texts)
+    diagnostics = ordered((*unreadable, *unread, *build(documents).diagnostics))
+    if output is OnlyJson.JSON:
+        lines = [json.loads(wire.encode(line_of(d))) for d in diagnostics]
+        typer.echo(json.dumps(lines, indent=2, ensure_ascii=False))
+    else:
+        _print(diagnostics, len(documents), len(texts))
+    if has_errors(diagnostics):
+        raise typer.Exit(1)
+
+
+def _print(diagnostics: Sequence[Diagnostic], objects: int, files: int) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    for diagnostic in diagnostics:
+        text = Text(str(diagnostic))
+        text.highlight_words([f" {diagnostic.severity.value} "], _STYLES[diagnostic.severity])
+        console.print(text)
+    counts = {s: sum(d.severity is s for d in diagnostics) for s in Severity}
+    summary = ", ".join(
+        f"{n} {s.value}{'s' if n != 1 and s is not Severity.INFO else ''}" for s, n in counts.items() if n
+    )
+    console.print(f"{objects} objects in {files} files: {summary or 'nothing to say'}")

@@ -1,0 +1,45 @@
+"""`meshgate exec`: runs a command inside a workload's place in the mesh."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from meshgate.cli.client import connect
+from meshgate.cli.errors import CliError
+from meshgate.cli.options import DEFAULT_STATE, Namespace, State, split_target
+from meshgate.sources import admin_protocol as wire
+from meshgate.sources.backend import ExecRequest
+
+_CANNOT_RUN = 126
+_NOT_FOUND = 127
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(name="exec", context_settings={"allow_interspersed_args": False})(execute)
+
+
+def execute(
+    target: Annotated[str, typer.Argument(metavar="DEPLOYMENT[.NS]")],
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...")],
+    namespace: Namespace = "default",
+    state: State = DEFAULT_STATE,
+) -> None:
+    """Run a command where a pod of the Deployment is: its network, its environment, its identity."""
+    name, found = split_target(target, namespace)
+    argv = tuple(command[1:] if command[0] == "--" else command)
+    if not argv:
+        raise CliError("no command was given", "exec DEPLOYMENT -- COMMAND", code=2)
+    with connect(state) as client:
+        answer = client.call(wire.EXEC, ExecRequest(target=name, namespace=found, argv=argv))
+    try:
+        if answer.cwd:
+            os.chdir(answer.cwd)
+        os.execvpe(answer.argv[0], list(answer.argv), dict(answer.env))
+    except FileNotFoundError as error:
+        raise CliError(f"{error.filename or argv[0]}: not found", code=_NOT_FOUND) from error
+    except (OSError, ValueError) as error:
+        raise CliError(f"{argv[0]} cannot run: {error}", code=_CANNOT_RUN) from error
