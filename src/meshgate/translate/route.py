@@ -12,7 +12,7 @@ from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 
 from meshgate.model.destination import ConsistentHash
-from meshgate.model.proxy import Proxy
+from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.model.route import (
     Destination,
@@ -32,7 +32,7 @@ from meshgate.policies import RouteParts
 from meshgate.policies.packing import duration, header, pack, uint32
 from meshgate.policies.parts import METADATA_NAMESPACE
 from meshgate.translate.destination import destination_policy, traffic_policy
-from meshgate.translate.match import applies_to, route_match
+from meshgate.translate.match import applies_to, quote_regex, route_match
 from meshgate.translate.names import outbound_cluster
 
 FAULT_FILTER = "envoy.filters.http.fault"
@@ -78,7 +78,7 @@ def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
                 route.direct_response.body.inline_bytes = action.body
         case Refuse() as action:
             route.direct_response.status = action.status
-            route.direct_response.body.inline_string = action.reason
+            route.direct_response.body.inline_string = _refusal(context.proxy, action)
         case _:
             assert_never(rule.action)
     for name, config in parts.filters.items():
@@ -90,6 +90,15 @@ def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
         route.metadata.filter_metadata[METADATA_NAMESPACE].update(dict(parts.metadata))
     _headers(route, rule.request_headers, rule.response_headers)
     return route
+
+
+def _refusal(proxy: Proxy, action: Refuse) -> str:
+    """Inside the mesh the reason itself; at the edge nothing that names our objects to strangers."""
+    if proxy.kind is ProxyKind.SIDECAR:
+        return action.reason
+    if action.status == 404:
+        return "no Route matched with those values"
+    return "this route is closed because its configuration has an error"
 
 
 def _forward(context: RouteContext, route: pb.Route, action: Forward, match: RequestMatch) -> None:
@@ -191,15 +200,11 @@ def _replace_prefix(target: pb.RouteAction, prefix: str, match: RequestMatch) ->
     replacement ends in a slash, the slash behind the match goes too.
     """
     path = match.paths[0] if match.paths else None
-    if path is None or path.value in ("", "/") or path.kind is PathKind.EXACT or path.ignore_case:
+    # For these Envoy's own rewrite replaces the whole path, which is what is wanted.
+    whole = (PathKind.EXACT, PathKind.REGEX)
+    if path is None or path.value in ("", "/") or path.ignore_case or path.kind in whole:
         target.prefix_rewrite = prefix
         return
-    if path.kind is PathKind.REGEX:
-        target.regex_rewrite.pattern.regex = f"^(?:{path.value})/*"
-        target.regex_rewrite.substitution = prefix if prefix.endswith("/") else f"{prefix}/"
-        return
-    from meshgate.translate.match import quote_regex
-
     head = quote_regex(path.value.rstrip("/"))
     if prefix.endswith("/"):
         target.regex_rewrite.pattern.regex = f"^{head}/*"
