@@ -110,7 +110,11 @@ def _compared(found: dict[str, dict[str, Tree]], proxy: str) -> dict[str, Tree]:
     for kind, entries in found.items():
         match kind:
             case "listeners":
-                shown[kind] = {n: _difference(e, base[kind].get(n, {})) for n, e in entries.items()}
+                local = base[kind].get("service_web.default.svc.cluster.local:80", {})
+                shown[kind] = {
+                    n: _difference(e, base[kind].get(n, local if n.startswith("service_") else {}))
+                    for n, e in entries.items()
+                }
             case "clusters":
                 plain = base[kind]["outbound|80||web.default.svc.cluster.local"]
                 shown[kind] = {n: _difference(e, base[kind].get(n, plain)) for n, e in entries.items()}
