@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from enum import Enum
+from urllib.parse import urlsplit
 
 from google.protobuf import json_format
 
@@ -17,11 +19,14 @@ from meshgate.app.events import Events
 from meshgate.app.generated import deployment_status, endpoints_object, pod_object
 from meshgate.core.diagnostics import Diagnostic, ObjectRef
 from meshgate.core.origin import format_path
+from meshgate.model.graph import Model
 from meshgate.model.names import Name, service_host
+from meshgate.model.proxy import Isolation as ModelIsolation
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.runtime.guard import RESTARTS_VARIABLE
 from meshgate.runtime.spec import PodKey
+from meshgate.simulate.call import GATEWAY, UnknownCaller, call
 from meshgate.simulate.redact import redact
 from meshgate.sources.backend import (
     AdminError,
@@ -52,6 +57,11 @@ def diagnostic_line(found: Diagnostic) -> DiagnosticLine:
         message=found.message,
         remedy=found.remedy,
     )
+
+
+def _plain(value: object) -> object:
+    """What JSON has no word for, in the words that people read."""
+    return value.value if isinstance(value, Enum) else str(value)
 
 
 @dataclass(slots=True)
@@ -167,17 +177,35 @@ class AppBackend:
         return sorted(found, key=lambda k: k.name)
 
     async def explain(self, query: ExplainQuery) -> JsonObject:
-        from meshgate.simulate.explain import explain_request
-
-        proxy = self._proxy(query.origin or "gateway")
-        return await asyncio.to_thread(explain_request, self.plane.live.model, proxy, query)
+        url = urlsplit(query.url if "://" in query.url else f"http://{query.url}")
+        isolation = ModelIsolation(self.plane.isolation.value)
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        try:
+            verdict = await asyncio.to_thread(
+                call,
+                self._now(),
+                query.method,
+                url.netloc,
+                path,
+                query.headers,
+                scheme=url.scheme,
+                proxy=query.origin or GATEWAY,
+                isolation=isolation,
+            )
+        except UnknownCaller as error:
+            raise AdminError("not_found", str(error)) from error
+        found: JsonObject = json.loads(json.dumps(asdict(verdict), default=_plain))
+        return found
 
     async def translate(self, proxy: str) -> JsonObject:
         chosen = self._proxy(proxy)
-        model = replace(self.plane.live.model, instances=self.plane.live.instances)
+        model = self._now()
         config = await asyncio.to_thread(lambda: self_contained(Reader(redact(model)), chosen))
         found: JsonObject = json.loads(json_format.MessageToJson(config))
         return found
+
+    def _now(self) -> Model:
+        return replace(self.plane.live.model, instances=self.plane.live.instances)
 
     def _proxy(self, name: str) -> Proxy:
         target, _, namespace = name.partition(".")

@@ -7,7 +7,7 @@ step. Nothing here decides what a manifest means: that is `pipeline`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -17,7 +17,7 @@ import structlog
 from meshgate.app.addresses import ServiceAddresses
 from meshgate.app.certificates import usable_certificates
 from meshgate.app.environment import Environment
-from meshgate.app.instances import by_workload, instance, is_live
+from meshgate.app.instances import by_workload, instance, is_live, service_table
 from meshgate.app.limits import shared_rules
 from meshgate.app.pods import gateway_pod, pod_specs
 from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars
@@ -117,30 +117,24 @@ class ControlPlane:
 
     # ---- the life of it ----
 
-    async def start(self, documents: tuple[Document, ...], group: asyncio.TaskGroup) -> None:
+    async def start(
+        self, documents: tuple[Document, ...], group: asyncio.TaskGroup
+    ) -> tuple[asyncio.Task[None], ...]:
         """Takes over what an earlier one left, builds the first configuration, begins to serve.
 
+        Returns its tasks, to be cancelled after `stop`.
         Endpoints are known before the first proxy can ask: those of adopted pods never vanish.
         """
         if not self._rules_file.exists():
             write_rules(self._rules_file, ())
         await self.runtime.adopt()
         await self.update(documents)
-        group.create_task(self._guarded("xds", self.server.run()))
+        serving = group.create_task(self.server.run())
         await self.server.started.wait()
         self.runtime.open_socket_to_proxies(self.runtime.paths.xds_socket)
-        group.create_task(self._guarded("statuses", self._follow_statuses()))
-        group.create_task(self._guarded("rotation", self.svids.run(lambda _: self._publish_svids())))
-
-    async def _guarded(self, name: str, work: Awaitable[None]) -> None:
-        """A task that ends by a bug ends the control plane, which the guard starts again."""
-        try:
-            await work
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            _log.exception("task_failed", task=name)
-            raise
+        following = group.create_task(self._follow_statuses())
+        rotating = group.create_task(self.svids.run(lambda _: self._publish_svids()))
+        return serving, following, rotating
 
     async def update(self, documents: tuple[Document, ...]) -> None:
         """Makes these objects the configuration: certificates, routes, pods, names, in this order."""
@@ -161,7 +155,8 @@ class ControlPlane:
         self.server.publish(model)
         self.runtime.set_names({host: (address,) for host, address in model.addresses.items()})
         await self.runtime.apply(pods)
-        self._take_statuses(self.runtime.pods())
+        await self.runtime.set_services(service_table(model, self.live.instances))
+        await self._take_statuses(self.runtime.pods())
         self._publish_places()
         self.on_change()
 
@@ -174,11 +169,11 @@ class ControlPlane:
     async def _follow_statuses(self) -> None:
         while True:
             first = await self.runtime.statuses.get()
-            self._take_statuses((first, *self.runtime.statuses.drain()))
+            await self._take_statuses((first, *self.runtime.statuses.drain()))
             self._publish_places()
             self.on_change()
 
-    def _take_statuses(self, statuses: tuple[PodStatus, ...]) -> None:
+    async def _take_statuses(self, statuses: tuple[PodStatus, ...]) -> None:
         for status in statuses:
             if is_live(status):
                 self.live.statuses[status.key] = status
@@ -194,6 +189,7 @@ class ControlPlane:
             self.live.instances = found
             self.server.publish_endpoints(found)
             self._write_rules()
+            await self.runtime.set_services(service_table(self.live.model, found))
 
     def _publish_places(self) -> None:
         """Admits the proxies of all placed pods and tells each which local ports lead where."""
@@ -224,7 +220,7 @@ class ControlPlane:
     async def _withdraw(self, status: PodStatus) -> None:
         """Returns once the proxies know that the pod goes, or after a while."""
         self.live.statuses.pop(status.key, None)
-        self._take_statuses(())
+        await self._take_statuses(())
         connected = [stream.node_id for stream in self.server.status()]
         await self.server.wait_live(connected, WITHDRAW_DEADLINE_S)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from meshgate.app.instances import reached_port
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.graph import Model
 from meshgate.model.service import Service
@@ -69,10 +70,7 @@ def endpoints_object(
     for port in service.ports:
         for key in model.backends.get(service.host, ()):
             for instance in instances.get(key, ()):
-                number = port.target or port.number
-                if isinstance(number, str):
-                    number = instance.named_ports.get(number, 0)
-                if number in instance.ports:
+                if number := reached_port(port, instance):
                     target = {
                         "kind": "Pod",
                         "namespace": instance.pod.namespace,
@@ -81,7 +79,7 @@ def endpoints_object(
                     subsets.append(
                         {
                             "addresses": [{"ip": instance.ip, "targetRef": target}],
-                            "ports": [{"name": port.name, "port": instance.ports[number]}],
+                            "ports": [{"name": port.name, "port": number}],
                         }
                     )
     return {

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from meshgate.model.graph import Model
 from meshgate.model.names import Name
+from meshgate.model.service import ServicePort
 from meshgate.model.workload import Instance
+from meshgate.runtime.redirect import Services
 from meshgate.runtime.spec import Isolation, PodSpec
 from meshgate.runtime.status import Phase, PodStatus
 
@@ -39,3 +42,24 @@ def by_workload(instances: Iterable[Instance]) -> Mapping[str, tuple[Instance, .
 def is_live(status: PodStatus) -> bool:
     """Whether the pod still counts (a terminating one gets no new requests)."""
     return status.phase not in (Phase.GONE, Phase.TERMINATING)
+
+
+def reached_port(port: ServicePort, instance: Instance) -> int:
+    """Where a service port leads on a pod's address; 0 where the pod has no such port."""
+    number = port.target or port.number
+    if isinstance(number, str):
+        number = instance.named_ports.get(number, 0)
+    return instance.ports.get(number, 0)
+
+
+def service_table(model: Model, instances: Mapping[str, tuple[Instance, ...]]) -> Services:
+    """Service address -> port -> pods: what pods without a sidecar need to call by address."""
+    table: dict[str, dict[int, tuple[tuple[str, int], ...]]] = {}
+    for host, address in model.addresses.items():
+        service = model.services[host]
+        ready = [i for key in model.backends.get(host, ()) for i in instances.get(key, ())]
+        table[address] = {
+            port.number: tuple((i.ip, number) for i in ready if (number := reached_port(port, i)))
+            for port in service.ports
+        }
+    return table

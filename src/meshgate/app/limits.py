@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from meshgate.app.instances import reached_port
 from meshgate.model.graph import Model
 from meshgate.model.policy import LimitStore, RateLimit, RedisTarget
 from meshgate.model.workload import Instance
@@ -35,9 +36,6 @@ def reachable(
         return target
     for key in model.backends.get(target.host, ()):
         for instance in instances.get(key, ()):
-            number = port.target or port.number
-            if isinstance(number, str):
-                number = instance.named_ports.get(number, 0)
-            if number in instance.ports:
-                return replace(target, host=instance.ip, port=instance.ports[number])
+            if number := reached_port(port, instance):
+                return replace(target, host=instance.ip, port=number)
     return target
