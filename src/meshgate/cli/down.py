@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import typer
 
@@ -24,6 +25,12 @@ def register(app: typer.Typer) -> None:
 
 def down(state: State = DEFAULT_STATE) -> None:
     """Drain, stop everything that `up` started, and leave nothing behind."""
+    stop(state)
+    typer.echo("meshgate has stopped")
+
+
+def stop(state: Path) -> None:
+    """Ends the meshgate on `state` and waits until it has; raises `CliError` where none runs or it does not."""
     with connect(state) as client:
         process = identify(client.call(wire.STATUS, Nothing()).pid)
         client.call(wire.DOWN, Nothing())
@@ -32,4 +39,3 @@ def down(state: State = DEFAULT_STATE) -> None:
         if time.monotonic() > until:
             raise CliError(f"meshgate has not ended within {_LONGEST_S:.0f} s", "see `meshgate status`")
         time.sleep(0.05)
-    typer.echo("meshgate has stopped")

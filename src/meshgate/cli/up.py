@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -80,7 +81,11 @@ def up(
     if answers(socket_of(options.state)):
         raise CliError(f"meshgate runs on {state} already", "use `meshgate down`, or another --state")
     if detach:
-        _start_detached(options)
+        started = start_detached(options)
+        console = Console(highlight=False, soft_wrap=True)
+        for address in started.addresses:
+            console.print(f"gateway  {address}", markup=False)
+        console.print(f"log      {started.log}", markup=False)
     else:
         raise typer.Exit(_run_here(options))
 
@@ -130,7 +135,22 @@ def _run_here(options: UpOptions) -> int:
         over.set()
 
 
-def _start_detached(options: UpOptions) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A meshgate that runs by itself."""
+
+    addresses: tuple[str, ...]
+    """The gateway's URLs."""
+    log: Path
+    guard_pid: int
+
+
+def start_detached(options: UpOptions) -> Started:
+    """Starts the guard with its control plane in a session of their own; returns once the gateway is ready.
+
+    The state directory must exist. Raises `CliError` where the gateway does not come; then,
+    and where the caller is interrupted, nothing is left running.
+    """
     log = RuntimePaths.of(options.state).daemon_log("meshgate")
     start = log.stat().st_size if log.exists() else 0
     argv = (sys.executable, "-P", "-m", "meshgate.runtime.guard", *control_plane_argv(options))
@@ -146,10 +166,7 @@ def _start_detached(options: UpOptions) -> None:
         raise
     # It outlives us; without this, Python would warn of a child that nobody waits for.
     guard.returncode = 0
-    console = Console(highlight=False, soft_wrap=True)
-    for address in addresses:
-        console.print(f"gateway  {address}", markup=False)
-    console.print(f"log      {log}", markup=False)
+    return Started(addresses=addresses, log=log, guard_pid=guard.pid)
 
 
 def _wait_until_ready(
