@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_pb2
@@ -66,7 +67,7 @@ def clusters(reader: Reader, proxy: Proxy) -> list[str]:
             host, port = split_authority(key)
             if _is_opaque(reader.service(host), port):
                 names.append(outbound_cluster(Destination(host=host, port=port)))
-        return names
+        return [*names, *_mirrors(reader, proxy)]
     opaque = [outbound_cluster(Destination(host=host, port=port)) for host, port, _ in _opaque_ports(reader)]
     return [PASSTHROUGH_CLUSTER, *opaque, *_mirrors(reader, proxy)]
 
@@ -88,9 +89,17 @@ def _mirrors(reader: Reader, proxy: Proxy) -> list[str]:
     for entries in reader.all_mesh_hosts().values():
         for entry in entries:
             for rule in entry.rules if entry.visible_from(proxy.namespace) else ():
-                if isinstance(rule.action, Forward):
-                    names.update(outbound_cluster(m.destination) for m in rule.action.mirrors)
+                for mirror in rule.action.mirrors if isinstance(rule.action, Forward) else ():
+                    names.update(outbound_cluster(d) for d in _each_port(reader, mirror.destination))
     return sorted(names)
+
+
+def _each_port(reader: Reader, destination: Destination) -> list[Destination]:
+    """The destination with each port that a request may ask for, where the rule names none."""
+    service = reader.service(destination.host)
+    if destination.port or service is None:
+        return [destination]
+    return [replace(destination, port=port.number) for port in service.ports]
 
 
 def _virtual_outbound(reader: Reader) -> listener_pb2.Listener:

@@ -168,4 +168,5 @@ def _named_clusters(hosts: Iterable[route_components_pb2.VirtualHost]) -> set[st
         for route in host.routes:
             names.add(route.route.cluster)
             names.update(entry.name for entry in route.route.weighted_clusters.clusters)
+            names.update(mirror.cluster for mirror in route.route.request_mirror_policies)
     return names - {""}
