@@ -30,7 +30,7 @@ def down(state: State = DEFAULT_STATE) -> None:
 
 
 def stop(state: Path) -> None:
-    """Ends the meshgate on `state` and waits until it has; raises `CliError` where none runs or it does not."""
+    """Ends the meshgate on `state`; returns once it has, raises `CliError` where none runs or it does not."""
     with connect(state) as client:
         process = identify(client.call(wire.STATUS, Nothing()).pid)
         client.call(wire.DOWN, Nothing())
