@@ -48,8 +48,9 @@ def _print(diagnostics: Sequence[Diagnostic], objects: int, files: int) -> None:
         text = Text(str(diagnostic))
         text.highlight_words([f" {diagnostic.severity.value} "], _STYLES[diagnostic.severity])
         console.print(text)
-    counts = {s: sum(d.severity is s for d in diagnostics) for s in Severity}
-    summary = ", ".join(
-        f"{n} {s.value}{'s' if n != 1 and s is not Severity.INFO else ''}" for s, n in counts.items() if n
-    )
-    console.print(f"{objects} objects in {files} files: {summary or 'nothing to say'}")
+    parts = []
+    for severity in Severity:
+        if count := sum(d.severity is severity for d in diagnostics):
+            plural = "" if count == 1 or severity is Severity.INFO else "s"
+            parts.append(f"{count} {severity.value}{plural}")
+    console.print(f"{objects} objects in {files} files: {', '.join(parts) or 'nothing to say'}")

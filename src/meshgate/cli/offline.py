@@ -94,9 +94,8 @@ class Offline:
         name, _, namespace = written.rpartition("/")[2].partition(".")
         workload = self.model.workloads.get(str(Name(namespace or "default", name)))
         if workload is None:
-            known = ", ".join(
-                sorted(f"{w.name.name}.{w.name.namespace}" for w in self.model.workloads.values())
-            )
+            names = [w.name for w in self.model.workloads.values()]
+            known = ", ".join(sorted(f"{name.name}.{name.namespace}" for name in names))
             raise CliError(f"there is no Deployment {written}", f"known are: gateway, {known}")
         if not workload.meshed:
             raise CliError(

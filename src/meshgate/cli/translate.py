@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToJson
 
 from meshgate.cli.errors import CliError
 from meshgate.cli.offline import take_offline
@@ -48,5 +49,5 @@ def translate(
     kept_apart = Isolation.NETNS if isolation is IsolationChoice.NETNS else Isolation.PORTS
     offline = take_offline(built.model, kept_apart)
     config = self_contained(Reader(offline.model), offline.proxy(proxy))
-    data = MessageToDict(config, preserving_proto_field_name=True)
+    data = json.loads(MessageToJson(config, preserving_proto_field_name=True))
     typer.echo(as_yaml(data) if output is Structured.YAML else as_json(data), nl=False)
