@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from envoy.config.cluster.v3 import cluster_pb2, outlier_detection_pb2
+from envoy.config.cluster.v3 import cluster_pb2
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from meshgate.model.destination import (
-    Balance,
     ClientTlsMode,
     ConnectionPool,
-    ConsistentHash,
-    Outliers,
     TrafficPolicy,
 )
 from meshgate.model.names import TRUST_DOMAIN
@@ -22,6 +19,7 @@ from meshgate.model.reader import Reader
 from meshgate.model.service import AppProtocol
 from meshgate.policies.packing import duration, pack, uint32
 from meshgate.translate import tls
+from meshgate.translate.cluster_policy import balance, outliers, pool_limits
 from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.dns import dns_cache
 from meshgate.translate.endpoint import MTLS_KEY, MTLS_VALUE
@@ -39,8 +37,6 @@ CONNECT_TIMEOUT_MS = 10_000
 """Istio's default."""
 INBOUND_SOURCE = "127.0.0.6"
 """Istio's address for what Envoy's inbound side sends to the application."""
-UNLIMITED = 2**32 - 1
-"""Istio sets every circuit breaker that a rule leaves open to this."""
 
 
 def translate(reader: Reader, proxy: Proxy, name: str) -> cluster_pb2.Cluster | None:
@@ -75,10 +71,10 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     )
     cluster.eds_cluster_config.eds_config.CopyFrom(tls.ads_source())
     cluster.eds_cluster_config.service_name = name
-    _balance(cluster, policy)
-    _pool(cluster, policy.pool)
+    balance(cluster, policy)
+    pool_limits(cluster, policy.pool)
     if policy.outliers:
-        _outliers(cluster, policy.outliers)
+        outliers(cluster, policy.outliers)
     workloads = [w for key in reader.backends(parts.host) if (w := reader.workload(key))]
     all_meshed = bool(workloads) and all(w.meshed for w in workloads)
     identities = {(w.name.namespace, w.service_account) for w in workloads if w.meshed}
@@ -133,7 +129,7 @@ def _mesh_tls(
 ) -> None:
     """mTLS to every endpoint that is marked for it; plaintext to the rest unless a rule forbids it."""
     if protocol.is_http or protocol is AppProtocol.UNKNOWN:
-        alpn = tls.ALPN_HTTP2 if all_meshed or protocol.is_http2 else tls.ALPN_HTTP1
+        alpn: tuple[str, ...] = tls.ALPN_HTTP2 if all_meshed or protocol.is_http2 else tls.ALPN_HTTP1
     else:
         alpn = tls.ALPN_TCP
     spiffe = sorted(f"spiffe://{TRUST_DOMAIN}/ns/{ns}/sa/{sa}" for ns, sa in identities)
@@ -147,94 +143,6 @@ def _mesh_tls(
     cluster.transport_socket_matches.add(name="tlsMode-disabled", transport_socket=tls.plaintext())
 
 
-def _balance(cluster: cluster_pb2.Cluster, policy: TrafficPolicy) -> None:
-    cluster.common_lb_config.healthy_panic_threshold.value = 0
-    if policy.hash is not None:
-        _consistent_hash(cluster, policy.hash)
-        return
-    match policy.balance:
-        case None | Balance.LEAST_REQUEST:
-            cluster.lb_policy = cluster_pb2.Cluster.LEAST_REQUEST
-        case Balance.ROUND_ROBIN:
-            cluster.lb_policy = cluster_pb2.Cluster.ROUND_ROBIN
-        case Balance.RANDOM:
-            cluster.lb_policy = cluster_pb2.Cluster.RANDOM
-        case Balance.PASSTHROUGH:
-            cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
-            cluster.type = cluster_pb2.Cluster.ORIGINAL_DST
-            cluster.ClearField("eds_cluster_config")
-        case _:
-            assert_never(policy.balance)
-
-
-def _consistent_hash(cluster: cluster_pb2.Cluster, rule: ConsistentHash) -> None:
-    if rule.maglev_table_size:
-        cluster.lb_policy = cluster_pb2.Cluster.MAGLEV
-        cluster.maglev_lb_config.table_size.value = rule.maglev_table_size
-    else:
-        cluster.lb_policy = cluster_pb2.Cluster.RING_HASH
-        cluster.ring_hash_lb_config.minimum_ring_size.value = rule.minimum_ring_size
-
-
-def _pool(cluster: cluster_pb2.Cluster, pool: ConnectionPool | None) -> None:
-    rule = pool or ConnectionPool()
-    thresholds = cluster.circuit_breakers.thresholds.add(track_remaining=True)
-    for field, value in (
-        ("max_connections", rule.max_connections),
-        ("max_pending_requests", rule.http1_max_pending_requests),
-        ("max_requests", rule.http2_max_requests),
-        ("max_retries", rule.max_retries),
-    ):
-        getattr(thresholds, field).value = UNLIMITED if value is None else value
-    if rule.connect_timeout_ms is not None:
-        cluster.connect_timeout.CopyFrom(duration(rule.connect_timeout_ms))
-    if rule.tcp_keepalive is not None:
-        keepalive = cluster.upstream_connection_options.tcp_keepalive
-        keepalive.SetInParent()
-        for field, value in zip(
-            ("keepalive_probes", "keepalive_time", "keepalive_interval"), rule.tcp_keepalive, strict=True
-        ):
-            if value is not None:
-                getattr(keepalive, field).value = value
-
-
-def _outliers(cluster: cluster_pb2.Cluster, rule: Outliers) -> None:
-    """Istio's reading: only what a rule names is enforced; 5xx counting is on by default."""
-    found = outlier_detection_pb2.OutlierDetection(
-        enforcing_success_rate=uint32(0),
-        enforcing_failure_percentage=uint32(0),
-        split_external_local_origin_errors=rule.split_external_local_origin_errors,
-    )
-
-    def counted(field: str, value: int | None, enforcing: str) -> None:
-        if value is None:
-            return
-        if value:
-            getattr(found, field).value = value
-        getattr(found, enforcing).value = 100 if value else 0
-
-    counted("consecutive_5xx", rule.consecutive_5xx, "enforcing_consecutive_5xx")
-    counted(
-        "consecutive_gateway_failure",
-        rule.consecutive_gateway_errors,
-        "enforcing_consecutive_gateway_failure",
-    )
-    counted(
-        "consecutive_local_origin_failure",
-        rule.consecutive_local_origin_failures,
-        "enforcing_consecutive_local_origin_failure",
-    )
-    if rule.interval_ms is not None:
-        found.interval.CopyFrom(duration(rule.interval_ms))
-    if rule.base_ejection_ms is not None:
-        found.base_ejection_time.CopyFrom(duration(rule.base_ejection_ms))
-    if rule.max_ejection_percent is not None:
-        found.max_ejection_percent.CopyFrom(uint32(rule.max_ejection_percent))
-    if rule.min_health_percent is not None:
-        cluster.common_lb_config.healthy_panic_threshold.value = rule.min_health_percent
-    cluster.outlier_detection.CopyFrom(found)
-
-
 def _inbound(reader: Reader, proxy: Proxy, parts: ClusterName) -> cluster_pb2.Cluster | None:
     """To the application itself: the one hop where its own protocol is spoken."""
     inbound = reader.inbound(str(proxy.workload))
@@ -245,7 +153,7 @@ def _inbound(reader: Reader, proxy: Proxy, parts: ClusterName) -> cluster_pb2.Cl
     cluster = cluster_pb2.Cluster(
         name=name, type=cluster_pb2.Cluster.STATIC, connect_timeout=duration(CONNECT_TIMEOUT_MS)
     )
-    _pool(cluster, None)
+    pool_limits(cluster, None)
     cluster.load_assignment.cluster_name = name
     if proxy.isolation is Isolation.NETNS:
         _speak_as_inbound(cluster)
@@ -275,7 +183,7 @@ def _original_destination(name: str) -> cluster_pb2.Cluster:
     options.use_downstream_protocol_config.http_protocol_options.SetInParent()
     options.use_downstream_protocol_config.http2_protocol_options.allow_connect = True
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
-    _pool(cluster, None)
+    pool_limits(cluster, None)
     if name == INBOUND_PASSTHROUGH_CLUSTER:
         _speak_as_inbound(cluster)
     return cluster

@@ -85,7 +85,7 @@ def routes(reader: Reader, proxy: Proxy, name: str) -> route_pb2.RouteConfigurat
 
 def _mirrors(reader: Reader, proxy: Proxy) -> list[str]:
     """Clusters that requests are copied to: Envoy does not fetch those on demand."""
-    names = set()
+    names: set[str] = set()
     for entries in reader.all_mesh_hosts().values():
         for entry in entries:
             for rule in entry.rules if entry.visible_from(proxy.namespace) else ():
@@ -145,7 +145,7 @@ def _skip_ports(inspector: listener_components_pb2.ListenerFilter, ports: list[i
 
 def _opaque_ports(reader: Reader) -> list[tuple[str, int, str]]:
     """(host, port, address) of every port whose protocol cannot be routed by request."""
-    found = []
+    found: list[tuple[str, int, str]] = []
     for host, service in sorted(reader.all_services().items()):
         address = reader.address(host)
         if address:
@@ -198,8 +198,7 @@ def _on_demand(proxy: Proxy | None) -> hcm.HttpConnectionManager:
     manager = connection_manager("outbound", filters)
     manager.route_config.name = OUTBOUND_ROUTES
     manager.route_config.validate_clusters.CopyFrom(boolean(False))
-    # The listener would wait for a first answer; it has nothing to wait for.
-    manager.route_config.vhds.config_source.CopyFrom(tls.ads_source(initial_fetch_timeout_ms=1))
+    manager.route_config.vhds.config_source.CopyFrom(tls.ads_source())
     return manager
 
 

@@ -29,7 +29,6 @@ from meshgate.translate.names import OUTBOUND_ROUTES
 MANAGER = "envoy.filters.network.http_connection_manager"
 TLS = "envoy.transport_sockets.tls"
 ON_DEMAND = "envoy.filters.http.on_demand"
-Context = tls_pb2.DownstreamTlsContext | tls_pb2.UpstreamTlsContext
 
 
 def self_contained(reader: Reader, proxy: Proxy) -> bootstrap_pb2.Bootstrap:
@@ -136,7 +135,11 @@ class _Builder:
             self._secrets(match.transport_socket, tls_pb2.UpstreamTlsContext())
         return built
 
-    def _secrets(self, socket: base_pb2.TransportSocket, context: Context) -> None:
+    def _secrets(
+        self,
+        socket: base_pb2.TransportSocket,
+        context: tls_pb2.DownstreamTlsContext | tls_pb2.UpstreamTlsContext,
+    ) -> None:
         if socket.name != TLS:
             return
         socket.typed_config.Unpack(context)

@@ -21,12 +21,10 @@ MESH_ALPN = (*MESH_HTTP_ALPN, "istio-peer-exchange", "istio")
 SERVER_ALPN = ("h2", "http/1.1", "istio-peer-exchange", "istio")
 
 
-def ads_source(initial_fetch_timeout_ms: int | None = None) -> config_source_pb2.ConfigSource:
+def ads_source() -> config_source_pb2.ConfigSource:
     """The one ADS stream as a source."""
     source = config_source_pb2.ConfigSource(resource_api_version=config_source_pb2.V3)
     source.ads.SetInParent()
-    if initial_fetch_timeout_ms is not None:
-        source.initial_fetch_timeout.FromMilliseconds(initial_fetch_timeout_ms)
     return source
 
 
