@@ -248,7 +248,8 @@ class _Body:
             brought = value if isinstance(value, list) else [value]
             if not all(isinstance(one, dict) for one in brought):
                 self._problem("MG2001", event, "`<<` takes a mapping or a list of mappings")
-            frame.merges = (frame.merges or []) + brought
+            frame.merges = frame.merges or []
+            frame.merges.extend(brought)
         else:
             container.setdefault(key, value)
 

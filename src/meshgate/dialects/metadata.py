@@ -11,6 +11,9 @@ from pydantic import AfterValidator
 from meshgate.dialects.schema import Spec, fault
 from meshgate.model.service import EMPTY
 
+MAX_ANNOTATIONS = 262_144
+"""Kubernetes' limit for all of an object's annotations."""
+
 _NAME_PART = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
@@ -40,11 +43,17 @@ def _qualified(text: str) -> str:
     return text
 
 
+def _bounded(annotations: Mapping[str, str]) -> Mapping[str, str]:
+    if sum(len(k) + len(v) for k, v in annotations.items()) > MAX_ANNOTATIONS:
+        raise fault("MG1002", f"must have at most {MAX_ANNOTATIONS} characters together")
+    return annotations
+
+
 QualifiedName = Annotated[str, AfterValidator(_qualified)]
 LabelValue = Annotated[str, AfterValidator(_label_value)]
 
 Labels = Mapping[QualifiedName, LabelValue]
-Annotations = Mapping[QualifiedName, str]
+Annotations = Annotated[Mapping[QualifiedName, str], AfterValidator(_bounded)]
 
 
 class ObjectMeta(Spec):

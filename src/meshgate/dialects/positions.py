@@ -7,7 +7,7 @@ last few documents is remembered, since diagnostics of one document come togethe
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import yaml
@@ -22,9 +22,10 @@ class _Mark:
 
     line: int
     column: int
-    children: dict[str | int, _Mark] = field(default_factory=dict)
-    keys: dict[str | int, tuple[int, int]] = field(default_factory=dict)
-    merged: list[_Mark] = field(default_factory=list)
+    children: dict[str | int, _Mark] | None = None
+    """None for scalars, which are most."""
+    keys: dict[str | int, tuple[int, int]] | None = None
+    merged: list[_Mark] | None = None
     """What `<<` brings in."""
     target: _Mark | None = None
     """For an alias: the node it stands for."""
@@ -38,7 +39,7 @@ def locate_in_text(text: str, path: FieldPath, *, key: bool = False) -> tuple[in
         owner, child = _child(mark, part)
         if child is None:
             break
-        if key and i == last and part in owner.keys:
+        if key and i == last and owner.keys and part in owner.keys:
             return owner.keys[part]
         mark = child
     return mark.line, mark.column
@@ -52,63 +53,77 @@ def _child(mark: _Mark, part: str | int) -> tuple[_Mark, _Mark | None]:
             break
         node = pending.pop(0)
         node = node.target or node
-        if part in node.children:
+        if node.children and part in node.children:
             return node, node.children[part]
-        pending.extend(node.merged)
+        pending.extend(node.merged or ())
     return mark, None
 
 
 @lru_cache(maxsize=8)
 def _tree(text: str) -> _Mark:
     """The marks of the first document of `text`; what was read before an error counts."""
-    root = _Mark(0, 0)
+    reader = _Reader()
     with contextlib.suppress(yaml.YAMLError, UnicodeError):  # the reader of the document has said so
-        _read(CParser(text), root)
-    return root
+        reader.read(CParser(text))
+    return reader.root
 
 
-def _read(parser: CParser, root: _Mark) -> None:
-    anchors: dict[str, _Mark] = {}
-    stack: list[tuple[_Mark, bool, bool]] = []
-    current: _Mark | None = None
-    in_mapping = False
-    key: str | None = None
-    key_at = (0, 0)
-    while True:
-        event = parser.get_event()
-        kind = type(event)
-        if kind is yaml.DocumentEndEvent or kind is yaml.StreamEndEvent:
-            return
-        if kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            current, in_mapping, was_key = stack.pop()
-            key = "" if was_key else None
-            continue
-        if not isinstance(event, yaml.NodeEvent):
-            continue
+class _Reader:
+    def __init__(self) -> None:
+        self.root = _Mark(0, 0)
+        self._anchors: dict[str, _Mark] = {}
+        self._stack: list[tuple[_Mark, bool, bool]] = []
+        """The containers around the current one: (mark, is a mapping, the current one is a key)."""
+        self._current: _Mark | None = None
+        self._in_mapping = False
+        self._key: str | None = None
+        """The key whose value comes next; None where a key comes next, empty for an odd one."""
+        self._key_at = (0, 0)
+
+    def read(self, parser: CParser) -> None:
+        while True:
+            event = parser.get_event()
+            kind = type(event)
+            if kind is yaml.DocumentEndEvent or kind is yaml.StreamEndEvent:
+                return
+            if kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+                self._current, self._in_mapping, was_key = self._stack.pop()
+                self._key = "" if was_key else None
+            elif isinstance(event, yaml.NodeEvent):
+                self._node(event)
+
+    def _node(self, event: yaml.NodeEvent) -> None:
         start = event.start_mark
         assert start is not None  # libyaml always gives one
-        if in_mapping and key is None and isinstance(event, yaml.ScalarEvent):
-            key, key_at = event.value, (start.line, start.column)
-            continue
-        is_key = in_mapping and key is None  # an alias or container as a key: nobody asks for it
-        mark = _Mark(start.line, start.column) if current is not None else root
+        is_key = self._in_mapping and self._key is None
+        if is_key and isinstance(event, yaml.ScalarEvent):
+            self._key, self._key_at = event.value, (start.line, start.column)
+            return
+        mark = _Mark(start.line, start.column) if self._current is not None else self.root
         mark.line, mark.column = start.line, start.column
         if isinstance(event, yaml.AliasEvent):
-            mark.target = anchors.get(event.anchor or "")
+            mark.target = self._anchors.get(event.anchor or "")
         elif event.anchor:
-            anchors[event.anchor] = mark
-        if current is not None:
-            if not in_mapping:
-                current.children[len(current.children)] = mark
-            elif key == "<<":
-                current.merged.append(mark)
-            elif key:
-                current.children.setdefault(key, mark)
-                current.keys.setdefault(key, key_at)
-        if kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
-            stack.append((current or root, in_mapping, is_key))
-            current, in_mapping, key = mark, kind is yaml.MappingStartEvent, None
+            self._anchors[event.anchor] = mark
+        if self._current is not None:
+            self._attach(self._current, mark)
+        if isinstance(event, yaml.CollectionStartEvent):
+            mark.children = {}
+            self._stack.append((self._current or self.root, self._in_mapping, is_key))
+            self._current, self._in_mapping = mark, isinstance(event, yaml.MappingStartEvent)
+            self._key = None
         else:
-            key = "" if is_key else None
-            if current is None:
-                return
+            self._key = "" if is_key else None
+
+    def _attach(self, parent: _Mark, mark: _Mark) -> None:
+        assert parent.children is not None
+        if not self._in_mapping:
+            parent.children[len(parent.children)] = mark
+        elif self._key == "<<":
+            parent.merged = parent.merged or []
+            parent.merged.append(mark)
+        elif self._key:
+            if parent.keys is None:
+                parent.keys = {}
+            parent.children.setdefault(self._key, mark)
+            parent.keys.setdefault(self._key, self._key_at)

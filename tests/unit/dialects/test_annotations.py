@@ -66,7 +66,8 @@ def test_kong_annotations_that_do_not_hold(name: str, value: str, expected: str)
     ("name", "value", "expected"),
     [
         ("nginx.ingress.kubernetes.io/auth-url", "http://a",
-         "error MG1104 is for another controller, and what it guards would be open; until then it answers 503"),
+         "error MG1104 is for another controller, and what it guards would be open; "
+         "until then it answers 503"),
         ("nginx.ingress.kubernetes.io/use-regex", "true",
          "warning MG2005 nginx.ingress.kubernetes.io/use-regex is for another controller; it has no effect"),
         ("ingress.kubernetes.io/force-ssl-redirect", "true",

@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field
 
 from meshgate.core.secret import Secret
-from meshgate.dialects.metadata import ObjectSpec
+from meshgate.dialects.metadata import MAX_ANNOTATIONS, ObjectSpec
 from meshgate.dialects.schema import MAX_FINDINGS, DurationMs, IntOrString, Items, SecretText, Spec, check
 from meshgate.dialects.wording import show
 from tests.unit.dialects.reading import documents
@@ -139,6 +139,14 @@ def test_labels_and_annotations() -> None:
         "f.yaml:5:37: error MG2001 A default/a metadata.labels.n: must be a string, got 1; put it in quotes",
         "f.yaml:6:20: error MG2001 A default/a metadata.annotations.a: must be a string, got true; "
         "put it in quotes",
+    ]
+
+
+def test_annotations_have_kubernetes_limit() -> None:
+    text = "{apiVersion: v1, kind: A, metadata: {name: a, annotations: {a: " + "x" * MAX_ANNOTATIONS + "}}}"
+    assert [str(d) for d in check(Whole, documents(text)[0])[1]] == [
+        "f.yaml:1:60: error MG1002 A default/a metadata.annotations: must have at most 262144 characters "
+        "together, got an object"
     ]
 
 

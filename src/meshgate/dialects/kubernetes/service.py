@@ -80,7 +80,7 @@ class ServiceDetails(Spec):
         "trafficDistribution": "has no effect: all pods are in one place",
     }
 
-    ports: Items[Port] = ()
+    ports: Annotated[Items[Port], Field(max_length=1000)] = ()
     selector: Labels = EMPTY
     type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = "ClusterIP"
     cluster_ip: Annotated[str, Field(alias="clusterIP")] = ""
