@@ -1,56 +1,104 @@
-"""Processes that serve all pods and outlive the control plane, e.g. the rate limit service."""
+"""Processes that serve all pods and outlive the control plane: DNS, the rate limit service."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from meshgate.runtime import leftovers
 from meshgate.runtime.keeper import Keeper, Kept
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import inherited_environment
 from meshgate.runtime.process import Launch
-from meshgate.runtime.records import ProcessRecord
+from meshgate.runtime.records import Records
 
 _POLL_S = 0.05
+_GRACE_S = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon:
-    """One such process: a module of ours that listens on a Unix socket."""
+    """One such process: a module of ours that listens."""
 
     name: str
     python_arguments: tuple[str, ...]
     """After the interpreter, e.g. `("-m", "meshgate.ratelimit", ...)`."""
-    socket: Path
-    """It is ready when this accepts a connection."""
+    socket: Path | tuple[str, int]
+    """A Unix socket, or an address and TCP port. It is ready when this accepts a connection."""
 
 
-def daemon_keeper(
-    daemon: Daemon,
-    paths: RuntimePaths,
-    record: Callable[[ProcessRecord | None], None],
-    opened: Callable[[Path], None],
-) -> Keeper:
-    """Keeps the daemon alive; `opened` is called with its socket each time it begins to listen."""
+class Daemons:
+    """The daemons of one runtime."""
 
-    def launch(token: str) -> Launch:
+    def __init__(self, paths: RuntimePaths, records: Records, opened: Callable[[Path], None]) -> None:
+        """`opened` is called with a daemon's Unix socket each time it begins to listen."""
+        self._paths = paths
+        self._records = records
+        self._opened = opened
+        self._keepers: list[Keeper] = []
+
+    async def end_others(self, wanted: Collection[str]) -> None:
+        """Ends what an earlier control plane left under other names."""
+        for name, process in self._records.state.daemons.items():
+            if name not in wanted:
+                await leftovers.end_process(process)
+                self._records.set_daemon(name, None)
+
+    def keep(self, daemon: Daemon) -> Callable[[], Awaitable[None]]:
+        """Adopts the daemon where it runs; what is returned keeps it alive, in a task of the caller's."""
+        keeper = Keeper(
+            Kept(
+                name=daemon.name,
+                owner="",
+                launch=partial(self._launch, daemon),
+                watch=partial(self._watch, daemon),
+                record=partial(self._records.set_daemon, daemon.name),
+                changed=lambda: None,
+            )
+        )
+        recorded = self._records.state.daemons.get(daemon.name)
+        if recorded is not None:
+            keeper.adopt(recorded)
+        self._keepers.append(keeper)
+        return keeper.run
+
+    def logs(self) -> tuple[Path, ...]:
+        """Their log files."""
+        return tuple(self._paths.daemon_log(keeper.name) for keeper in self._keepers)
+
+    async def stop(self) -> None:
+        """Ends them all."""
+        await asyncio.gather(*(keeper.stop(_GRACE_S) for keeper in self._keepers))
+
+    def abandon(self) -> None:
+        """Lets them run on, for another control plane to adopt."""
+        for keeper in self._keepers:
+            keeper.abandon()
+
+    def _launch(self, daemon: Daemon, token: str) -> Launch:
         argv = (sys.executable, *daemon.python_arguments)
-        log = paths.daemon_log(daemon.name)
+        log = self._paths.daemon_log(daemon.name)
         return Launch(argv=argv, env=inherited_environment(), log=log, token=token)
 
-    async def watch(keeper: Keeper, adopted: bool) -> None:
-        while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_unix_connection(str(daemon.socket))
-                writer.close()
-                opened(daemon.socket)
-                keeper.set_ready(True)
-                return
+    async def _watch(self, daemon: Daemon, keeper: Keeper, adopted: bool) -> None:
+        while not await _accepts(daemon.socket):
             await asyncio.sleep(_POLL_S)
+        if isinstance(daemon.socket, Path):
+            self._opened(daemon.socket)
+        keeper.set_ready(True)
 
-    kept = Kept(name=daemon.name, owner="", launch=launch, watch=watch, record=record, changed=lambda: None)
-    return Keeper(kept)
+
+async def _accepts(socket: Path | tuple[str, int]) -> bool:
+    with contextlib.suppress(OSError):
+        if isinstance(socket, Path):
+            _, writer = await asyncio.open_unix_connection(str(socket))
+        else:
+            _, writer = await asyncio.open_connection(*socket)
+        writer.close()
+        return True
+    return False

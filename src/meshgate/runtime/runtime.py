@@ -12,17 +12,16 @@ import structlog
 
 from meshgate.core.clock import Clock, SystemClock
 from meshgate.runtime import leftovers
-from meshgate.runtime.daemons import Daemon, daemon_keeper
-from meshgate.runtime.dns_keeper import DNS_DAEMON, dns_keeper, write_table
+from meshgate.runtime.daemons import Daemon, Daemons
+from meshgate.runtime.dns_daemon import dns_daemon, write_table
 from meshgate.runtime.envoy_process import PROXY_CONTAINER
-from meshgate.runtime.keeper import Keeper
 from meshgate.runtime.log_files import rotate
 from meshgate.runtime.netns import CLUSTER_DOMAIN, Network, enter_argv
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import EnvFactory, Placement, SidecarFactory, container_environment
 from meshgate.runtime.places import Places
 from meshgate.runtime.ports import PortAllocator
-from meshgate.runtime.records import PodRecord, ProcessRecord, Records
+from meshgate.runtime.records import PodRecord, Records
 from meshgate.runtime.redirect import PROXY_UID, Services
 from meshgate.runtime.rolling import retired
 from meshgate.runtime.spec import ContainerSpec, Isolation, PodKey, PodSpec
@@ -79,8 +78,7 @@ class LocalRuntime:
         self._records: Records | None = None
         self._network: Network | None = None
         self._places: Places | None = None
-        self._dns: Keeper | None = None
-        self._daemons: list[Keeper] = []
+        self._daemons: Daemons | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._removals: set[asyncio.Task[None]] = set()
         self._desired: dict[PodKey, PodSpec] = {}
@@ -116,10 +114,8 @@ class LocalRuntime:
             else:
                 removals.append(leftovers.remove_pod(pod, records, self.paths, old))
         await asyncio.gather(*removals)
+        await self._start_daemons(records)
         await self._leave_network(records, old)
-        await self._start_dns(records)
-        for daemon in self._options.daemons:
-            self._start_daemon(daemon, records)
         self._spawn(self._rotate_logs)
         return tuple(self._adoptable)
 
@@ -134,43 +130,20 @@ class LocalRuntime:
         return stood
 
     async def _leave_network(self, records: Records, old: Network | None) -> None:
-        """Ends daemons that nobody wants, and the network of an earlier run where this one uses ports."""
-        kept = {daemon.name for daemon in self._options.daemons}
-        kept |= {DNS_DAEMON} if self._network is not None else set()
-        for name, daemon in records.state.daemons.items():
-            if name not in kept:
-                await leftovers.end_process(daemon)
-                records.set_daemon(name, None)
+        """Removes the network of an earlier run where this one uses ports."""
         if self._network is None and old is not None:
             await old.delete()
             records.set_network(None)
 
-    async def _start_dns(self, records: Records) -> None:
-        if self._network is None:
-            return
-
-        def record(process: ProcessRecord | None) -> None:
-            records.set_daemon(DNS_DAEMON, process)
-
-        if not self.paths.dns_table.exists():
-            write_table(self.paths, {})
-        dns = dns_keeper(self.paths, self._network.gateway, self._options.cluster_domain, record)
-        recorded = records.state.daemons.get(DNS_DAEMON)
-        if recorded is not None:
-            dns.adopt(recorded)
-        self._dns = dns
-        self._spawn(dns.run)
-
-    def _start_daemon(self, daemon: Daemon, records: Records) -> None:
-        def record(process: ProcessRecord | None) -> None:
-            records.set_daemon(daemon.name, process)
-
-        keeper = daemon_keeper(daemon, self.paths, record, self.open_socket_to_proxies)
-        recorded = records.state.daemons.get(daemon.name)
-        if recorded is not None:
-            keeper.adopt(recorded)
-        self._daemons.append(keeper)
-        self._spawn(keeper.run)
+    async def _start_daemons(self, records: Records) -> None:
+        """Keeps DNS, in netns isolation, and what the caller asked for; ends what nobody wants."""
+        wanted = list(self._options.daemons)
+        if self._network is not None:
+            wanted.append(dns_daemon(self.paths, self._network.gateway, self._options.cluster_domain))
+        self._daemons = Daemons(self.paths, records, self.open_socket_to_proxies)
+        await self._daemons.end_others({daemon.name for daemon in wanted})
+        for daemon in wanted:
+            self._spawn(self._daemons.keep(daemon))
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def body() -> None:
@@ -324,8 +297,7 @@ class LocalRuntime:
         while True:
             await asyncio.sleep(_ROTATE_EVERY_S)
             files = [path for key in tuple(self._pods) for path in self.logs(key).values()]
-            names = (DNS_DAEMON, *(daemon.name for daemon in self._options.daemons))
-            files.extend(self.paths.daemon_log(name) for name in names)
+            files.extend(self._daemons.logs() if self._daemons else ())
             for path in files:
                 await asyncio.to_thread(rotate, path, self._options.log_max_bytes, _LOGS_KEPT)
 
@@ -341,16 +313,11 @@ class LocalRuntime:
             await self._stop_pods()
         else:
             await asyncio.gather(*(pod.abandon() for pod in self._pods.values()))
-        if self._dns is not None:
+        if self._daemons is not None:
             if clean:
-                await self._dns.stop(1)
+                await self._daemons.stop()
             else:
-                self._dns.abandon()
-        for daemon in self._daemons:
-            if clean:
-                await daemon.stop(3)
-            else:
-                daemon.abandon()
+                self._daemons.abandon()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._removals, return_exceptions=True)

@@ -1,0 +1,69 @@
+"""Processes that serve all pods: kept alive, adopted, and ended when nobody wants them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from meshgate.runtime.daemons import Daemon
+from meshgate.runtime.process_id import ProcessId, is_alive
+from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
+from meshgate.runtime.spec import Isolation
+from tests.unit.runtime.tools import Environments, Sidecars, run, until
+
+SERVER = """
+import os, socket, sys
+if os.path.exists(sys.argv[1]): os.unlink(sys.argv[1])
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+while True: server.accept()
+"""
+
+
+def make(state: Path, *daemons: Daemon) -> LocalRuntime:
+    options = RuntimeOptions(
+        state=state,
+        isolation=Isolation.PORTS,
+        sidecars=Sidecars(),
+        environments=Environments(),
+        daemons=daemons,
+    )
+    return LocalRuntime(options)
+
+
+def recorded(state: Path) -> tuple[ProcessId, bool]:
+    record = json.loads((state / "run/records.json").read_text())["daemons"]["limits"]
+    return ProcessId(record["pid"], record["started"]), record["ready"]
+
+
+def test_a_daemon_is_kept_adopted_and_ended(tmp_path: Path) -> None:
+    async def body() -> None:
+        first = make(tmp_path)
+        socket = first.paths.run / "limits.sock"
+        daemon = Daemon(name="limits", python_arguments=("-c", SERVER, str(socket)), socket=socket)
+        first = make(tmp_path, daemon)
+        await first.adopt()
+        await until(lambda: socket.exists() and recorded(tmp_path)[1], "the daemon listens")
+        assert socket.stat().st_mode & 0o777 == 0o660
+        killed, _ = recorded(tmp_path)
+        os.kill(killed.pid, signal.SIGKILL)
+        await until(lambda: recorded(tmp_path)[0] != killed and recorded(tmp_path)[1], "it is back")
+        process, _ = recorded(tmp_path)
+        await first.shutdown(clean=False)
+        assert is_alive(process)
+
+        second = make(tmp_path, daemon)
+        await second.adopt()
+        assert recorded(tmp_path)[0] == process
+        await second.shutdown(clean=False)
+
+        third = make(tmp_path)
+        await third.adopt()
+        assert not is_alive(process)
+        await third.shutdown()
+        assert not (tmp_path / "run/records.json").exists()
+
+    run(body())
