@@ -6,9 +6,8 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import Enum
 from urllib.parse import urlsplit
 
 from google.protobuf import json_format
@@ -27,6 +26,7 @@ from meshgate.model.reader import Reader
 from meshgate.runtime.guard import RESTARTS_VARIABLE
 from meshgate.runtime.spec import PodKey
 from meshgate.simulate.call import GATEWAY, UnknownCaller, call
+from meshgate.simulate.json_form import as_json
 from meshgate.simulate.redact import redact
 from meshgate.sources.backend import (
     AdminError,
@@ -57,11 +57,6 @@ def diagnostic_line(found: Diagnostic) -> DiagnosticLine:
         message=found.message,
         remedy=found.remedy,
     )
-
-
-def _plain(value: object) -> object:
-    """What JSON has no word for, in the words that people read."""
-    return value.value if isinstance(value, Enum) else str(value)
 
 
 @dataclass(slots=True)
@@ -194,8 +189,7 @@ class AppBackend:
             )
         except UnknownCaller as error:
             raise AdminError("not_found", str(error)) from error
-        found: JsonObject = json.loads(json.dumps(asdict(verdict), default=_plain))
-        return found
+        return as_json(verdict)
 
     async def translate(self, proxy: str) -> JsonObject:
         chosen = self._proxy(proxy)
