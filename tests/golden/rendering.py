@@ -215,6 +215,6 @@ _Dumper.add_multi_representer(dict, lambda dumper, data: dumper.represent_dict(d
 def _yaml(data: Tree) -> str:
     return str(
         yaml.dump(
-            data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True
+            data, Dumper=_Dumper, sort_keys=True, default_flow_style=None, width=110, allow_unicode=True
         )
     )
