@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
-from meshgate.dialects.istio.matching import MatchLowering, StringMatchSpec
-from meshgate.dialects.schema import DurationMs, Items, Spec, problem
+from meshgate.dialects.istio.matching import HEADER_NAME, MatchLowering, StringMatchSpec
+from meshgate.dialects.schema import DurationMs, Items, Spec, fault, problem
 from meshgate.model.route import Cors, MatchKind, StringMatch
+
+
+def _token(text: str) -> str:
+    if text != "*" and not HEADER_NAME.fullmatch(text):
+        raise fault("MG2004", "must be `*` or a name that a header can hold")
+    return text
+
+
+Token = Annotated[str, AfterValidator(_token)]
 
 
 class CorsSpec(Spec):
@@ -22,9 +33,9 @@ class CorsSpec(Spec):
 
     allow_origins: Items[StringMatchSpec] = ()
     allow_origin: Items[str] = ()
-    allow_methods: Items[str] = ()
-    allow_headers: Items[str] = ()
-    expose_headers: Items[str] = ()
+    allow_methods: Items[Token] = ()
+    allow_headers: Items[Token] = ()
+    expose_headers: Items[Token] = ()
     max_age: DurationMs | None = None
     allow_credentials: bool | None = None
 

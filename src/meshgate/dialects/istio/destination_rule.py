@@ -6,29 +6,23 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from meshgate.core.diagnostics import Diagnostic
-from meshgate.dialects.document import Document, is_dns_label
-from meshgate.dialects.istio.hosts import ExportTo, HostOrWildcard
+from meshgate.dialects.document import Document
+from meshgate.dialects.istio.hosts import ExportTo, HostOrWildcard, SubsetName
 from meshgate.dialects.istio.traffic_policy import PolicyLowering, TrafficPolicySpec
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import ObjectSpec
-from meshgate.dialects.schema import Items, Spec, check, fault, problem
+from meshgate.dialects.schema import Items, Spec, check, problem
 from meshgate.model.declared import Declared, DestinationRules
 from meshgate.model.destination import Subset
-
-
-def _subset_name(text: str) -> str:
-    if not is_dns_label(text.lower()):
-        raise fault("MG2004", "must be a name of letters, digits and hyphens")
-    return text
 
 
 class SubsetSpec(Spec):
     """Istio's `Subset`; without labels it is every endpoint."""
 
-    name: Annotated[str, AfterValidator(_subset_name)]
+    name: Annotated[SubsetName, Field(min_length=1)]
     labels: dict[str, str] = Field(default_factory=dict)
     traffic_policy: TrafficPolicySpec | None = None
 

@@ -31,9 +31,16 @@ def _export(text: str) -> str:
     return text
 
 
+def _subset(text: str) -> str:
+    if text and not is_dns_label(text.lower()):
+        raise fault("MG2004", "must be a name of letters, digits and hyphens")
+    return text
+
+
 Host = Annotated[str, AfterValidator(_host)]
 HostOrWildcard = Annotated[str, AfterValidator(_host_or_wildcard)]
 ExportTo = Annotated[str, AfterValidator(_export)]
+SubsetName = Annotated[str, AfterValidator(_subset)]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -47,7 +54,7 @@ class DestinationSpec(Spec):
     """Istio's `Destination`."""
 
     host: Host
-    subset: str = ""
+    subset: SubsetName = ""
     port: PortSelectorSpec | None = None
 
     def lower(self) -> Destination:

@@ -15,7 +15,7 @@ from meshgate.dialects.document import Document
 from meshgate.dialects.istio.faults import PercentSpec
 from meshgate.dialects.istio.headers import HeadersSpec
 from meshgate.dialects.istio.hosts import DestinationSpec, PortNumber
-from meshgate.dialects.istio.re2 import regex_problem
+from meshgate.dialects.istio.re2 import regex_problem, substitution_problem
 from meshgate.dialects.schema import Spec, fault, problem, show
 from meshgate.model.route import DirectResponse, Redirect, Rewrite
 
@@ -132,7 +132,10 @@ def lower_direct_response(
     if spec.body is not None:
         if (spec.body.string is None) == (spec.body.bytes_ is None):
             said.append(problem(document, "MG2006", here, "must have one of string and bytes"))
-        body = (spec.body.string or "").encode()
+        try:
+            body = (spec.body.string or "").encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can write
+            said.append(problem(document, "MG2002", (*here, "string"), "must be text that UTF-8 can hold"))
         if spec.body.bytes_ is not None:
             try:
                 body = base64.b64decode(spec.body.bytes_, validate=True)
@@ -153,6 +156,9 @@ def lower_rewrite(spec: RewriteSpec, document: Document, path: FieldPath, said: 
         if wrong:
             here = (*path, "uriRegexRewrite", "match")
             said.append(problem(document, "MG2002", here, f"{wrong}, got {show(regex.match)}"))
+        elif wrong := substitution_problem(regex.match, regex.rewrite):
+            here = (*path, "uriRegexRewrite", "rewrite")
+            said.append(problem(document, "MG2002", here, f"{wrong}, got {show(regex.rewrite)}"))
     return Rewrite(
         prefix=spec.uri or None,
         path_regex=regex.match if regex else "",

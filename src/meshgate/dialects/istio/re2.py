@@ -29,12 +29,30 @@ def regex_problem(text: str) -> str:
     if problem:
         return problem
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # `[[`: not nested in RE2 either
-            re.compile(_as_python(text))
+        _compiled(text)
     except (re.error, OverflowError, RecursionError) as error:
         return f"is not a regular expression: {str(error)[:120]}"
     return ""
+
+
+def substitution_problem(regex: str, text: str) -> str:
+    """What is wrong with the text that replaces matches of a valid `regex`, or an empty string."""
+    if any(ord(c) < 32 or c == "\x7f" for c in text):
+        return "must not have control characters"
+    groups = _compiled(regex).groups
+    for escape in re.findall(r"\\(.?)", text, flags=re.DOTALL):
+        if escape.isascii() and escape.isdigit():
+            if int(escape) > groups:
+                return f"names group {escape} of an expression that has {groups}"
+        elif escape != "\\":
+            return "has a lone backslash; write \\\\ for one, or \\1 for a group"
+    return ""
+
+
+def _compiled(text: str) -> re.Pattern[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # `[[`: not nested in RE2 either
+        return re.compile(_as_python(text))
 
 
 def _beyond_re2(text: str) -> str:

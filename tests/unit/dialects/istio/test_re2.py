@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshgate.dialects.istio.re2 import regex_problem
+from meshgate.dialects.istio.re2 import regex_problem, substitution_problem
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,21 @@ def test_what_re2_takes_is_no_problem(text: str) -> None:
 )
 def test_what_re2_refuses_is_named(text: str, problem: str) -> None:
     assert regex_problem(text) == problem
+
+
+@pytest.mark.parametrize("text", ["", "/b", r"/b/\1", r"\0", r"a\\b"])
+def test_a_substitution_may_name_the_groups_that_there_are(text: str) -> None:
+    assert substitution_problem("^/a/(.*)$", text) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (r"\2", "names group 2 of an expression that has 1"),
+        (r"\x", r"has a lone backslash; write \\ for one, or \1 for a group"),
+        ("a\\", r"has a lone backslash; write \\ for one, or \1 for a group"),
+        ("a\nb", "must not have control characters"),
+    ],
+)
+def test_a_substitution_that_envoy_would_refuse_is_named(text: str, problem: str) -> None:
+    assert substitution_problem("(a)", text) == problem

@@ -528,6 +528,21 @@ def test_hosts_that_cannot_be() -> None:
             "route: [{destination: {host: a}, weight: -1}]",
             "7:46: error MG2002 spec.http[0].route[0].weight: must be >= 0, got -1",
         ),
+        (
+            "route: [{destination: {host: a, subset: 'v|1'}}]",
+            "7:45: error MG2004 spec.http[0].route[0].destination.subset: must be a name of letters, digits "
+            "and hyphens, got 'v|1'",
+        ),
+        (
+            f"{ROUTE}\n  corsPolicy: {{allowMethods: ['G T']}}",
+            "8:33: error MG2004 spec.http[0].corsPolicy.allowMethods[0]: must be `*` or a name that a header "
+            "can hold, got 'G T'",
+        ),
+        (
+            f"{ROUTE}\n  rewrite: {{uriRegexRewrite: {{match: a, rewrite: '\\1'}}}}",
+            "8:52: error MG2002 spec.http[0].rewrite.uriRegexRewrite.rewrite: names group 1 of an expression "
+            "that has 0, got '\\\\1'",
+        ),
     ],
 )
 def test_what_is_said_about_a_rule(fields: str, expected: str) -> None:
