@@ -243,7 +243,8 @@ class ObjectStore:
             in_force.extend(kept)
             good.update({d.ref: old.good[d.ref] for d in kept if d.ref in old.good})
             problems.append(Problem(source=source, ref=None, diagnostics=unread, last_good=bool(kept)))
-        warnings = tuple(d for d in text.diagnostics if d.severity is not Severity.ERROR)
+        told = {d for problem in problems for d in problem.diagnostics}
+        warnings = tuple(d for d in text.diagnostics if d not in told)
         return _File(tuple(in_force), MappingProxyType(good), tuple(problems), warnings)
 
     # ---- the API ----
