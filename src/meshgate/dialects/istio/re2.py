@@ -3,6 +3,8 @@
 One bad expression makes Envoy refuse everything delivered with it, so it must be found
 here. There is no RE2 for Python among our dependencies; what Perl's syntax has beyond RE2
 is looked for by hand (github.com/google/re2/wiki/Syntax), the rest is tried with `re`.
+Tried against Envoy 1.40, which also bounds the size of the compiled program: to 100 unless
+its runtime key `re2.max_program_size.error_level` is raised (Istio sets 32768).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ _GROUP = re.compile(r"\(\?(?:P?<[A-Za-z_]\w*>|[imsU]*(?:-[imsU]+)?[:)])")
 _RE2_ESCAPES = frozenset("abBdDsSwWfnrtvxAzQEC0pP")
 _REPEAT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _MAX_REPEAT = 1000
+_WIDE = re.compile(r"\\x\{([0-9a-fA-F]+)\}")
 _NAMED_CLASS = re.compile(r"\[:\^?[a-z]+:\]")
 _UNICODE_CLASS = re.compile(r"\\[pP](?:\{\^?\w+\}|\w)")
 
@@ -36,7 +39,10 @@ def regex_problem(text: str) -> str:
 
 
 def substitution_problem(regex: str, text: str) -> str:
-    """What is wrong with the text that replaces matches of a valid `regex`, or an empty string."""
+    """What is wrong with the text that replaces matches of a valid `regex`, or an empty string.
+
+    Envoy 1.40 takes a reference to a group that is not there and then leaves paths as they are.
+    """
     if any(ord(c) < 32 or c == "\x7f" for c in text):
         return "must not have control characters"
     groups = _compiled(regex).groups
@@ -71,6 +77,9 @@ def _beyond_re2(text: str) -> str:
                 return f"refers back to a group (\\{following}), which RE2 cannot do"
             if following.isalnum() and following not in _RE2_ESCAPES:
                 return f"has \\{following}, which RE2 does not know"
+            wide = _WIDE.match(text, index)
+            if wide is not None and len(wide[1].lstrip("0")) > 2:
+                return f"has {wide[0]}, but Envoy matches bytes, up to \\xFF"
             quoted = following == "Q"
             unicode_class = _UNICODE_CLASS.match(text, index)
             index = unicode_class.end() if unicode_class else index + 2
