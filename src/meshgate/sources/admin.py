@@ -56,10 +56,11 @@ class AdminServer:
         try:
             self.started.set()
             _log.info("admin_started", socket=str(self._socket))
-            await server.wait_for_termination()
+            # Not `wait_for_termination`: once that is cancelled, `stop` may end as cancelled too.
+            await asyncio.Event().wait()
         finally:
-            await server.stop(_STOP_GRACE_S)
             self._socket.unlink(missing_ok=True)
+            await server.stop(_STOP_GRACE_S)
 
     def _bind(self, server: grpc.aio.Server) -> None:
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -63,7 +63,8 @@ def served(tmp_path: Path, scenario: Callable[[Caller], Awaitable[T]]) -> T:
                 return await asyncio.wait_for(_as_coroutine(scenario(Caller(channel, store, backend))), 30)
         finally:
             task.cancel()
-            print(await asyncio.gather(task, return_exceptions=True))
+            ended = await asyncio.gather(task, return_exceptions=True)
+            assert isinstance(ended[0], asyncio.CancelledError)
             store.close()
             assert not socket.exists()
 
