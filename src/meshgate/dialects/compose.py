@@ -225,6 +225,9 @@ class _Body:
 
     def _key(self, event: yaml.Event, value: Data, frame: _Frame) -> str:
         if isinstance(event, yaml.ScalarEvent):
+            if isinstance(value, int):
+                # `8080:` and `true:` become text, as kubectl makes JSON of them.
+                value = str(value).lower()
             if isinstance(value, str):
                 if len(value) > MAX_KEY:
                     raise ComposeError("MG1002", _start(event), f"a key of more than {MAX_KEY} characters")
@@ -233,7 +236,7 @@ class _Body:
                         "MG1004", event, f"the key {value[:80]!r} is there twice", "keep one of them"
                     )
                 return value
-            # `80:` or `yes:` as a key: JSON has text keys only. Kept as written to be named.
+            # `1.5:` or `null:` as a key: JSON has text keys only. Kept as written to be named.
             self._problem("MG2001", event, f"the key {event.value[:40]} must be text", "put it in quotes")
             return event.value
         if isinstance(value, str):

@@ -19,8 +19,14 @@ from meshgate.translate.cluster import HTTP_OPTIONS
 from meshgate.translate.tls import ads_source
 
 XDS_CLUSTER = "xds-grpc"
+MAX_REGEX_PROGRAM = 32_768
+"""Istio's limit for compiled regexes."""
 MAX_EDGE_CONNECTIONS = 50_000
 """Connections that the gateway holds at most, so that a flood cannot take its memory."""
+_RECONNECT_FIRST_MS = 100
+_RECONNECT_LONGEST_MS = 1_000
+"""Between tries to reach the control plane. Envoy's own 30 s would leave a proxy at its old
+configuration for that long after the control plane is back, which takes a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,9 @@ def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bo
     ads.transport_api_version = config_source_pb2.V3
     service = ads.grpc_services.add()
     service.envoy_grpc.cluster_name = XDS_CLUSTER
+    back_off = service.envoy_grpc.retry_policy.retry_back_off
+    back_off.base_interval.CopyFrom(duration(_RECONNECT_FIRST_MS))
+    back_off.max_interval.CopyFrom(duration(_RECONNECT_LONGEST_MS))
     service.initial_metadata.append(
         base_pb2.HeaderValue(key="authorization", value=f"Bearer {token.reveal_text()}")
     )
@@ -55,9 +64,18 @@ def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bo
     config.static_resources.clusters.append(socket_cluster(XDS_CLUSTER, sockets.xds))
     if sockets.rate_limit:
         config.static_resources.clusters.append(socket_cluster(RATE_LIMIT_CLUSTER, sockets.rate_limit))
+    config.layered_runtime.CopyFrom(runtime())
     if proxy.kind is ProxyKind.GATEWAY:
         config.overload_manager.CopyFrom(_connection_limit())
     return config
+
+
+def runtime() -> bootstrap_pb2.LayeredRuntime:
+    """Settings without a field of their own: regexes as large as Istio allows (Envoy's default is 100)."""
+    found = bootstrap_pb2.LayeredRuntime()
+    layer = found.layers.add(name="meshgate")
+    layer.static_layer.update({"re2.max_program_size.error_level": MAX_REGEX_PROGRAM})
+    return found
 
 
 def _admin(config: bootstrap_pb2.Bootstrap, path: str) -> None:

@@ -18,6 +18,7 @@ from meshgate.policies.replies import local_replies
 from meshgate.translate import tls, virtual_host
 from meshgate.translate.http import connection_manager, http_chain
 from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES
+from meshgate.translate.route import MAX_DIRECT_BODY
 
 HTTP, HTTPS = "http", "https"
 
@@ -42,7 +43,11 @@ def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
 def routes(reader: Reader, proxy: Proxy) -> route_pb2.RouteConfiguration:
     """Every virtual host of the edge."""
     policies = edge_policies(reader)
-    config = route_pb2.RouteConfiguration(name=EDGE_ROUTES, validate_clusters=boolean(False))
+    config = route_pb2.RouteConfiguration(
+        name=EDGE_ROUTES,
+        validate_clusters=boolean(False),
+        max_direct_response_body_size_bytes=uint32(MAX_DIRECT_BODY),
+    )
     # Hosts of rules have no port, those of requests may; `*.example.com:*` is nothing that Envoy takes.
     config.ignore_port_in_host_matching = True
     for host in sorted(reader.all_edge_hosts()):

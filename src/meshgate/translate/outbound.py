@@ -17,7 +17,7 @@ from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Destination, Forward
 from meshgate.model.service import AppProtocol, Service
-from meshgate.policies.packing import boolean, duration, http_filter, pack
+from meshgate.policies.packing import boolean, duration, http_filter, pack, uint32
 from meshgate.translate import tls, virtual_host
 from meshgate.translate.dns import dns_cache
 from meshgate.translate.http import connection_manager, http_chain, tcp_chain
@@ -29,6 +29,7 @@ from meshgate.translate.names import (
     service_routes,
     split_authority,
 )
+from meshgate.translate.route import MAX_DIRECT_BODY
 
 VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_OUTBOUND_PORT = 15001
@@ -73,14 +74,27 @@ def clusters(reader: Reader, proxy: Proxy) -> list[str]:
 
 
 def routes(reader: Reader, proxy: Proxy, name: str) -> route_pb2.RouteConfiguration | None:
-    """The route configuration of a service's own local port."""
+    """The one whose virtual hosts come on demand, or that of a service's own local port."""
+    if name == OUTBOUND_ROUTES:
+        config = route_pb2.RouteConfiguration(
+            name=name,
+            validate_clusters=boolean(False),
+            max_direct_response_body_size_bytes=uint32(MAX_DIRECT_BODY),
+        )
+        config.vhds.config_source.CopyFrom(tls.ads_source())
+        return config
     parts = name.split("|")
     if len(parts) != 4 or parts[0] != "service" or not parts[1].isdecimal():
         return None
     host = virtual_host.service_only(reader, proxy, parts[3], int(parts[1]))
     if host is None:
         return None
-    return route_pb2.RouteConfiguration(name=name, virtual_hosts=[host], validate_clusters=boolean(False))
+    return route_pb2.RouteConfiguration(
+        name=name,
+        virtual_hosts=[host],
+        validate_clusters=boolean(False),
+        max_direct_response_body_size_bytes=uint32(MAX_DIRECT_BODY),
+    )
 
 
 def _mirrors(reader: Reader, proxy: Proxy) -> list[str]:
@@ -196,9 +210,8 @@ def _on_demand(proxy: Proxy | None) -> hcm.HttpConnectionManager:
         config = dynamic_forward_proxy_pb2.FilterConfig(dns_cache_config=dns_cache())
         filters.append(http_filter("envoy.filters.http.dynamic_forward_proxy", config))
     manager = connection_manager("outbound", filters)
-    manager.route_config.name = OUTBOUND_ROUTES
-    manager.route_config.validate_clusters.CopyFrom(boolean(False))
-    manager.route_config.vhds.config_source.CopyFrom(tls.ads_source())
+    manager.rds.route_config_name = OUTBOUND_ROUTES
+    manager.rds.config_source.CopyFrom(tls.ads_source())
     return manager
 
 

@@ -37,6 +37,9 @@ from meshgate.translate.names import outbound_cluster
 
 FAULT_FILTER = "envoy.filters.http.fault"
 
+MAX_DIRECT_BODY = 1 << 20
+"""Bytes of a direct response's body; Envoy's own limit is 4096."""
+
 PartsOf = Callable[[Rule], RouteParts]
 
 

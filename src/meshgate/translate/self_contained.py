@@ -23,7 +23,7 @@ from meshgate.model.reader import Reader
 from meshgate.policies.packing import pack
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
 from meshgate.translate import cluster, endpoint, gateway, inbound, outbound, secret, virtual_host
-from meshgate.translate.bootstrap import socket_cluster
+from meshgate.translate.bootstrap import runtime, socket_cluster
 from meshgate.translate.names import OUTBOUND_ROUTES
 
 MANAGER = "envoy.filters.network.http_connection_manager"
@@ -35,6 +35,7 @@ def self_contained(reader: Reader, proxy: Proxy) -> bootstrap_pb2.Bootstrap:
     """All listeners, routes, clusters, endpoints and secrets of `proxy` as static resources."""
     config = bootstrap_pb2.Bootstrap()
     config.node.id, config.node.cluster = proxy.id, f"{proxy.workload.name}.{proxy.namespace}"
+    config.layered_runtime.CopyFrom(runtime())
     builder = _Builder(reader, proxy)
     config.static_resources.listeners.extend(builder.listeners())
     config.static_resources.clusters.extend(builder.clusters())
@@ -84,7 +85,7 @@ class _Builder:
             else:
                 found = outbound.routes(self._reader, self._proxy, name)
             manager.route_config.CopyFrom(found or route_pb2.RouteConfiguration(name=name))
-        elif manager.route_config.HasField("vhds"):
+        if manager.route_config.HasField("vhds"):
             manager.route_config.ClearField("vhds")
             manager.route_config.virtual_hosts.extend(self._known_hosts())
         kept = [f for f in manager.http_filters if f.name != ON_DEMAND]

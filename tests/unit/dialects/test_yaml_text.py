@@ -107,7 +107,7 @@ def test_an_error_leaves_the_other_documents_alone() -> None:
             "a: " + "7" * 30,
             "1:4: error MG2002: the number does not fit into 64 bits; put it in quotes if it is text",
         ),
-        ("80: a", "1:1: error MG2001: the key 80 must be text; put it in quotes"),
+        ("1.5: a", "1:1: error MG2001: the key 1.5 must be text; put it in quotes"),
         ("[a]: b", "1:3: error MG2001: a key must be text, not a list, an object or a number"),
         ("a: 1\na: 2", "2:1: error MG1004: the key 'a' is there twice; keep one of them"),
         ("a: !!binary aGk=", "1:4: error MG1001: tags (`!`) are not supported; quote text instead"),
@@ -160,3 +160,10 @@ def test_a_document_with_mistakes_still_says_who_it_is() -> None:
     assert found[0].problem == "the key 'a' is there twice"
     found, _ = read_documents(_OBJECT + "---\n" + _OBJECT + "spec: \x00\n", "f.yaml")
     assert [d.problem for d in found] == ["", "it has a character that is not allowed"]
+
+
+def test_whole_numbers_as_keys_are_text_as_for_kubectl() -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {8080: x, true: y}\n"
+    documents, diagnostics = read_documents(text, "a.yaml")
+    assert diagnostics == ()
+    assert documents[0].data["data"] == {"8080": "x", "true": "y"}
