@@ -58,8 +58,7 @@ def explain(
     Nothing is sent. Whether a token's signature is right and a limit is used up, only Envoy can tell.
     """
     query = ExplainQuery(method=method.upper(), url=url, headers=_headers(header or []), origin=origin)
-    if not urlsplit(_with_scheme(url)).netloc:
-        raise CliError(f"{url!r} names no host", "write it like http://api.example.com/path")
+    _check(url)
     found = _offline(query, paths) if paths else _running(query, state)
     if output is OnlyJson.JSON:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
@@ -72,6 +71,18 @@ def explain(
         console.print(f"  {title:<14}{text}", end="" if place else "\n", markup=False)
         if place:
             console.print(f"  {place}", markup=False, style="dim")
+
+
+def _check(url: str) -> None:
+    remedy = "write it like http://api.example.com/path"
+    try:
+        parts = urlsplit(_with_scheme(url))
+    except ValueError as error:
+        raise CliError(f"{url!r} is no URL: {error}", remedy) from error
+    if parts.scheme not in ("http", "https"):
+        raise CliError(f"{url!r} is neither http nor https", remedy)
+    if not parts.netloc:
+        raise CliError(f"{url!r} names no host", remedy)
 
 
 def _with_scheme(url: str) -> str:

@@ -10,12 +10,13 @@ from envoy.extensions.filters.http.fault.v3 import fault_pb2
 
 from meshgate.core.origin import Origin
 from meshgate.model.consumer import Consumer
+from meshgate.model.policy import Policy
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Refuse, Rule
 from meshgate.simulate import matching, rewriting
 from meshgate.simulate.destinations import destinations
-from meshgate.simulate.policies_met import policies_met
+from meshgate.simulate.policies_met import policies_met, without_key
 from meshgate.simulate.verdict import DecidedBy, Injected, Outcome, PolicyMet, Sent, Verdict
 from meshgate.translate.names import FORWARD_PROXY_CLUSTER, PASSTHROUGH_CLUSTER
 from meshgate.translate.route import FAULT_FILTER
@@ -105,15 +106,15 @@ def _acted(
                 verdict,
                 outcome=Outcome.OUTSIDE if outside else Outcome.FORWARD,
                 destinations=destinations(place.reader, place.proxy, route.route),
-                sent=_sent(route, headers),
+                sent=_sent(route, headers, rule.policies if rule else ()),
             )
 
 
-def _sent(route: pb.Route, headers: Mapping[str, str]) -> Sent:
+def _sent(route: pb.Route, headers: Mapping[str, str], policies: Sequence[Policy]) -> Sent:
     action = route.route
     retry = action.retry_policy if action.HasField("retry_policy") else None
     return Sent(
-        path=rewriting.path_sent(route, headers[":path"]),
+        path=rewriting.path_sent(route, without_key(policies, headers[":path"], headers)),
         authority=rewriting.authority_sent(route, headers[":authority"]),
         timeout_ms=action.timeout.ToMilliseconds(),
         retries=retry.num_retries.value if retry else 0,

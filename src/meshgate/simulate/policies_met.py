@@ -132,6 +132,20 @@ def _key(policy: KeyAuth, consumers: tuple[Consumer, ...], headers: Mapping[str,
     )
 
 
+def without_key(policies: Iterable[Policy], path: str, headers: Mapping[str, str]) -> str:
+    """The path as it is after `key-auth`: with `hide_credentials` a key in the query is taken away."""
+    for policy in policies:
+        if not isinstance(policy, KeyAuth) or not policy.hide_credentials or not policy.key_in_query:
+            continue
+        in_header = policy.key_in_header and any(headers.get(n.lower()) for n in policy.key_names)
+        name = next((n for n in policy.key_names if parameters(path).get(n)), "")
+        if name and not in_header:
+            bare, _, query = path.partition("?")
+            kept = "&".join(p for p in query.split("&") if p.partition("=")[0] != name)
+            path = f"{bare}?{kept}" if kept else bare
+    return path
+
+
 def _places(*, header: Iterable[str], query: Iterable[str], cookie: Iterable[str]) -> str:
     found = [f"header {name}" for name in header]
     found += [f"query parameter {name}" for name in query]

@@ -58,4 +58,8 @@ def redirect_location(redirect: pb.RedirectAction, scheme: str, authority: str, 
     host = redirect.host_redirect or host
     if redirect.host_redirect and not redirect.port_redirect:
         port = ""
-    return f"{new_scheme}://{host}{':' + port if port else ''}{redirect.path_redirect or path}"
+    new_path = redirect.path_redirect or path
+    if redirect.path_redirect and "?" not in new_path:
+        # Envoy keeps the query string unless the rule brings one of its own.
+        new_path += path[len(path.partition("?")[0]) :]
+    return f"{new_scheme}://{host}{':' + port if port else ''}{new_path}"

