@@ -19,6 +19,8 @@ Headers = tuple[tuple[str, str], ...]
 NO_PODS = "no pod is ready"
 """Of services without a selector; here every cluster has a server."""
 
+PREFLIGHT: Headers = (("access-control-request-method", "GET"),)
+
 REQUESTS: dict[tuple[str, str], tuple[tuple[str, str, str, Headers], ...]] = {
     ("kubernetes/path-types", GATEWAY): (
         ("GET", "paths.example", "/a", ()),
@@ -129,6 +131,13 @@ REQUESTS: dict[tuple[str, str], tuple[tuple[str, str, str, Headers], ...]] = {
         ("GET", "pay", "/u/ann/cart/1", ()),
     ),
     ("istio/rewrite", GATEWAY): (("GET", "x", "/api/x", ()), ("GET", "x", "/u/ann/cart", ())),
+    ("istio/cors", GATEWAY): (
+        ("OPTIONS", "x", "/", (*PREFLIGHT, ("origin", "https://shop.example"))),
+        ("OPTIONS", "x", "/", (*PREFLIGHT, ("origin", "https://old.shop.example"))),
+        ("OPTIONS", "x", "/", (*PREFLIGHT, ("origin", "https://shop.example.evil"))),
+        ("OPTIONS", "x", "/", (("origin", "https://shop.example"),)),
+        ("GET", "x", "/", (("origin", "https://shop.example"),)),
+    ),
     ("istio/direct-response", GATEWAY): (("GET", "x", "/teapot", ()), ("GET", "x", "/", ())),
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from envoy.config.route.v3 import route_components_pb2 as pb
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 
 from meshgate.core.origin import Origin
@@ -18,6 +19,7 @@ from meshgate.simulate import matching, rewriting
 from meshgate.simulate.destinations import destinations
 from meshgate.simulate.policies_met import policies_met, without_key
 from meshgate.simulate.verdict import DecidedBy, Injected, Outcome, PolicyMet, Sent, Verdict
+from meshgate.translate import cors
 from meshgate.translate.names import FORWARD_PROXY_CLUSTER, PASSTHROUGH_CLUSTER
 from meshgate.translate.route import FAULT_FILTER
 
@@ -60,6 +62,8 @@ def decide(place: Place, headers: Mapping[str, str], so_far: Verdict) -> Verdict
         policies=policies,
         fault=_fault(route),
     )
+    if _is_answered_preflight(route, headers):
+        return replace(verdict, outcome=Outcome.ANSWER, status=200, reason="a CORS preflight", policies=())
     verdict = _acted(place, route, rule, headers, verdict)
     return _turned_away(verdict, policies)
 
@@ -108,6 +112,19 @@ def _acted(
                 destinations=destinations(place.reader, place.proxy, route.route),
                 sent=_sent(route, headers, rule.policies if rule else ()),
             )
+
+
+def _is_answered_preflight(route: pb.Route, headers: Mapping[str, str]) -> bool:
+    """Whether Envoy's `cors` filter answers it: before authentication, for origins that may call."""
+    if cors.FILTER not in route.typed_per_filter_config or headers[":method"] != "OPTIONS":
+        return False
+    origin = headers.get("origin", "")
+    if not origin or not headers.get("access-control-request-method"):
+        return False
+    policy = cors_pb2.CorsPolicy()
+    route.typed_per_filter_config[cors.FILTER].Unpack(policy)
+    allowed = policy.allow_origin_string_match
+    return any(matching.string_matches(m, text) for m in allowed for text in ("*", origin))
 
 
 def _sent(route: pb.Route, headers: Mapping[str, str], policies: Sequence[Policy]) -> Sent:

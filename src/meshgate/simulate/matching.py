@@ -88,14 +88,14 @@ def header_matches(matcher: pb.HeaderMatcher, headers: Mapping[str, str]) -> boo
         if not matcher.treat_missing_header_as_empty:
             return False
         value = ""
-    return _string(matcher.string_match, value) is not matcher.invert_match
+    return string_matches(matcher.string_match, value) is not matcher.invert_match
 
 
 def _query(matcher: pb.QueryParameterMatcher, path: str) -> bool:
     value = parameters(path).get(matcher.name)
     if matcher.WhichOneof("query_parameter_match_specifier") == "present_match":
         return (value is not None) is matcher.present_match
-    return value is not None and _string(matcher.string_match, value)
+    return value is not None and string_matches(matcher.string_match, value)
 
 
 def parameters(path: str) -> dict[str, str]:
@@ -108,7 +108,8 @@ def parameters(path: str) -> dict[str, str]:
     return found
 
 
-def _string(matcher: string_pb2.StringMatcher, value: str) -> bool:
+def string_matches(matcher: string_pb2.StringMatcher, value: str) -> bool:
+    """Whether a text is what the matcher wants; regexes match it whole."""
     kind = matcher.WhichOneof("match_pattern")
     if kind == "safe_regex":
         return _regex(matcher.safe_regex.regex).fullmatch(value) is not None

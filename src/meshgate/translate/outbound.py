@@ -19,6 +19,7 @@ from meshgate.model.route import Destination, Forward
 from meshgate.model.service import AppProtocol, Service
 from meshgate.policies.packing import boolean, duration, http_filter, pack, uint32
 from meshgate.translate import tls, virtual_host
+from meshgate.translate.cors import cors_filter
 from meshgate.translate.dns import dns_cache
 from meshgate.translate.http import connection_manager, http_chain, tcp_chain
 from meshgate.translate.names import (
@@ -189,7 +190,7 @@ def _service(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
         cluster = outbound_cluster(Destination(host=host, port=port))
         found.filter_chains.add(filters=[tcp_chain(cluster, cluster)])
         return found
-    manager = connection_manager(f"outbound_{host}_{port}", (_on_demand_filter(),))
+    manager = connection_manager(f"outbound_{host}_{port}", (_on_demand_filter(), cors_filter()))
     manager.rds.route_config_name = service_routes(host, port)
     manager.rds.config_source.CopyFrom(tls.ads_source())
     found.filter_chains.add(filters=[http_chain(manager)])
@@ -209,7 +210,7 @@ def _on_demand(proxy: Proxy | None) -> hcm.HttpConnectionManager:
     if proxy is not None:
         config = dynamic_forward_proxy_pb2.FilterConfig(dns_cache_config=dns_cache())
         filters.append(http_filter("envoy.filters.http.dynamic_forward_proxy", config))
-    manager = connection_manager("outbound", filters)
+    manager = connection_manager("outbound", (*filters, cors_filter()))
     manager.rds.route_config_name = OUTBOUND_ROUTES
     manager.rds.config_source.CopyFrom(tls.ads_source())
     return manager

@@ -31,6 +31,7 @@ from meshgate.model.route import (
 from meshgate.policies import RouteParts
 from meshgate.policies.packing import duration, header, pack, uint32
 from meshgate.policies.parts import METADATA_NAMESPACE
+from meshgate.translate import cors
 from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.match import applies_to, quote_regex, route_match
 from meshgate.translate.names import outbound_cluster
@@ -71,8 +72,6 @@ def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
         case Forward() as action:
             _forward(context, route, action, match)
             route.route.rate_limits.extend(parts.rate_limits)
-            if rule.cors is not None:
-                pass  # cors is lowered by policies once a dialect gives it
         case Redirect() as action:
             _redirect(route, action)
         case DirectResponse() as action:
@@ -87,6 +86,8 @@ def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
     for name, config in parts.filters.items():
         if not isinstance(rule.action, Refuse):
             route.typed_per_filter_config[name].CopyFrom(config)
+    if rule.cors is not None:
+        route.typed_per_filter_config[cors.FILTER].CopyFrom(pack(cors.cors_policy(rule.cors)))
     if rule.fault is not None:
         route.typed_per_filter_config[FAULT_FILTER].CopyFrom(pack(_fault(rule.fault)))
     if parts.metadata:

@@ -1,0 +1,35 @@
+"""Cross-origin requests: Envoy's `cors` filter answers preflights and marks answers.
+
+The filter is in every listener and does nothing on routes without a policy, so that a rule
+that gets one changes a route and never a listener.
+"""
+
+from __future__ import annotations
+
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from meshgate.model.route import Cors
+from meshgate.policies.packing import boolean, http_filter
+from meshgate.translate.match import string_match
+
+FILTER = "envoy.filters.http.cors"
+
+
+def cors_filter() -> hcm.HttpFilter:
+    """Stands before authentication: browsers send preflights without credentials."""
+    return http_filter(FILTER, cors_pb2.Cors())
+
+
+def cors_policy(rule: Cors) -> cors_pb2.CorsPolicy:
+    """The rule for one route; preflights of other origins go on to the service (Istio's default)."""
+    policy = cors_pb2.CorsPolicy(
+        allow_origin_string_match=[string_match(origin) for origin in rule.allow_origins],
+        allow_methods=",".join(rule.allow_methods),
+        allow_headers=",".join(rule.allow_headers),
+        expose_headers=",".join(rule.expose_headers),
+        max_age="" if rule.max_age_s is None else str(rule.max_age_s),
+    )
+    if rule.allow_credentials is not None:
+        policy.allow_credentials.CopyFrom(boolean(rule.allow_credentials))
+    return policy
