@@ -24,7 +24,7 @@ from meshgate.dialects.registry import lower_one
 from meshgate.identity.ca import AuthorityError
 from meshgate.runtime.commands import CommandFailed
 from meshgate.runtime.guard import CRASH_CODE, RESTARTS_VARIABLE
-from meshgate.runtime.paths import UnsafeRunDirectory
+from meshgate.runtime.paths import RuntimePaths, UnsafeRunDirectory
 from meshgate.runtime.records import StateInUse
 from meshgate.sources.admin import AdminServer
 from meshgate.sources.admin_protocol import admin_socket
@@ -67,7 +67,7 @@ class ControlPlaneProcess:
     async def run(self) -> None:
         """Serves until a signal or `down`, then drains and removes everything."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stopping.set)
         self._files.load()
         self._plane.on_change = self._tell
@@ -101,8 +101,13 @@ def _check(document: Document) -> tuple[Diagnostic, ...]:
     return lower_one(document).diagnostics
 
 
-def main() -> int:
-    """Runs the control plane; every way to fail ends in a sentence, not in a traceback."""
+def _log_to(options: UpOptions) -> None:
+    """Logs go to the state directory; where somebody looks on, events tell the story instead."""
+    file = sys.stderr
+    if not options.detach:
+        path = RuntimePaths.of(options.state).daemon_log("meshgate")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = path.open("a", buffering=1, encoding="utf-8")
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -110,13 +115,19 @@ def main() -> int:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file),
     )
+
+
+def main() -> int:
+    """Runs the control plane; every way to fail ends in a sentence, not in a traceback."""
     try:
         options = UpOptions.from_json(sys.argv[1])
     except (IndexError, KeyError, ValueError):
         print("meshgate.app is started by `meshgate up`", file=sys.stderr)
         return 2
+
+    _log_to(options)
 
     async def run() -> None:
         await ControlPlaneProcess(options).run()

@@ -11,7 +11,7 @@ from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
 from meshgate.core.secret import Secret
 from meshgate.model import workload as model
 from meshgate.model.graph import Model
-from meshgate.model.names import GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT
+from meshgate.model.names import GATEWAY_LABELS, GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT
 from meshgate.model.workload import Container, Workload
 from meshgate.runtime import spec
 
@@ -42,7 +42,7 @@ def gateway_pod(concurrency: int = 2, settings: str = "") -> spec.PodSpec:
         name=GATEWAY_NAME,
         namespace=GATEWAY_NAMESPACE,
         workload=GATEWAY_NAME,
-        labels={"app": GATEWAY_NAME, "istio": "ingressgateway"},
+        labels=GATEWAY_LABELS,
         service_account=GATEWAY_SERVICE_ACCOUNT,
         meshed=True,
         spec_hash=_digest("gateway", settings),

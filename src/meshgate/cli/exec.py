@@ -19,7 +19,7 @@ _NOT_FOUND = 127
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command(name="exec", context_settings={"allow_interspersed_args": False})(execute)
+    app.command(name="exec")(execute)
 
 
 def execute(
@@ -30,9 +30,7 @@ def execute(
 ) -> None:
     """Run a command where a pod of the Deployment is: its network, its environment, its identity."""
     name, found = split_target(target, namespace)
-    argv = tuple(command[1:] if command[0] == "--" else command)
-    if not argv:
-        raise CliError("no command was given", "exec DEPLOYMENT -- COMMAND", code=2)
+    argv = tuple(command)
     with connect(state) as client:
         answer = client.call(wire.EXEC, ExecRequest(target=name, namespace=found, argv=argv))
     try:

@@ -58,8 +58,14 @@ def _print(report: StatusReport, console: Console) -> None:
     console.print(f"\nproxies  {len(report.proxies)} connected, {len(behind)} behind")
     for proxy in behind:
         console.print(f"  {proxy.id}  {proxy.detail}", markup=False)
+    notes = 0
     for line in report.diagnostics:
-        console.print(diagnostic_text(line), markup=False)
+        if line.severity == "info":
+            notes += 1
+        else:
+            console.print(diagnostic_text(line), markup=False)
+    if notes:
+        console.print(f"{notes} notes; `meshgate status -o json` and `meshgate analyze` show them")
 
 
 def diagnostic_text(line: DiagnosticLine) -> str:

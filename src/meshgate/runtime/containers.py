@@ -12,6 +12,7 @@ import structlog
 
 from meshgate.runtime import envoy_admin
 from meshgate.runtime.envoy_process import EnvoyCommand
+from meshgate.runtime.expansion import expand_all
 from meshgate.runtime.keeper import Keeper
 from meshgate.runtime.log_files import tail
 from meshgate.runtime.netns import enter_argv
@@ -39,7 +40,7 @@ class Container:
     def launch(self, token: str) -> Launch:
         """Its command, inside the pod's namespace where it has one."""
         return Launch(
-            argv=enter_argv(self.placement.netns, self.spec.argv),
+            argv=enter_argv(self.placement.netns, expand_all(self.spec.argv, self.env)),
             env=self.env,
             cwd=self.spec.cwd,
             log=self.log,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from meshgate.runtime.expansion import expand_environment
 from meshgate.runtime.ports import PortAllocator
 from meshgate.runtime.redirect import INBOUND_PORT, OUTBOUND_PORT
 from meshgate.runtime.spec import ContainerSpec, Isolation, PodKey, PodSpec
@@ -133,4 +134,4 @@ def container_environment(
         env[f"PORT_{port.number}"] = reached
         if port.name:
             env["PORT_" + re.sub(r"[^A-Z0-9]", "_", port.name.upper())] = reached
-    return {**env, **given, **container.env}
+    return expand_environment(container.env, {**env, **given})
