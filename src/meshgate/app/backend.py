@@ -112,7 +112,9 @@ class AppBackend:
         for stream in plane.server.status():
             liveness = plane.server.liveness(stream.node_id)
             synced = liveness is Liveness.LIVE
-            proxies.append(ProxyLine(id=stream.node_id, synced=synced, detail=liveness.value))
+            refused = [r for t in stream.session.types for r in t.rejected]
+            said = "".join(f"; {r.name}: {r.message}" for r in refused[:3])
+            proxies.append(ProxyLine(id=stream.node_id, synced=synced, detail=liveness.value + said))
         return StatusReport(
             version=meshgate.__version__,
             pid=os.getpid(),
