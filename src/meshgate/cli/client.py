@@ -19,6 +19,7 @@ from meshgate.sources.admin_protocol import Method
 Q = TypeVar("Q")
 A = TypeVar("A")
 
+_RECONNECT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500))
 _RESTART_WAIT_S = 5.0
 """How long a control plane that was just killed may take to come back."""
 
@@ -59,10 +60,17 @@ class Client:
     def call(self, method: Method[Q, A], query: Q, timeout_s: float | None = None) -> A:
         """The answer; raises `CliError` for whatever keeps it from coming."""
         unary = self._channel.unary_unary(method.path, _same, _same)
+        message, timeout_s = wire.encode(query), timeout_s or method.timeout_s
         try:
-            data = unary(wire.encode(query), timeout=timeout_s or method.timeout_s)
+            data = unary(message, timeout=timeout_s)
         except grpc.RpcError as error:
-            raise self._explain(error) from error
+            if not (method.repeatable and _cut_off(error)):
+                raise self._explain(error) from error
+            _wait_for_answer(self._state)
+            try:
+                data = unary(message, timeout=timeout_s, wait_for_ready=True)
+            except grpc.RpcError as again:
+                raise self._explain(again) from again
         return wire.decode(method.answer, data)
 
     def stream(self, method: Method[Q, A], query: Q) -> Iterator[A]:
@@ -101,9 +109,14 @@ def _status_of(error: object) -> tuple[str, grpc.StatusCode | None]:
     return (str(error.details() or ""), error.code()) if isinstance(error, grpc.Call) else (str(error), None)
 
 
-@contextmanager
-def connect(state: Path) -> Iterator[Client]:
-    """A client of the control plane on `state`; waits a moment for one that is coming back."""
+def _cut_off(error: object) -> bool:
+    """Whether the other end went away during the call."""
+    details, code = _status_of(error)
+    return code is grpc.StatusCode.UNAVAILABLE and wire.decode_error(details) is None
+
+
+def _wait_for_answer(state: Path) -> Path:
+    """The socket, once somebody answers there; raises `CliError` where nobody does or will."""
     path = socket_of(state)
     until = time.monotonic() + _RESTART_WAIT_S
     # A socket's file without anybody behind it is what a crash leaves; the guard restarts it.
@@ -111,7 +124,14 @@ def connect(state: Path) -> Iterator[Client]:
         if not path.exists() or time.monotonic() > until:
             raise not_running(state)
         time.sleep(0.1)
-    channel = grpc.insecure_channel(f"unix:{path}", options=wire.OPTIONS)
+    return path
+
+
+@contextmanager
+def connect(state: Path) -> Iterator[Client]:
+    """A client of the control plane on `state`; waits a moment for one that is coming back."""
+    path = _wait_for_answer(state)
+    channel = grpc.insecure_channel(f"unix:{path}", options=(*wire.OPTIONS, *_RECONNECT))
     try:
         yield Client(channel, state)
     finally:

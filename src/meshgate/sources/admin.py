@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -172,9 +173,15 @@ async def _fail(method: str, error: Exception, context: _Context) -> NoReturn:
     elif isinstance(error, TimeoutError):
         known = AdminError("unavailable", f"{method} took too long", "try again, and look at the log")
     else:
-        _log.error("admin_call_failed", method=method, error=type(error).__name__, exc_info=True)
+        # No message and no traceback with locals: they may hold values of a request.
+        _log.error("admin_call_failed", method=method, error=type(error).__name__, at=_place(error))
         known = AdminError(
             "internal", f"{method} failed by a bug ({type(error).__name__})", "see meshgate's log"
         )
     await context.abort(wire.STATUS_CODES[known.code], wire.encode_error(known))
     raise AssertionError("abort always raises")
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames[-3:]))

@@ -54,6 +54,8 @@ class Method(Generic[Q, A]):
     query: type[Q]
     answer: type[A]
     timeout_s: float = 15.0
+    repeatable: bool = False
+    """It changes nothing, so a call that was cut off can be made again."""
 
     @property
     def path(self) -> str:
@@ -61,15 +63,15 @@ class Method(Generic[Q, A]):
         return f"/{SERVICE}/{self.name}"
 
 
-GET = Method("Get", b.GetQuery, b.GetAnswer)
+GET = Method("Get", b.GetQuery, b.GetAnswer, repeatable=True)
 APPLY = Method("Apply", b.ApplyRequest, b.Changes, 60.0)
 DELETE = Method("Delete", b.DeleteRequest, b.Changes)
 PATCH = Method("Patch", b.PatchRequest, b.Changes)
 LABEL = Method("Label", b.LabelRequest, b.Changes)
-STATUS = Method("Status", Nothing, b.StatusReport)
-EXEC = Method("Exec", b.ExecRequest, b.ExecAnswer)
-EXPLAIN = Method("Explain", b.ExplainQuery, Free)
-TRANSLATE = Method("Translate", Free, Free, 60.0)
+STATUS = Method("Status", Nothing, b.StatusReport, repeatable=True)
+EXEC = Method("Exec", b.ExecRequest, b.ExecAnswer, repeatable=True)
+EXPLAIN = Method("Explain", b.ExplainQuery, Free, repeatable=True)
+TRANSLATE = Method("Translate", Free, Free, 60.0, repeatable=True)
 DOWN = Method("Down", Nothing, Nothing)
 LOGS = Method("Logs", b.LogsRequest, b.LogChunk)
 EVENTS = Method("Events", Nothing, b.Event)

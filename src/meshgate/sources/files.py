@@ -77,6 +77,7 @@ class _Look:
         self.files: dict[str, _Seen] = {}
         self.directories: set[str] = set()
         self.diagnostics: list[Diagnostic] = []
+        self._named: set[str] = set()
 
     def folder(self, path: str, above: set[str]) -> None:
         """Reads a folder; `above` are the real paths on the way, against links that lead in circles."""
@@ -98,6 +99,10 @@ class _Look:
                 self.file(entry.path)
 
     def file(self, path: str) -> None:
+        absolute = os.path.abspath(path)  # noqa: PTH100  # `absolute` keeps `..`, `resolve` follows links
+        if absolute in self._named:
+            return
+        self._named.add(absolute)
         self.directories.add(str(Path(path).absolute().parent))
         self.directories.add(str(Path(os.path.realpath(path)).parent))
         try:

@@ -19,6 +19,7 @@ from meshgate.sources.backend import (
     ApplyRequest,
     DeleteRequest,
     ExecRequest,
+    GetAnswer,
     GetQuery,
     LabelRequest,
     LogsRequest,
@@ -33,6 +34,10 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
+def same(message: bytes) -> bytes:
+    return message
+
+
 class Caller:
     """The other end, without the command line."""
 
@@ -41,7 +46,7 @@ class Caller:
 
     async def call(self, method: Method[Q, A], query: Q) -> A:
         try:
-            data = await self.channel.unary_unary(method.path)(wire.encode(query), timeout=10)
+            data = await self.channel.unary_unary(method.path, same, same)(wire.encode(query), timeout=10)
         except grpc.aio.AioRpcError as error:
             raise wire.decode_error(error.details() or "") or error from error
         return wire.decode(method.answer, data)
@@ -75,7 +80,7 @@ async def _as_coroutine(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
-def names(answer: wire.b.GetAnswer) -> list[list[str]]:
+def names(answer: GetAnswer) -> list[list[str]]:
     return [[str(cast("dict[str, object]", o["metadata"])["name"]) for o in k.objects] for k in answer.lists]
 
 
@@ -182,7 +187,9 @@ def test_labels_of_implicit_namespaces(tmp_path: Path) -> None:
         )
         with pytest.raises(AdminError, match="already has a value"):
             await caller.call(wire.LABEL, other)
-        gone = LabelRequest(kind="ns", names=("default",), namespace="default", labels={"istio-injection": None})
+        gone = LabelRequest(
+            kind="ns", names=("default",), namespace="default", labels={"istio-injection": None}
+        )
         assert (await caller.call(wire.LABEL, gone)).changes[0].verb == "unlabeled"
         deleted = await caller.call(wire.DELETE, DeleteRequest(kinds="ns", names=("default",)))
         assert "may not be deleted" in deleted.errors[0]
@@ -246,7 +253,7 @@ def test_what_is_no_request_is_refused(tmp_path: Path) -> None:
         deep = b"[" * 100_000
         for data in (b"", b"\xff", b"{}", b"[]", b'{"kinds": 5}', deep):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await caller.channel.unary_unary(wire.GET.path)(data, timeout=10)
+                await caller.channel.unary_unary(wire.GET.path, same, same)(data, timeout=10)
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         patch: object = 1
         for _ in range(150):
@@ -265,13 +272,13 @@ def test_logs_end_or_go_on(tmp_path: Path) -> None:
         log.write_text("one\ntwo\nthree\nhal")
 
         async def read(request: LogsRequest) -> str:
-            call = caller.channel.unary_stream(wire.LOGS.path)(wire.encode(request))
+            call = caller.channel.unary_stream(wire.LOGS.path, same, same)(wire.encode(request))
             return "".join([wire.decode(wire.LOGS.answer, data).text async for data in call])
 
         assert await read(LogsRequest(target="web", namespace="default")) == "one\ntwo\nthree\nhal\n"
         assert await read(LogsRequest(target="web", namespace="default", tail=2)) == "three\nhal\n"
         request = LogsRequest(target="web", namespace="default", tail=0, follow=True)
-        call = caller.channel.unary_stream(wire.LOGS.path)(wire.encode(request))
+        call = caller.channel.unary_stream(wire.LOGS.path, same, same)(wire.encode(request))
         reading = asyncio.create_task(_first_of(call))
         with log.open("a") as opened:
             while not reading.done():
@@ -299,7 +306,7 @@ async def _first_of(call: grpc.aio.UnaryStreamCall[bytes, bytes]) -> str:
 
 def test_down_is_passed_on_and_events_end(tmp_path: Path) -> None:
     async def scenario(caller: Caller) -> list[str]:
-        call = caller.channel.unary_stream(wire.EVENTS.path)(wire.encode(Nothing()))
+        call = caller.channel.unary_stream(wire.EVENTS.path, same, same)(wire.encode(Nothing()))
         messages = []
         async for data in call:
             messages.append(wire.decode(wire.EVENTS.answer, data).message)

@@ -39,7 +39,9 @@ def opened(tmp_path: Path, clock: HandClock) -> Iterator[Open]:
     def open_it() -> ObjectStore:
         if stores:
             stores[-1].close()
-        stores.append(ObjectStore(check=check, clock=clock, kept=KeptState(tmp_path / "state" / "meshgate.db")))
+        stores.append(
+            ObjectStore(check=check, clock=clock, kept=KeptState(tmp_path / "state" / "meshgate.db"))
+        )
         return stores[-1]
 
     yield open_it
