@@ -99,7 +99,9 @@ class _Builder:
             for name in short_hosts(service.name, self._proxy.namespace):
                 hosts[name] = None
                 hosts.update({f"{name}:{port.number}": None for port in service.ports})
-        hosts.update({h: None for h in sorted(self._reader.mesh_host_names()) if not h.startswith("*")})
+        known = sorted(self._reader.mesh_host_names())
+        # Envoy compares hosts in lower case: a rule for another spelling is one that no request meets.
+        hosts.update({h: None for h in known if not h.startswith("*") and h == h.lower()})
         for host in hosts:
             found = virtual_host.outbound(self._reader, self._proxy, f"{OUTBOUND_ROUTES}/{host}")
             if found is not None:
