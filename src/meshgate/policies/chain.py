@@ -86,7 +86,7 @@ class _ConsumerHeaders:
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
         if not (edge.jwt or edge.key_auth):
             return ()
-        return consumer_headers.listener_filters(edge.consumers)
+        return consumer_headers.listener_filters(edge.consumers, jwt.most_tokens(edge.jwt))
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
         return RouteParts()

@@ -50,9 +50,18 @@ def early_removal() -> extension_pb2.TypedExtensionConfig:
     )
 
 
-def listener_filters(consumers: tuple[Consumer, ...]) -> tuple[hcm.HttpFilter, ...]:
-    """One lookup per kind of credential that any consumer has."""
-    by_jwt = {c.key: (consumer, c.key) for consumer in consumers for c in consumer.jwt}
+def listener_filters(consumers: tuple[Consumer, ...], most_tokens: int) -> tuple[hcm.HttpFilter, ...]:
+    """One lookup per kind of credential that any consumer has.
+
+    A token that came in several places names its credential several times, up to `most_tokens`.
+    Without those keys its bearer would have no name, and so pass every limit of his.
+    """
+    by_jwt = {
+        ",".join([c.key] * times): (consumer, c.key)
+        for consumer in consumers
+        for c in consumer.jwt
+        for times in range(1, most_tokens + 1)
+    }
     by_key = {c.id: (consumer, c.id) for consumer in consumers for c in consumer.keys}
     return tuple(
         _lookup(name, header_name, table)

@@ -27,6 +27,9 @@ FILTER = "envoy.filters.http.jwt_authn"
 CREDENTIAL_HEADER = "x-meshgate-jwt-credential"
 """Carries the issuer claim of a verified token to the filters behind; never leaves the gateway."""
 
+_PREFIXES = ("Bearer ", "bearer ")
+"""Kong takes either case of the B, and no other spelling."""
+
 _CURVES = {"secp256r1": ("P-256", 32), "secp384r1": ("P-384", 48), "secp521r1": ("P-521", 66)}
 
 
@@ -43,6 +46,17 @@ def requirement_name(policy: JwtAuth) -> str:
         policy.run_on_preflight,
     )
     return "jwt-" + hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def most_tokens(policies: tuple[JwtAuth, ...]) -> int:
+    """How many tokens Envoy may find in one request: one in each place that a policy names.
+
+    It checks them all, and adds the credential header once for each.
+    """
+    places = (
+        len(p.header_names) * len(_PREFIXES) + len(p.uri_param_names) + len(p.cookie_names) for p in policies
+    )
+    return max(places, default=0)
 
 
 def listener_filters(
@@ -92,7 +106,8 @@ def _provider(policy: JwtAuth, credential: JwtCredential | None) -> pb.JwtProvid
         clock_skew_seconds=1,
     )
     for header_name in policy.header_names:
-        provider.from_headers.add(name=header_name, value_prefix="Bearer ")
+        for prefix in _PREFIXES:
+            provider.from_headers.add(name=header_name, value_prefix=prefix)
     provider.claim_to_headers.add(header_name=CREDENTIAL_HEADER, claim_name=policy.key_claim_name)
     if policy.maximum_expiration_s:
         provider.max_lifetime.CopyFrom(duration(policy.maximum_expiration_s * 1000))
