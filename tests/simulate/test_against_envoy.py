@@ -6,11 +6,13 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import jwt
 import pytest
 
 from meshgate.model.reader import Reader
 from meshgate.simulate import Verdict, call
 from meshgate.simulate.call import GATEWAY
+from meshgate.simulate.redact import PLACEHOLDER
 from meshgate.translate.self_contained import self_contained
 from tests.golden import cases
 from tests.simulate.live import Answer, ask, running
@@ -81,6 +83,15 @@ REQUESTS: dict[tuple[str, str], tuple[tuple[str, str, str, Headers], ...]] = {
         ("GET", "x", "/shop", (("apikey", "PLACEHOLDER"),)),
         ("GET", "x", "/shop?x-key=PLACEHOLDER", ()),
     ),
+    ("kong/jwt-hs256", GATEWAY): (
+        ("GET", "x", "/shop", ()),
+        ("GET", "x", "/shop", (("authorization", "Bearer TOKEN"),)),
+        ("GET", "x", "/shop", (("authorization", "Basic TOKEN"),)),
+        ("GET", "x", "/shop?jwt=TOKEN", ()),
+        ("GET", "x", "/shop", (("cookie", "a=b; token=TOKEN"),)),
+        ("GET", "x", "/shop", (("authorization", "Bearer STRANGER"),)),
+        ("GET", "x", "/shop", (("authorization", "Bearer nonsense"),)),
+    ),
     ("kong/jwt-without-consumers", GATEWAY): (
         ("GET", "x", "/shop", ()),
         ("GET", "x", "/shop", (("authorization", "Bearer e30.e30.e30"),)),
@@ -147,10 +158,14 @@ REQUESTS: dict[tuple[str, str], tuple[tuple[str, str, str, Headers], ...]] = {
 def test_envoy_agrees(name: str, proxy: str, tmp_path: Path) -> None:
     case = cases.read(name)
     model = case.translated()
-    placeholder = next((k.key.reveal_text() for c in model.consumers.values() for k in c.keys), "")
+    words = {
+        "PLACEHOLDER": next((k.key.reveal_text() for c in model.consumers.values() for k in c.keys), ""),
+        "TOKEN": _token("alice-issuer"),
+        "STRANGER": _token("mallory"),
+    }
     config = self_contained(Reader(model), case.proxy(proxy))
     requests = [
-        (method, host, path.replace("PLACEHOLDER", placeholder), _filled(headers, placeholder))
+        (method, host, _filled(path, words), tuple((n, _filled(v, words)) for n, v in headers))
         for method, host, path, headers in REQUESTS[name, proxy]
     ]
 
@@ -163,8 +178,14 @@ def test_envoy_agrees(name: str, proxy: str, tmp_path: Path) -> None:
         assert _said(verdict, answer) == _done(answer), f"{request}: {verdict}"
 
 
-def _filled(headers: Headers, placeholder: str) -> Headers:
-    return tuple((name, value.replace("PLACEHOLDER", placeholder)) for name, value in headers)
+def _token(issuer: str) -> str:
+    return jwt.encode({"iss": issuer, "exp": 4_102_444_800}, PLACEHOLDER, algorithm="HS256")
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
 
 
 Seen = tuple[int, str, str, str]
