@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -40,6 +42,8 @@ def demo(
 ) -> None:
     """Run the example shop with traffic and show it live; or as a tour of what it promises."""
     chosen = None if isolation is IsolationChoice.AUTO else Isolation(isolation.value)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without arrows gets question marks
     console = Console(highlight=False, soft_wrap=True)
     with _interruptible():
         shop = Shop(state, chosen, http_port or None)
@@ -56,6 +60,7 @@ def _live(shop: Shop, console: Console) -> bool:
 
     console.print("Starting the shop: five services, a gateway, a sidecar each ...")
     shop.start()
+    shop.wait_until_ready()
     with contextlib.suppress(KeyboardInterrupt):
         show(shop, console)
     console.print("Stopping ...")
@@ -84,6 +89,10 @@ def _close(shop: Shop, console: Console) -> None:
     """The end after which nothing is left, whatever happened; a second Ctrl-C does not cut it short."""
     for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)
-    if not shop.closed:
-        console.print("Cleaning up ...")
-    shop.close()
+    if shop.closed:
+        return
+    with contextlib.suppress(OSError, SystemExit):  # nobody may be reading any more
+        console.print("\nCleaning up ...")
+    left = shop.close()
+    if left:
+        console.print(f"removed by force: {left}", markup=False)

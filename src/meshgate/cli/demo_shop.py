@@ -28,6 +28,7 @@ from meshgate.sources.admin_protocol import Nothing
 from meshgate.sources.backend import GetQuery, JsonObject, StatusReport
 from meshgate.sources.up_options import UpOptions
 
+_READY_S = 60.0
 _END_S = 60.0
 SPLIT_FILE = "manifests/seed/04-hybrid.yaml"
 """Holds the weights of user-service that the demo edits."""
@@ -83,6 +84,18 @@ class Shop:
         )
         self._guard = identify(start_detached(options).guard_pid)
         return time.monotonic() - began
+
+    def wait_until_ready(self) -> StatusReport:
+        """Waits until every pod is ready and every proxy in step, at most a minute; how it is then."""
+        until = time.monotonic() + _READY_S
+        while True:
+            report = self.status()
+            in_step = sum(proxy.synced for proxy in report.proxies)
+            if all(pod.ready for pod in report.pods) and in_step >= sum(pod.meshed for pod in report.pods):
+                return report
+            if time.monotonic() > until:
+                return report
+            time.sleep(0.1)
 
     def close(self) -> Leftovers:
         """`meshgate down`; then by force what is left, and what that was. May be called again."""

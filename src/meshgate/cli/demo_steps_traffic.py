@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -14,7 +13,6 @@ from meshgate.cli.demo_tokens import ALICE, token
 from meshgate.cli.printing import get_in, text_in
 
 USERS = Ask(path="/api/users")
-_READY_S = 60.0
 _REQUESTS = 1_000
 _BATCH = 100
 _BATCH_TIMEOUT_S = 20.0
@@ -22,22 +20,15 @@ _BATCH_TIMEOUT_S = 20.0
 
 def pods_ready(shop: Shop) -> Findings:
     """All that the manifests ask for runs, each with its sidecar in step."""
-    began = time.monotonic()
-    while True:
-        report = shop.status()
-        waiting = [pod.name for pod in report.pods if not pod.ready]
-        behind = [proxy.id for proxy in report.proxies if not proxy.synced]
-        sidecars = sum(pod.meshed for pod in report.pods)
-        if not waiting and not behind and len(report.proxies) >= sidecars:
-            break
-        if time.monotonic() - began > _READY_S:
-            why = [f"{pod.name}: {pod.message or pod.phase}" for pod in report.pods if not pod.ready]
-            yield Finding(asked="pods", came="; ".join(why or behind), held=False)
-            return
-        time.sleep(0.1)
+    report = shop.wait_until_ready()
+    waiting = [f"{pod.name}: {pod.message or pod.phase}" for pod in report.pods if not pod.ready]
+    behind = [f"{proxy.id}: {proxy.detail}" for proxy in report.proxies if not proxy.synced]
+    in_step = len(report.proxies) - len(behind)
     yield Finding(
         asked=f"pods, isolation {report.isolation}",
-        came=f"{len(report.pods)} ready, {sidecars} Envoys in step with the control plane",
+        came="; ".join([*waiting, *behind])
+        or f"{len(report.pods)} ready, {in_step} Envoys in step with the control plane",
+        held=not waiting and not behind and in_step >= sum(pod.meshed for pod in report.pods),
     )
     errors = [line for line in report.diagnostics if line.severity == "error"]
     warnings = [line for line in report.diagnostics if line.severity == "warning"]
@@ -113,9 +104,7 @@ def identities(shop: Shop) -> Findings:
     caller = text_in(answer.json, "caller", default=answer.said)
     header = text_in(answer.json, "headers", "x-forwarded-client-cert", default="")
     held = caller == CONTROL_PLANE_SA and "sa/root" not in header
-    yield Finding(
-        asked="user-service, who called? (client forges x-forwarded-client-cert)", came=caller, held=held
-    )
+    yield Finding(asked="user-service, who called? (the client forges its header)", came=caller, held=held)
     address, port = shop.address_of("payment")
     came, refused = plaintext(address, port)
     yield Finding(asked=f"plain HTTP straight to payment's pod, {address}:{port}", came=came, held=refused)

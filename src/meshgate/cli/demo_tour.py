@@ -15,7 +15,7 @@ from meshgate.cli.demo_steps_faults import edit_weight, kill_control_plane, kill
 from meshgate.cli.demo_steps_traffic import canary, identities, pods_ready, split_at_edge, split_inside
 from meshgate.cli.errors import CliError
 
-_ASKED_WIDTH = 58
+_ASKED_WIDTH = 60
 
 
 def start(shop: Shop) -> Findings:
