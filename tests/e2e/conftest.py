@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.edge_manifests import manifests
 from tests.e2e.harness import ISOLATIONS, SHOP, Meshgate, running, why_not
 
 
@@ -22,4 +23,13 @@ def isolation(request: pytest.FixtureRequest) -> str:
 def shop(isolation: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Meshgate]:
     """The shop with the published examples; a test must leave it as it was."""
     with running(tmp_path_factory.mktemp(f"shop-{isolation}"), [SHOP], isolation) as meshgate:
+        yield meshgate
+
+
+@pytest.fixture(scope="session")
+def edge(isolation: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Meshgate]:
+    """One service behind many hosts with plugins; see `edge_manifests`."""
+    folder = tmp_path_factory.mktemp(f"edge-{isolation}")
+    (folder / "edge.yaml").write_text(manifests())
+    with running(folder / "state", [folder / "edge.yaml"], isolation) as meshgate:
         yield meshgate

@@ -21,8 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from meshgate.cli.client import connect
 from meshgate.runtime.netns import unavailable_reason
 from meshgate.runtime.paths import RuntimePaths, state_tag
+from meshgate.sources import admin_protocol as wire
+from meshgate.sources.backend import GetQuery
 from tests.redis_server import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -229,8 +232,9 @@ class Meshgate:
         self.cli("down")
 
     def status(self) -> dict[str, Any]:
-        """`status -o json`."""
-        found: dict[str, Any] = json.loads(self.cli("status", "-o", "json"))
+        """What `status -o json` prints, asked for without starting a process."""
+        with connect(self.state) as admin:
+            found: dict[str, Any] = json.loads(wire.encode(admin.call(wire.STATUS, wire.Nothing())))
         return found
 
     def wait_ready(self) -> dict[str, Any]:
@@ -250,9 +254,11 @@ class Meshgate:
             raise AssertionError(f"{error}\n{self.cli('status')}\n{log}") from error
 
     def objects(self, kind: str) -> list[dict[str, Any]]:
-        """The objects of a kind, of all namespaces."""
-        found: list[dict[str, Any]] = json.loads(self.cli("get", kind, "-A", "-o", "json"))["items"]
-        return found
+        """What `get KIND -A -o json` prints, asked for without starting a process."""
+        query = GetQuery(kinds=kind, names=(), namespace="default", all_namespaces=True, selector="")
+        with connect(self.state) as admin:
+            answer: dict[str, Any] = json.loads(wire.encode(admin.call(wire.GET, query)))
+        return [found for listed in answer["lists"] for found in listed["objects"]]
 
     def pod(self, workload: str) -> dict[str, Any]:
         """The one pod of a Deployment."""
@@ -352,6 +358,7 @@ def deployment(
     namespace: str = "default",
     labels: str = "",
     command: str = "",
+    probe: str = "/healthz",
 ) -> str:
     """A Deployment `name` of one pod that answers for the service `app`, with a service account `app`."""
     app = app or name
@@ -372,7 +379,7 @@ spec:
       containers:
       - name: app
         ports: [{{name: http, containerPort: 8080}}]
-        readinessProbe: {{httpGet: {{path: /healthz, port: http}}, periodSeconds: 1}}
+        readinessProbe: {{httpGet: {{path: {probe}, port: http}}, periodSeconds: 1}}
 ---
 """
 
