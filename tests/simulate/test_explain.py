@@ -8,14 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from meshgate.cli.commands import build
+from meshgate.cli import explain as command
 from tests.simulate.shop import MANIFESTS
 
 
 def explain(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(build(), ["explain", *arguments, "-f", str(MANIFESTS)])
+    app = typer.Typer()
+    command.register(app)
+    result = CliRunner().invoke(app, [*arguments, "-f", str(MANIFESTS)])
     return result.exit_code, result.output
 
 
@@ -55,9 +58,9 @@ def test_json_is_the_whole_verdict() -> None:
     ],
 )
 def test_mistakes_are_told(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from meshgate.cli import main; main()", "explain", *arguments]
+    argv = [sys.executable, "-c", "from meshgate.cli import main; main()", "explain", *arguments]
     done = subprocess.run(
-        [*command, "-f", str(MANIFESTS)],
+        [*argv, "-f", str(MANIFESTS)],
         capture_output=True,
         text=True,
         timeout=60,

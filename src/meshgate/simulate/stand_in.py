@@ -25,7 +25,7 @@ from meshgate.simulate.certificates import leaf, root
 DEFAULT_CERTIFICATE = "meshgate-system/default"
 """What the gateway shows for every name without a certificate of its own."""
 
-GATEWAY = Name(GATEWAY_NAMESPACE, "gateway")
+GATEWAY = Name(GATEWAY_NAMESPACE, "meshgate-gateway")
 _INBOUND, _APP, _SERVICE = 20_000, 30_000, 40_000
 """Where invented local ports begin (ports isolation)."""
 HTTP_PROXY_PORT = 15_001
@@ -53,7 +53,7 @@ def stand_in(model: Model, *, isolation: Isolation = Isolation.PORTS) -> Model:
 def gateway_proxy(*, http_port: int = 8080, https_port: int = 8443, address: str = "127.0.0.1") -> Proxy:
     """The gateway, as far as its configuration depends on it."""
     return Proxy(
-        id=f"gateway~gateway.{GATEWAY_NAMESPACE}",
+        id=f"gateway~{GATEWAY.name}.{GATEWAY_NAMESPACE}",
         kind=ProxyKind.GATEWAY,
         namespace=GATEWAY_NAMESPACE,
         service_account=GATEWAY_SERVICE_ACCOUNT,
@@ -116,7 +116,7 @@ def _instance(model: Model, key: str, number: int) -> Instance:
         ports={n: n for n in sorted(numbers)},
         named_ports={p.name: p.number for p in workload.ports if p.name},
         meshed=workload.meshed,
-        ready=True,
+        ready=workload.replicas > 0,
     )
 
 

@@ -115,7 +115,7 @@ spec:
     first = meshgate("translate", tmp_path, "--proxy", "gateway", "-o", "json")
     assert first.code == 0, first.err
     assert KEY not in first.out + first.err
-    assert "redacted0000" in first.out
+    assert "redacted-1" in first.out
     assert first.out == meshgate("translate", tmp_path, "--proxy", "gateway", "-o", "json").out
     assert yaml.safe_load(first.out)["node"]["id"] == "gateway~meshgate-gateway.meshgate-system"
 
