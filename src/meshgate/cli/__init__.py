@@ -30,7 +30,7 @@ def run() -> int:
 
     debug = os.environ.get(DEBUG) == "1"
     try:
-        build()()
+        build(sys.argv[1:])()
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except CliError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
+from collections.abc import Sequence
 
 import typer
 
@@ -27,8 +27,12 @@ MODULES = (
 """Each is `meshgate.cli.<name>` with `register(app)`."""
 
 
-def build() -> typer.Typer:
-    """The application with every command."""
+def build(arguments: Sequence[str]) -> typer.Typer:
+    """The application for these arguments: with the command that they name, else with all of them.
+
+    What one command imports is not paid by the others; `up` stays small as the guard.
+    """
+    asked = [name for name in arguments[:1] if name in MODULES]
     app = typer.Typer(
         name="meshgate",
         help="An API gateway and a service mesh in one, from the manifests you have.",
@@ -39,10 +43,8 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_meshgate)
-    for name in MODULES:
-        module = f"{__package__}.{name}"
-        if importlib.util.find_spec(module) is not None:
-            importlib.import_module(module).register(app)
+    for name in asked or MODULES:
+        importlib.import_module(f"{__package__}.{name}").register(app)
     return app
 
 

@@ -25,6 +25,7 @@ from meshgate.sources.backend import (
     LogsRequest,
     StatusReport,
 )
+from meshgate.sources.kept import KeptStateError
 from meshgate.sources.log_tail import follow
 from meshgate.sources.object_api import ObjectApi
 
@@ -170,6 +171,10 @@ async def _fail(method: str, error: Exception, context: _Context) -> NoReturn:
         raise error
     if isinstance(error, AdminError):
         known = error
+    elif isinstance(error, KeptStateError):
+        known = AdminError(
+            "unavailable", f"the change is in force but not kept: {error.message}", error.remedy
+        )
     elif isinstance(error, TimeoutError):
         known = AdminError("unavailable", f"{method} took too long", "try again, and look at the log")
     else:

@@ -82,7 +82,11 @@ class _Look:
     def folder(self, path: str, above: set[str]) -> None:
         """Reads a folder; `above` are the real paths on the way, against links that lead in circles."""
         real = os.path.realpath(path)
-        if real in above or len(self.files) >= _MAX_FILES:
+        if real in above:
+            return
+        if len(self.files) >= _MAX_FILES:
+            error = OSError(0, f"more than {_MAX_FILES} files; this folder was left out")
+            self.diagnostics.append(_unreadable(path, error))
             return
         self.directories.add(real)
         try:

@@ -56,7 +56,7 @@ def desired(data: Mapping[str, Json]) -> dict[str, Json]:
 def too_deep(data: Json) -> bool:
     """Whether a JSON value has more levels than a manifest may have."""
     level: list[Json] = [data]
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_DEPTH + 1):
         inner: list[Json] = []
         for value in level:
             if isinstance(value, Mapping):

@@ -140,11 +140,17 @@ class ObjectApi:
             if problem := self._undeletable(kind, ref):
                 errors.append(problem)
             elif self._store.get(ref) is not None:
-                self._store.remove(ref)
+                self._store.remove(ref, *self._inside(ref))
                 changes.append(Change(resource=_deleted_name(kind, ref.name), verb="deleted"))
             elif not request.ignore_not_found:
                 errors.append(_not_found(kind, ref.name))
         return Changes(changes=tuple(changes), diagnostics=_lines(diagnostics), errors=tuple(errors))
+
+    def _inside(self, ref: ObjectRef) -> list[ObjectRef]:
+        """What goes with a namespace."""
+        if (ref.group, ref.kind) != ("", "Namespace"):
+            return []
+        return [o.ref for o in self._store.objects() if o.ref.namespace == ref.name]
 
     def _undeletable(self, kind: KindName, ref: ObjectRef) -> str:
         if kind.read_only:

@@ -7,7 +7,6 @@ away what worked: the last good version stays, and `problems()` says so.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,11 +14,14 @@ from types import MappingProxyType
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
+import structlog
+
 from meshgate.core.clock import Clock
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_errors, ordered
 from meshgate.dialects.document import Document, Json, reuse
-from meshgate.sources.kept import Identity, KeptState, Override
-from meshgate.sources.merging import content_hash, desired, encoded_secret, with_metadata
+from meshgate.sources.kept import Identity, KeptState, KeptStateError, Override
+from meshgate.sources.merging import content_hash, desired, with_metadata
+from meshgate.sources.stored import Problem, SourceText, StoredObject
 
 IMPLICIT_NAMESPACES = ("default", "istio-system", "kube-system", "meshgate-system")
 """They are there without being written."""
@@ -29,68 +31,11 @@ _EPOCH = "1970-01-01T00:00:00Z"
 API = "api"
 """The source of objects that no file has."""
 
-_UID_SPACE = uuid.UUID("3f1c6f0e-50f4-5be6-9d0c-0d8f3f7f5a11")
-
 V = TypeVar("V")
+_log = structlog.get_logger(__name__)
 
 Check = Callable[[Document], tuple[Diagnostic, ...]]
 """The verdict on one object by itself (`dialects.registry.lower_one`)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceText:
-    """What a file holds now; no documents and no diagnostics where it is gone or empty."""
-
-    documents: tuple[Document, ...] = ()
-    diagnostics: tuple[Diagnostic, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Something that was written and is not in force."""
-
-    source: str
-    ref: ObjectRef | None
-    """None where the file cannot be read so far that it names an object."""
-    diagnostics: tuple[Diagnostic, ...]
-    last_good: bool
-    """An older version is in force instead; otherwise what refers to the object is closed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StoredObject:
-    """One object in force."""
-
-    ref: ObjectRef
-    document: Document
-    """With `metadata.creationTimestamp`; positions lead to its file."""
-    source: str
-    """`file:<path>` or `api`."""
-    identity: Identity
-    changed_by_api: bool
-
-    @property
-    def uid(self) -> str:
-        """The same for the same object for as long as it lives."""
-        ref = self.ref
-        name = f"{ref.group}/{ref.kind}/{ref.namespace}/{ref.name}@{self.identity.created}"
-        return str(uuid.uuid5(_UID_SPACE, name))
-
-    def view(self) -> dict[str, Json]:
-        """The object as an API server answers it."""
-        members: dict[str, Json] = {
-            "name": self.ref.name,
-            "uid": self.uid,
-            "resourceVersion": str(self.identity.resource_version),
-            "generation": self.identity.generation,
-            "creationTimestamp": self.identity.created,
-        }
-        if self.ref.namespace:
-            members["namespace"] = self.ref.namespace
-        data = self.document.data
-        if (self.ref.group, self.ref.kind) == ("", "Secret"):
-            data = encoded_secret(data)
-        return with_metadata(data, members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +138,7 @@ class ObjectStore:
         """What these files hold now, as by `kubectl apply --prune` for each; others stay.
 
         Objects with errors keep their last good version. Where a part of a file cannot be
-        read, nothing of the file counts as removed. Raises `KeptStateError`.
+        read, nothing of the file counts as removed.
         """
         if not self._loaded:
             # What was restored stands in for files that are still there, not for removed ones.
@@ -250,8 +195,9 @@ class ObjectStore:
     # ---- the API ----
 
     def put(self, document: Document, last_applied: Mapping[str, Json] | None = None) -> None:
-        """Takes an object from the API; the caller has checked it. Raises `KeptStateError`.
+        """Takes an object from the API; the caller has checked it.
 
+        Raises `KeptStateError` where it is in force but would be forgotten by a restart.
         `last_applied` is given by `apply` only; other writes leave it as it was.
         """
         ref = document.ref
@@ -260,10 +206,12 @@ class ObjectStore:
             last_applied = before.last_applied
         self._settle({ref: Override(document=document, base=self._file_hash(ref), last_applied=last_applied)})
 
-    def remove(self, ref: ObjectRef) -> None:
-        """Takes an object away; one from a file stays away until the file changes it."""
-        base = self._file_hash(ref)
-        self._settle({ref: Override(document=None, base=base) if base else None})
+    def remove(self, *refs: ObjectRef) -> None:
+        """Takes objects away; one from a file stays away until the file changes it. Raises as `put`."""
+        bases = {ref: self._file_hash(ref) for ref in refs}
+        self._settle(
+            {ref: Override(document=None, base=base) if base else None for ref, base in bases.items()}
+        )
 
     def last_applied(self, ref: ObjectRef) -> Mapping[str, Json] | None:
         """What `apply` was last given for the object, or what its file says."""
@@ -342,11 +290,17 @@ class ObjectStore:
         changed_identities.update(dict.fromkeys(self._identities.keys() - objects.keys()))
         _update(self._identities, changed_identities)
         self._objects, self._listed = objects, None
-        self._kept.write(
-            identities=changed_identities, overrides=changed_overrides, good=self._changed_good()
-        )
         self.revision += 1
         self._changed.set()
+        try:
+            self._kept.write(
+                identities=changed_identities, overrides=changed_overrides, good=self._changed_good()
+            )
+        except KeptStateError as error:
+            if edits:
+                raise
+            # What files say is in the files; only creation times would be new after a restart.
+            _log.error("state_not_kept", reason=error.message, remedy=error.remedy)
 
     def _in_force(self) -> Iterable[tuple[ObjectRef, str, Document, bool]]:
         for ref, found in self._from_files.items():
@@ -400,3 +354,6 @@ def _update(entries: dict[ObjectRef, V], changes: Mapping[ObjectRef, V | None]) 
 
 def _timestamp(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+__all__ = ["API", "IMPLICIT_NAMESPACES", "ObjectStore", "Problem", "SourceText", "StoredObject"]

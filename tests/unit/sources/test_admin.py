@@ -197,6 +197,19 @@ def test_labels_of_implicit_namespaces(tmp_path: Path) -> None:
     served(tmp_path, scenario)
 
 
+def test_a_namespace_takes_its_objects_with_it(tmp_path: Path) -> None:
+    async def scenario(caller: Caller) -> None:
+        namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+        put_text(caller.store, namespace, "ns.yaml")
+        put_text(caller.store, service().replace("name: web", "name: web\n  namespace: shop", 1), "s.yaml")
+        put_text(caller.store, service("other"), "o.yaml")
+        changes = await caller.call(wire.DELETE, DeleteRequest(kinds="namespace", names=("shop",)))
+        assert changes.changes[0].resource == 'namespace "shop"'
+        assert [d.ref.name for d in caller.store.documents()] == ["other"]
+
+    served(tmp_path, scenario)
+
+
 def test_selectors(tmp_path: Path) -> None:
     async def scenario(caller: Caller) -> None:
         for name, labels in (("a", "{tier: web, old: x}"), ("b", "{tier: db}"), ("c", "{}")):

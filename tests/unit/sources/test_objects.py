@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshgate.core.diagnostics import ObjectRef
@@ -299,6 +299,7 @@ _TEXTS = st.lists(st.tuples(_NAMES, st.sampled_from([80, 81, "bad"])), max_size=
 _STEPS = st.lists(st.tuples(st.sampled_from(["x.yaml", "y.yaml"]), _TEXTS, st.booleans()), max_size=8)
 
 
+@settings(deadline=None)
 @given(_STEPS)
 def test_whatever_was_before_good_files_give_what_they_say(
     steps: list[tuple[str, list[tuple[str, int | str]], bool]],
