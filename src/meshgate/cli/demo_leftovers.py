@@ -12,13 +12,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from meshgate.runtime.paths import RuntimePaths
-from meshgate.runtime.process_id import ProcessId, identify, signal_process
+from meshgate.runtime.process_id import ProcessId, identify, is_alive, signal_process
 
 _PROC = Path("/proc")
+_END_S = 5.0
+"""How long what was killed may take to be gone."""
 _OURS = (b"MESHGATE_PROCESS=", b"meshgate.app", b"meshgate.runtime.guard")
 """In the environment or command line of everything that meshgate starts."""
 
@@ -77,6 +80,9 @@ def remove(left: Leftovers) -> None:
     for process, _ in left.processes:
         with contextlib.suppress(PermissionError):
             signal_process(process, signal.SIGKILL)
+    until = time.monotonic() + _END_S
+    while any(is_alive(process) for process, _ in left.processes) and time.monotonic() < until:
+        time.sleep(0.02)
     for command in (
         *(("ip", "netns", "delete", name) for name in left.namespaces),
         *(("ip", "link", "delete", name) for name in left.links),

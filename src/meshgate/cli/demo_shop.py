@@ -156,6 +156,11 @@ class Shop:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def kill_guard(self) -> None:
+        """kill -9 of what would start the control plane again."""
+        if self._guard is not None:
+            signal_process(self._guard, signal.SIGKILL)
+
     def set_weights(self, v1: int, v2: int) -> float:
         """Edits user-service's VirtualService as an editor saves it; the moment of it (monotonic)."""
         file = self.folder / SPLIT_FILE
