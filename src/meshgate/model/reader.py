@@ -81,6 +81,11 @@ class Reader:
         self.reads.add(("mesh_hosts", "*"))
         return frozenset(self._model.mesh_hosts)
 
+    def edge_host_names(self) -> frozenset[str]:
+        """The keys alone."""
+        self.reads.add(("edge_hosts", "*"))
+        return frozenset(self._model.edge_hosts)
+
     def destination_names(self) -> frozenset[str]:
         """The keys alone."""
         self.reads.add(("destinations", "*"))

@@ -15,7 +15,7 @@ from meshgate.simulate.paths import see
 from meshgate.simulate.request import Request, compared_headers
 from meshgate.simulate.verdict import Outcome, Verdict
 from meshgate.translate import gateway
-from meshgate.translate.names import split_authority
+from meshgate.translate.names import EDGE_ROUTES, split_authority
 
 
 def at_gateway(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
@@ -29,7 +29,7 @@ def at_gateway(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
             return replace(verdict, reason=f"the gateway has no certificate for {host}")
     seen = see(request.path, edge=True)
     if seen.invalid:
-        return replace(verdict, status=400, reason="the path must begin with a slash")
+        return replace(verdict, status=400, reason=seen.problem)
     if seen.redirect:
         return replace(
             verdict,
@@ -50,7 +50,7 @@ def at_gateway(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
     )
     if chosen is None:
         return replace(verdict, status=404, reason=f"no rule of the edge is for the host {request.authority}")
-    host_name, _, _ = chosen.name.rpartition(":")
+    host_name = chosen.name.removeprefix(f"{EDGE_ROUTES}/")
     edge_host = reader.edge_host(host_name)
     place = Place(
         reader=reader,

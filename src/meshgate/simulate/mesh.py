@@ -38,7 +38,7 @@ def at_sidecar(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
         return _bytes(reader, proxy, service, port.number, verdict)
     seen = see(request.path, edge=False)
     if seen.invalid:
-        return replace(verdict, status=400, reason="the path must begin with a slash")
+        return replace(verdict, status=400, reason=seen.problem)
     authority = request.authority.lower()
     chosen = outbound_host(reader, proxy, f"{OUTBOUND_ROUTES}/{authority}")
     if chosen is None:

@@ -26,9 +26,10 @@ class Seen:
     """Whether Envoy refuses it (400)."""
 
     @property
-    def bare(self) -> str:
-        """Without query string and fragment: what path conditions compare."""
-        return without_query(self.path)
+    def problem(self) -> str:
+        """What Envoy holds against it; empty where it takes it."""
+        words = "the path must begin with a slash, and hold neither a fragment nor %00"
+        return words if self.invalid else ""
 
 
 def without_query(path: str) -> str:
@@ -38,17 +39,20 @@ def without_query(path: str) -> str:
 
 def see(path: str, *, edge: bool) -> Seen:
     """What becomes of a path at a proxy of ours; the gateway also merges and unescapes slashes."""
-    path = path.split("#", 1)[0] or "/"
-    if not path.startswith("/"):
-        return Seen(path, invalid=path != "*")
+    if path == "*":
+        return Seen(path)
     bare, mark, query = path.partition("?")
+    if not path.startswith("/") or "#" in path or "%00" in bare:
+        return Seen(path, invalid=True)
     redirect = False
     if edge and _ESCAPED_SLASH.search(bare):
         bare = _ESCAPED_SLASH.sub(lambda m: "/" if m.group()[1:].lower() == "2f" else "\\", bare)
         redirect = True
     bare = _resolved(_unescaped(bare.replace("\\", "/")))
-    if edge:
-        bare = re.sub("/{2,}", "/", bare)
+    if edge and "//" in bare:
+        # As Envoy joins them: a path of slashes alone keeps two.
+        end = "/" if bare.endswith("/") else ""
+        bare = f"/{'/'.join(part for part in bare.split('/') if part)}{end}"
     return Seen(bare + mark + query, redirect=redirect)
 
 

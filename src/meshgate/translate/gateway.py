@@ -11,6 +11,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from meshgate.core.origin import BUILT_IN
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
+from meshgate.model.route import Forward
 from meshgate.policies import CHAIN, EdgePolicies
 from meshgate.policies.consumer_headers import early_removal
 from meshgate.policies.packing import boolean, duration, pack, uint32
@@ -18,8 +19,8 @@ from meshgate.policies.replies import local_replies
 from meshgate.translate import tls, virtual_host
 from meshgate.translate.cors import cors_filter
 from meshgate.translate.http import connection_manager, http_chain
-from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES
-from meshgate.translate.route import MAX_DIRECT_BODY
+from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES, outbound_cluster
+from meshgate.translate.route import MAX_DIRECT_BODY, with_port
 
 HTTP, HTTPS = "http", "https"
 
@@ -42,8 +43,45 @@ def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
 
 
 def routes(reader: Reader, proxy: Proxy) -> route_pb2.RouteConfiguration:
-    """Every virtual host of the edge."""
-    policies = edge_policies(reader)
+    """Every virtual host of the edge in one piece, for those who want to see it whole."""
+    config = _configuration()
+    for name in sorted(virtual_host_names(reader)):
+        found = virtual_host.edge(reader, proxy, name)
+        if found is not None:
+            config.virtual_hosts.append(found)
+    return config
+
+
+def route_configuration() -> route_pb2.RouteConfiguration:
+    """What the gateway's listeners ask for: its virtual hosts come one by one.
+
+    So a change costs the one host that it concerns, and a host that Envoy refuses is refused
+    alone. Unlike a sidecar, the gateway is sent all hosts and asks for none: strangers
+    choose which hosts they ask it for.
+    """
+    config = _configuration()
+    config.vhds.config_source.CopyFrom(tls.ads_source())
+    return config
+
+
+def virtual_host_names(reader: Reader) -> frozenset[str]:
+    """The resource names of the edge's virtual hosts."""
+    return frozenset(f"{EDGE_ROUTES}/{host}" for host in reader.edge_host_names())
+
+
+def clusters(reader: Reader) -> list[str]:
+    """Every cluster that a rule of the edge names: the gateway keeps them ready."""
+    names: set[str] = set()
+    for host in reader.all_edge_hosts().values():
+        for rule in host.rules:
+            if isinstance(rule.action, Forward):
+                named = [d.destination for d in rule.action.destinations]
+                named += [mirror.destination for mirror in rule.action.mirrors]
+                names.update(outbound_cluster(with_port(reader, one, 0)) for one in named)
+    return sorted(names)
+
+
+def _configuration() -> route_pb2.RouteConfiguration:
     config = route_pb2.RouteConfiguration(
         name=EDGE_ROUTES,
         validate_clusters=boolean(False),
@@ -51,23 +89,7 @@ def routes(reader: Reader, proxy: Proxy) -> route_pb2.RouteConfiguration:
     )
     # Hosts of rules have no port, those of requests may; `*.example.com:*` is nothing that Envoy takes.
     config.ignore_port_in_host_matching = True
-    for host in sorted(reader.all_edge_hosts()):
-        found = virtual_host.edge(reader, proxy, host, policies)
-        if found is not None:
-            config.virtual_hosts.append(found)
     return config
-
-
-def clusters(reader: Reader, proxy: Proxy) -> list[str]:
-    """Every cluster that a route of the edge names: the gateway keeps them ready."""
-    names: set[str] = set()
-    for host in routes(reader, proxy).virtual_hosts:
-        for route in host.routes:
-            if route.route.cluster:
-                names.add(route.route.cluster)
-            names.update(entry.name for entry in route.route.weighted_clusters.clusters)
-            names.update(mirror.cluster for mirror in route.route.request_mirror_policies)
-    return sorted(names)
 
 
 def edge_policies(reader: Reader) -> EdgePolicies:

@@ -107,7 +107,7 @@ def _refusal(proxy: Proxy, action: Refuse) -> str:
 
 def _forward(context: RouteContext, route: pb.Route, action: Forward, match: RequestMatch) -> None:
     target = route.route
-    destinations = [_with_port(context, d.destination) for d in action.destinations]
+    destinations = [with_port(context.reader, d.destination, context.port) for d in action.destinations]
     if len(action.destinations) == 1:
         target.cluster = outbound_cluster(destinations[0])
         only = action.destinations[0]
@@ -125,24 +125,24 @@ def _forward(context: RouteContext, route: pb.Route, action: Forward, match: Req
     _rewrite(target, action.rewrite, match)
     for mirror in action.mirrors:
         mirrored = target.request_mirror_policies.add(
-            cluster=outbound_cluster(_with_port(context, mirror.destination))
+            cluster=outbound_cluster(with_port(context.reader, mirror.destination, context.port))
         )
         fraction = mirrored.runtime_fraction.default_value
         fraction.numerator, fraction.denominator = _parts_per_million(mirror.percent)
     _hash_policies(context, target, destinations)
 
 
-def _with_port(context: RouteContext, destination: Destination) -> Destination:
+def with_port(reader: Reader, destination: Destination, asked: int) -> Destination:
     """Fills in the port where the rule leaves it to the request: what was asked for, else the only one."""
     if destination.port:
         return destination
-    service = context.reader.service(destination.host)
+    service = reader.service(destination.host)
     if service is None:
-        port = context.port
-    elif service.port(context.port or 80):
-        port = context.port or 80
+        port = asked
+    elif service.port(asked or 80):
+        port = asked or 80
     else:
-        port = service.ports[0].number if len(service.ports) == 1 else context.port
+        port = service.ports[0].number if len(service.ports) == 1 else asked
     return Destination(host=destination.host, port=port, subset=destination.subset)
 
 

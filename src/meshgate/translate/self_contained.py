@@ -109,7 +109,7 @@ class _Builder:
 
     def clusters(self) -> list[cluster_pb2.Cluster]:
         if self._gateway:
-            names = set(gateway.clusters(self._reader, self._proxy))
+            names = set(gateway.clusters(self._reader))
         else:
             names = {
                 *inbound.clusters(self._reader, self._proxy),

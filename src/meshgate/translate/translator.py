@@ -38,8 +38,10 @@ class EnvoyTranslator:
                 return frozenset(names)
             case t if t == CLUSTER:
                 if gate:
-                    return frozenset(gateway.clusters(reader, proxy))
+                    return frozenset(gateway.clusters(reader))
                 return frozenset(inbound.clusters(reader, proxy) + outbound.clusters(reader, proxy))
+            case t if t == VIRTUAL_HOST and gate:
+                return gateway.virtual_host_names(reader)
             case _:
                 return frozenset()
 
@@ -48,7 +50,7 @@ class EnvoyTranslator:
         outbound_cluster = name.startswith("outbound|")
         if type_url in (CLUSTER, ENDPOINTS) and outbound_cluster:
             return proxy.namespace
-        if type_url == VIRTUAL_HOST:
+        if type_url == VIRTUAL_HOST and proxy.kind is ProxyKind.SIDECAR:
             # `default` rules of the same namespace differ only by who the client is.
             return proxy.namespace, proxy.isolation, frozenset(proxy.labels.items())
         return proxy.id
@@ -66,7 +68,8 @@ class EnvoyTranslator:
             case t if t == ROUTES:
                 return _routes(reader, proxy, name, gate=gate)
             case t if t == VIRTUAL_HOST:
-                return None if gate else virtual_host.outbound(reader, proxy, name)
+                make = virtual_host.edge if gate else virtual_host.outbound
+                return make(reader, proxy, name)
             case t if t == SECRET:
                 return secret.translate(reader, proxy, name)
             case _:
@@ -81,7 +84,7 @@ def _listener(reader: Reader, proxy: Proxy, name: str, *, gate: bool) -> Message
 
 def _routes(reader: Reader, proxy: Proxy, name: str, *, gate: bool) -> route_pb2.RouteConfiguration | None:
     if gate:
-        return gateway.routes(reader, proxy) if name == EDGE_ROUTES else None
+        return gateway.route_configuration() if name == EDGE_ROUTES else None
     return outbound.routes(reader, proxy, name)
 
 

@@ -14,6 +14,7 @@ from meshgate.policies import EdgePolicies, RouteParts
 from meshgate.policies.chain import route_parts
 from meshgate.policies.consumer_headers import INTERNAL_HEADERS
 from meshgate.translate.names import (
+    EDGE_ROUTES,
     FORWARD_PROXY_CLUSTER,
     OUTBOUND_ROUTES,
     PASSTHROUGH_CLUSTER,
@@ -62,14 +63,14 @@ def service_only(reader: Reader, proxy: Proxy, host: str, port: int) -> pb.Virtu
     return found
 
 
-def edge(reader: Reader, proxy: Proxy, host: str, policies: EdgePolicies) -> pb.VirtualHost | None:
-    """The gateway's virtual host of that name."""
-    edge_host = reader.edge_host(host)
+def edge(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | None:
+    """The gateway's virtual host `edge/<host>`; of all policies it depends on its own only."""
+    prefix, _, host = resource_name.partition("/")
+    edge_host = reader.edge_host(host) if prefix == EDGE_ROUTES else None
     if edge_host is None:
         return None
-    found = pb.VirtualHost(
-        name=f"{host}:{proxy.http_port}", domains=[host], request_headers_to_remove=INTERNAL_HEADERS
-    )
+    policies = EdgePolicies.collect({}, {host: edge_host})
+    found = pb.VirtualHost(name=resource_name, domains=[host], request_headers_to_remove=INTERNAL_HEADERS)
     context = RouteContext(
         reader=reader, proxy=proxy, port=0, parts_of=lambda rule: route_parts(rule.policies, policies)
     )

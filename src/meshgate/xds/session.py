@@ -253,6 +253,9 @@ class Session(Generic[P]):
 
     def _must_wait(self, subscription: Subscription, name: str, resource: Resource | None) -> bool:
         if resource is None:
+            if subscription.type_url == VIRTUAL_HOST and name.endswith("/"):
+                # Opens the listener: not before the virtual hosts that are on their way.
+                return any(other != name and other.startswith(name) for other in subscription.pending)
             return subscription.versions.get(name) is not None and self._in_use(subscription.type_url, name)
         if subscription.type_url not in ROUTING:
             return False
