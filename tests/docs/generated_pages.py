@@ -1,0 +1,305 @@
+"""The pages that are made from the code: diagnostics, kinds and fields, the command line."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, get_args, get_type_hints
+
+import typer.main
+
+from meshgate.cli.commands import build
+from meshgate.core.codes import CODES
+from meshgate.core.diagnostics import Severity
+from meshgate.core.origin import format_path
+from meshgate.dialects.istio import destination_rule, peer_authentication, virtual_service
+from meshgate.dialects.kong import kong_consumer, kong_plugin
+from meshgate.dialects.kong.catalog import CATALOG, Purpose
+from meshgate.dialects.kong.plugins import SUPPORTED
+from meshgate.dialects.kubernetes import (
+    config_map,
+    deployment,
+    ingress,
+    ingress_class,
+    namespace,
+    secret,
+    service,
+    service_account,
+)
+from meshgate.dialects.metadata import ObjectMeta, ObjectSpec
+from meshgate.dialects.registry import KIND_PARSERS, lower_one
+from meshgate.dialects.schema import Spec
+from meshgate.dialects.shape import shape_of
+from meshgate.dialects.yaml_text import read_documents
+
+GENERATED = "<!-- Made by `make test ARGS='tests/docs --update-golden'`; do not edit. -->"
+
+SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
+    {
+        ("", "Namespace"): namespace.NamespaceSpec,
+        ("", "Service"): service.ServiceSpec,
+        ("", "ServiceAccount"): service_account.ServiceAccountSpec,
+        ("", "Secret"): secret.SecretSpec,
+        ("", "ConfigMap"): config_map.ConfigMapSpec,
+        ("apps", "Deployment"): deployment.DeploymentSpec,
+        ("networking.k8s.io", "Ingress"): ingress.IngressSpec,
+        ("networking.k8s.io", "IngressClass"): ingress_class.IngressClassSpec,
+        ("networking.istio.io", "VirtualService"): virtual_service.VirtualService,
+        ("networking.istio.io", "DestinationRule"): destination_rule.DestinationRule,
+        ("security.istio.io", "PeerAuthentication"): peer_authentication.PeerAuthentication,
+        ("configuration.konghq.com", "KongPlugin"): kong_plugin.KongPlugin,
+        ("configuration.konghq.com", "KongClusterPlugin"): kong_plugin.KongPlugin,
+        ("configuration.konghq.com", "KongConsumer"): kong_consumer.KongConsumer,
+    }
+)
+"""The fields of each supported kind."""
+
+_ISTIO = "apiVersion: networking.istio.io/v1\nkind: %s\nmetadata: {name: x}\nspec: {host%s, %s}"
+_PEERS = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: x}\nspec: {%s}"
+_PLUGIN = (
+    "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {name: x}\nplugin: %s\nconfig: {%s}"
+)
+_SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 80, name: http}], %s}"
+
+
+def _rule(http: str) -> str:
+    return _ISTIO % ("VirtualService", "s: [x]", f"http: [{http}]")
+
+
+def _way(policy: str) -> str:
+    return _ISTIO % ("DestinationRule", ": x", f"trafficPolicy: {policy}")
+
+
+NOT_HONOURED: tuple[str, ...] = (
+    _SERVICE % "selector: {app: x}, sessionAffinity: ClientIP",
+    _rule("{delegate: {name: x}}"),
+    _rule(
+        "{route: [{destination: {host: x}, weight: 1, headers: {request: {set: {host: x}}}},"
+        " {destination: {host: x}, weight: 1}]}"
+    ),
+    _rule("{route: [{destination: {host: x}, weight: 1}, {destination: {host: x}}]}"),
+    _way("{tls: {mode: MUTUAL}}"),
+    _PLUGIN % ("key-auth", "key_in_body: true"),
+    _PLUGIN % ("rate-limiting", "minute: 1, policy: cluster"),
+    _PLUGIN % ("rate-limiting", "minute: 1, policy: redis, redis: {host: x}, sync_rate: 1"),
+    _PLUGIN % ("rate-limiting", "minute: 1, policy: redis, redis: {host: x, password: '{vault://x}'}"),
+    _PEERS % "portLevelMtls: {80: {mode: STRICT}}",
+)
+"""Objects whose fields are taken and whose values are not: the page shows what is said."""
+
+_RANGES = (
+    ("MG1", "Reading and shape"),
+    ("MG20", "Values of one object"),
+    ("MG21", "Kong plugins and credentials"),
+    ("MG22", "Ingress"),
+    ("MG3", "Links between objects"),
+    ("MG4", "The local runtime"),
+    ("MG9", "Meshgate itself"),
+)
+_HIDDEN = frozenset(shape_of(ObjectSpec))
+"""What every object has; said once for all kinds."""
+
+
+def diagnostics_page() -> str:
+    """docs/diagnostics.md."""
+    lines = [_text(_DIAGNOSTICS_HEAD)]
+    for prefix, title in _RANGES:
+        lines += [f"## {title}", "", "| code | means |", "|---|---|"]
+        lines += [f"| `{code}` | {means} |" for code, means in CODES.items() if code.startswith(prefix)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def kinds_page() -> str:
+    """docs/kinds.md."""
+    lines = [_text(_KINDS_HEAD), "## Kinds", "", "| kind | apiVersion | short name | |", "|---|---|---|---|"]
+    for (group, kind), parser in KIND_PARSERS.items():
+        versions = ", ".join(f"`{group}/{v}`" if group else f"`{v}`" for v in sorted(parser.versions))
+        short = ", ".join(f"`{name}`" for name in parser.short_names)
+        if (group, kind) in SPECS:
+            state = f"[works](#{kind.lower()})"
+        else:
+            state = _unsupported_kind(group, kind, min(parser.versions))
+        lines.append(f"| {kind} | {versions} | {short} | {state} |")
+    lines += ["", "Every other kind gives a warning (`MG1101`), or an error where it guards something.", ""]
+    for (_, kind), spec in SPECS.items():
+        lines += [f"## {kind}", "", *_fields(spec), ""]
+    lines += ["## KongPlugin's `plugin` and `config`", ""]
+    for name, plugin in sorted(SUPPORTED.items()):
+        lines += [f"### {name}", "", *_fields(plugin.config), ""]
+    lines += ["### Plugins that are refused", "", _REFUSED_PLUGINS, ""]
+    for purpose in Purpose:
+        names = sorted(n for n, p in CATALOG.items() if p.purpose is purpose and n not in SUPPORTED)
+        lines.append(f"- {purpose.value}: {', '.join(f'`{n}`' for n in names)}")
+    lines += ["", "## Values that are not honoured", "", "| field | | what is said |", "|---|---|---|"]
+    lines += [_not_honoured(text) for text in NOT_HONOURED]
+    return "\n".join(lines) + "\n"
+
+
+def cli_page() -> str:
+    """docs/cli.md."""
+    root: Any = typer.main.get_command(build(()))
+    lines = [_text(_CLI_HEAD)]
+    for name, command in root.commands.items():
+        lines += [f"## {name}", "", _flat(command.help), ""]
+        hints = get_type_hints(inspect.unwrap(command.callback))
+        shown = [p for p in command.params if p.name != "help"]
+        arguments = " ".join(_usage(p) for p in shown if p.param_type_name == "argument")
+        lines += [f"    meshgate {name} {'[OPTIONS] ' if _options(shown) else ''}{arguments}".rstrip(), ""]
+        if shown:
+            lines += ["| | |", "|---|---|", *(_parameter(p, hints.get(p.name)) for p in shown), ""]
+    return "\n".join(lines)
+
+
+PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
+    {"diagnostics.md": diagnostics_page, "kinds.md": kinds_page, "cli.md": cli_page}
+)
+"""File in docs/ -> what makes it."""
+
+
+def _unsupported_kind(group: str, kind: str, version: str) -> str:
+    """What is said about such an object, as a user would see it."""
+    api_version = f"{group}/{version}" if group else version
+    text = f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: x}}\n"
+    documents, _ = read_documents(text, "x.yaml")
+    said = lower_one(documents[0]).diagnostics[0]
+    word = "**refused**" if said.severity is Severity.ERROR else "warned"
+    return f"{word}: {said.message.partition(': ')[2]}"
+
+
+def _not_honoured(text: str) -> str:
+    """The first warning or error about the object."""
+    documents, _ = read_documents(text, "x.yaml")
+    said = next(d for d in lower_one(documents[0]).diagnostics if d.severity is not Severity.INFO)
+    word = "**refused**" if said.severity is Severity.ERROR else "warned"
+    where = f"{documents[0].ref.kind} `{format_path(said.field)}`"
+    remedy = f"; {said.remedy}" if said.remedy else ""
+    return f"| {where} | {word} | {_cell(said.message + remedy)} |"
+
+
+def _fields(spec: type[Spec]) -> Iterator[str]:
+    yield "| at | taken | noted, no effect | warned, no effect | refused |"
+    yield "|---|---|---|---|---|"
+    seen: set[type[Spec]] = {ObjectMeta}
+    for path, level in _levels(spec, "", seen):
+        hidden = _HIDDEN if path == "" else frozenset()
+        works = [name for name in shape_of(level) if name not in hidden]
+        columns = (works, level.IGNORED, level.UNSUPPORTED, level.UNSUPPORTED_SECURITY)
+        cells = [", ".join(f"`{name}`" for name in names) for names in columns]
+        if any(cells):
+            yield f"| {f'`{path}`' if path else ''} | {' | '.join(cells)} |"
+
+
+def _levels(spec: type[Spec], path: str, seen: set[type[Spec]]) -> Iterator[tuple[str, type[Spec]]]:
+    """Each object level once; a model that comes again is where it was first."""
+    yield path, spec
+    for name, child in shape_of(spec).items():
+        if child is None or child.model in seen:
+            continue
+        seen.add(child.model)
+        many = {"list": "[]", "map": ".*"}.get(child.many or "", "")
+        yield from _levels(child.model, f"{path}.{name}{many}".lstrip("."), seen)
+
+
+def _options(parameters: list[Any]) -> bool:
+    return any(p.param_type_name == "option" for p in parameters)
+
+
+def _usage(argument: Any) -> str:
+    """`PATH...`, in brackets where it may be left out."""
+    name = str(argument.metavar or argument.name.upper()).strip("{}[]")
+    return name if argument.required else f"[{name}]"
+
+
+def _parameter(parameter: Any, hint: object) -> str:
+    if parameter.param_type_name == "argument":
+        return f"| `{_usage(parameter)}` | {_cell(parameter.help)} |"
+    value = "" if parameter.is_flag else f" `{parameter.metavar or _value_of(hint)}`"
+    names = ", ".join(f"`{name}`" for name in sorted(parameter.opts, key=len))
+    default = getattr(parameter.default, "value", parameter.default)
+    said = (
+        ""
+        if parameter.is_flag or default in (None, "", ()) or callable(default)
+        else f" Default `{default}`."
+    )
+    return f"| {names}{value} | {_cell(parameter.help)}{said} |"
+
+
+def _value_of(hint: object) -> str:
+    """The choices of an enumeration, `NUMBER`, or `TEXT`."""
+    for one in (hint, *get_args(hint)):
+        if isinstance(one, type) and issubclass(one, enum.Enum):
+            return "/".join(str(choice.value) for choice in one)
+        if one is int:
+            return "NUMBER"
+    return "TEXT"
+
+
+def _cell(text: str | None) -> str:
+    return _flat(text).replace("|", "\\|")
+
+
+def _flat(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+def _text(head: str) -> str:
+    return head.strip().replace("GENERATED", GENERATED) + "\n"
+
+
+_DIAGNOSTICS_HEAD = """
+# Diagnostics
+
+GENERATED
+
+What is wrong in a manifest, or has no effect, is told in one line each:
+
+    k.yaml:6:17: error MG2103 KongPlugin shop/a config.minute: must be >= 1, got -5; remove it for no limit
+
+That is the file, line and column; how bad it is; a code that never changes its meaning; the
+object; the field; the rule and the value; and, after the semicolon, what to do about it.
+
+- **error**: the object is left out, or what it guards answers 503. A running meshgate keeps
+  the object's last good form, and everything else goes on.
+- **warning**: the object works, the named part of it does not, or not as you may expect.
+- **info**: a field that most manifests have and that means nothing on one machine.
+
+`meshgate analyze PATH...` shows them without starting anything and exits with 1 where there
+is an error; `-o json` is for programs. A running meshgate shows them in `meshgate status`.
+"""
+
+_KINDS_HEAD = """
+# Kinds and fields
+
+GENERATED
+
+What Meshgate takes in, field by field. Four states:
+
+- **taken**: works, but for the values in [the list at the end](#values-that-are-not-honoured).
+- **noted**: means nothing on one machine; one line of information per object.
+- **warned**: known, but without effect; a warning names the field (`MG1103`).
+- **refused**: known, not supported, and it guards something: an error (`MG1104`), and what it
+  guards stays closed.
+
+A field that is not here is unknown: an error that proposes the nearest name (`MG1102`).
+`metadata` is the same for all kinds (name, namespace, labels, annotations; what an API server
+adds is skipped). The annotations are in [ingress.md](ingress.md) and
+[local-runtime.md](local-runtime.md).
+"""
+
+_REFUSED_PLUGINS = """\
+What refers to one of these, or to a plugin that Kong does not have, answers 503: a plugin that
+cannot run may be what keeps strangers out. The reason, by what the plugin is for:"""
+
+_CLI_HEAD = """
+# The command line
+
+GENERATED
+
+`.venv/bin/meshgate` after `make install`. Commands that speak to a running meshgate find it by
+its state directory, so give all of them the same `--state`. Exit codes: 0, 1 for errors, 2 for
+wrong usage, 70 for a bug of Meshgate's own. Names of kinds are those of `kubectl`:
+`deploy`, `svc`, `vs`, `dr`, ... ([kinds.md](kinds.md)).
+"""

@@ -1,0 +1,49 @@
+"""Pages that are made from the code say what the code does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meshgate.core.codes import CODES
+from meshgate.core.diagnostics import Severity
+from meshgate.dialects.registry import KIND_PARSERS, lower_one
+from meshgate.dialects.yaml_text import read_documents
+from tests.docs.generated_pages import PAGES, SPECS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_the_page_is_up_to_date(page: str, request: pytest.FixtureRequest) -> None:
+    made = PAGES[page]()
+    if request.config.getoption("--update-golden"):
+        (DOCS / page).write_text(made)
+    assert (DOCS / page).read_text() == made, "make test ARGS='tests/docs --update-golden'"
+
+
+def test_every_code_is_on_the_page() -> None:
+    page = PAGES["diagnostics.md"]()
+    assert [code for code in CODES if page.count(f"| `{code}` |") != 1] == []
+
+
+def test_every_kind_is_on_the_page_as_it_is_treated() -> None:
+    """A kind that the page says works is one whose parser does not refuse every object."""
+    for (group, kind), parser in KIND_PARSERS.items():
+        version = min(parser.versions)
+        api_version = f"{group}/{version}" if group else version
+        documents, _ = read_documents(
+            f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: x}}\n", "x"
+        )
+        refused = any(d.code == "MG1101" for d in lower_one(documents[0]).diagnostics)
+        assert refused is ((group, kind) not in SPECS), kind
+
+
+def test_a_kind_that_guards_is_refused_and_not_warned() -> None:
+    text = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: x}\n"
+    documents, _ = read_documents(text, "x")
+    assert lower_one(documents[0]).diagnostics[0].severity is Severity.ERROR
+    assert "| AuthorizationPolicy | `security.istio.io/v1`, `security.istio.io/v1beta1` |  | **refused**" in (
+        PAGES["kinds.md"]()
+    )
