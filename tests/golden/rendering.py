@@ -78,10 +78,16 @@ def resources(reader: Reader, proxy: Proxy, asks: tuple[str, ...]) -> dict[str, 
 
     gate = proxy.kind is ProxyKind.GATEWAY
     routes = get(ROUTES, [EDGE_ROUTES]) if gate else {}
-    hosts = {} if gate else get(VIRTUAL_HOST, [f"{OUTBOUND_ROUTES}/{host}" for host in asks])
-    virtual_hosts = [h for r in routes.values() for h in r.virtual_hosts] + list(hosts.values())  # type: ignore[attr-defined]
-    named = {r.route.cluster for h in virtual_hosts for r in h.routes} - {""}
-    named |= {c.name for h in virtual_hosts for r in h.routes for c in r.route.weighted_clusters.clusters}
+    asked = [] if gate else [f"{OUTBOUND_ROUTES}/{host}" for host in asks]
+    hosts = get(VIRTUAL_HOST, [*wildcard(VIRTUAL_HOST), *asked])
+    virtual_hosts = list(hosts.values())
+    named = {r.route.cluster for h in virtual_hosts for r in h.routes} - {""}  # type: ignore[attr-defined]
+    named |= {
+        c.name
+        for h in virtual_hosts
+        for r in h.routes  # type: ignore[attr-defined]
+        for c in r.route.weighted_clusters.clusters
+    }
     clusters = sorted({*wildcard(CLUSTER), *named})
     everything = {
         "listeners": get(LISTENER, wildcard(LISTENER)),
@@ -119,10 +125,7 @@ def _compared(found: dict[str, dict[str, Tree]], proxy: str) -> dict[str, Tree]:
                 plain = base[kind]["outbound|80||web.default.svc.cluster.local"]
                 shown[kind] = {n: _difference(e, base[kind].get(n, plain)) for n, e in entries.items()}
             case "routes":
-                shown[kind] = {
-                    n: {**e, "virtualHosts": [_host(h) for h in e.get("virtualHosts", ())]}
-                    for n, e in entries.items()
-                }
+                shown[kind] = {n: _difference(e, base[kind].get(n, {})) for n, e in entries.items()}
             case "virtualHosts":
                 shown[kind] = {n: _host(e) for n, e in entries.items()}
             case _:
@@ -132,7 +135,7 @@ def _compared(found: dict[str, dict[str, Tree]], proxy: str) -> dict[str, Tree]:
 
 def _host(host: Tree) -> Tree:
     """A virtual host whose forwarding routes leave out the default retries and timeouts."""
-    usual = _baseline(GATEWAY)["routes"][EDGE_ROUTES]["virtualHosts"][0]["routes"][0]["route"]
+    usual = next(iter(_baseline(GATEWAY)["virtualHosts"].values()))["routes"][0]["route"]
     usual = {key: value for key, value in usual.items() if key != "cluster"}
     routes = []
     for route in host.get("routes", ()):
