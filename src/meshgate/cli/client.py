@@ -31,10 +31,13 @@ def socket_of(state: Path) -> Path:
 
 def not_running(state: Path) -> CliError:
     """What to say where nothing answers."""
-    return CliError(
-        f"no meshgate runs on the state directory {state}",
-        "start one with `meshgate up PATH`, or name the right directory with --state",
-    )
+    remedy = "start one with `meshgate up PATH`, or name the right directory with --state"
+    if (RuntimePaths.of(state).records / "records.json").exists():
+        # A control plane removes its records at an orderly end.
+        remedy = (
+            "it was killed; what it left running is taken over by the next `meshgate up` on the directory"
+        )
+    return CliError(f"no meshgate runs on the state directory {state}", remedy)
 
 
 def answers(path: Path) -> bool:

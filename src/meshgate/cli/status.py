@@ -35,7 +35,8 @@ def status(
 
 def _print(report: StatusReport, console: Console) -> None:
     ready = "ready" if report.gateway_ready else "not ready"
-    restarts = f", restarted {report.restarts} times" if report.restarts else ""
+    times = "once" if report.restarts == 1 else f"{report.restarts} times"
+    restarts = f", restarted {times}" if report.restarts else ""
     console.print(f"meshgate {report.version} (pid {report.pid}{restarts}), isolation {report.isolation}")
     console.print(f"gateway  {ready}  {'  '.join(report.gateway_addresses)}", markup=False)
     if report.pods:

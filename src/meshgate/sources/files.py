@@ -22,6 +22,8 @@ from meshgate.dialects.yaml_text import MAX_TEXT_BYTES, read_documents
 from meshgate.sources.objects import ObjectStore, SourceText
 
 SUFFIXES = (".yaml", ".yml", ".json")
+STATE_MARK = "meshgate.db"
+"""The file by which a state directory is known: what it holds are no manifests."""
 _MAX_FILES = 20_000
 _LOOK_EVERY_MS = 1_000
 """Where the system reports nothing (a link into another file system), this finds it."""
@@ -82,7 +84,7 @@ class _Look:
     def folder(self, path: str, above: set[str]) -> None:
         """Reads a folder; `above` are the real paths on the way, against links that lead in circles."""
         real = os.path.realpath(path)
-        if real in above:
+        if real in above or Path(path, STATE_MARK).is_file():
             return
         if len(self.files) >= _MAX_FILES:
             error = OSError(0, f"more than {_MAX_FILES} files; this folder was left out")
@@ -140,11 +142,19 @@ def _read(file: str) -> tuple[str, Diagnostic | None]:
         )
 
 
+def _read_source(file: str) -> SourceText:
+    text, problem = _read(file)
+    if problem is not None:
+        return SourceText(diagnostics=(problem,))
+    documents, diagnostics = read_documents(text, file)
+    return SourceText(documents=documents, diagnostics=diagnostics)
+
+
 def read_paths(paths: Sequence[str]) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
     """The texts of all manifests below the paths, by file name as the user would write it (MG1001, MG1005).
 
-    Folders are read with all that is in them but names that begin with a dot; a file that is
-    named itself may have any name.
+    Folders are read with all that is in them but names that begin with a dot and state
+    directories; a file that is named itself may have any name.
     """
     found = _look(paths)
     texts: dict[str, str] = {}
@@ -172,18 +182,10 @@ class FileSource:
     def load(self) -> None:
         """Reads everything into the store; to be called once, before anybody asks the store."""
         found = _look(self._paths)
-        self._take(found, {file: _read(file) for file in found.files}, ())
+        self._take(found, {file: _read_source(file) for file in found.files}, ())
 
-    def _take(
-        self,
-        found: _Found,
-        texts: Mapping[str, tuple[str, Diagnostic | None]],
-        gone: Iterable[str],
-    ) -> None:
-        changes = {file: SourceText() for file in gone}
-        for file, (text, problem) in texts.items():
-            documents, diagnostics = read_documents(text, file) if problem is None else ((), (problem,))
-            changes[file] = SourceText(documents=documents, diagnostics=diagnostics)
+    def _take(self, found: _Found, texts: Mapping[str, SourceText], gone: Iterable[str]) -> None:
+        changes = {**dict.fromkeys(gone, SourceText()), **texts}
         for problem in found.diagnostics:
             # What is gone is gone; only what is there and cannot be read keeps its objects.
             lost = not Path(problem.origin.file).exists() and problem.origin.file in self._known()
@@ -212,7 +214,7 @@ class FileSource:
         if not changed and not gone and found.diagnostics == self._problems:
             self._directories = found.directories
             return
-        texts = {file: await asyncio.to_thread(_read, file) for file in changed}
+        texts = {file: await asyncio.to_thread(_read_source, file) for file in changed}
         _log.info("files_changed", changed=changed, removed=gone)
         self._take(found, texts, gone)
 

@@ -26,8 +26,6 @@ from meshgate.sources.stored import Problem, SourceText, StoredObject
 IMPLICIT_NAMESPACES = ("default", "istio-system", "kube-system", "meshgate-system")
 """They are there without being written."""
 
-_EPOCH = "1970-01-01T00:00:00Z"
-
 API = "api"
 """The source of objects that no file has."""
 
@@ -62,6 +60,7 @@ class ObjectStore:
         stored = self._kept.load()
         self._overrides = dict(stored.overrides)
         self._identities = dict(stored.identities)
+        self._born = min((i.created for i in self._identities.values()), default=_timestamp(clock.now()))
         self._last_version = max((i.resource_version for i in self._identities.values()), default=0)
         self._files: dict[str, _File] = {}
         for ref, (source, document) in stored.good.items():
@@ -232,7 +231,7 @@ class ObjectStore:
             return None
         data: dict[str, Json] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ref.name}}
         document = Document(ref=ref, api_version="v1", data=data, file="<built-in>", namespace_given=False)
-        identity = Identity(created=_EPOCH, generation=1, resource_version=1, content="", desired="")
+        identity = Identity(created=self._born, generation=1, resource_version=1, content="", desired="")
         return StoredObject(ref=ref, document=document, source=API, identity=identity, changed_by_api=False)
 
     def _hash(self, document: Document) -> str:

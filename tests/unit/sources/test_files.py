@@ -55,6 +55,14 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     }
 
 
+def test_a_state_directory_below_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    for name in ("a.yaml", "state/meshgate.db", "state/ports.json"):
+        (tmp_path / name).write_text("{}")
+    texts, _ = read_paths([str(tmp_path)])
+    assert [Path(file).name for file in texts] == ["a.yaml"]
+
+
 def test_a_link_to_a_folder_above_does_not_lead_in_circles(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("a: b")
     (tmp_path / "again").symlink_to(tmp_path)
