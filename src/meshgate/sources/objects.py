@@ -29,6 +29,8 @@ IMPLICIT_NAMESPACES = ("default", "istio-system", "kube-system", "meshgate-syste
 API = "api"
 """The source of objects that no file has."""
 
+_STILL = "the last good version stays in force"
+
 V = TypeVar("V")
 _log = structlog.get_logger(__name__)
 
@@ -111,7 +113,11 @@ class ObjectStore:
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything that reading the files gave, and why objects in them are not in force."""
-        found = [d for p in self.problems() for d in p.diagnostics]
+        found = [
+            replace(d, message=f"{d.message} ({_STILL})") if p.last_good else d
+            for p in self.problems()
+            for d in p.diagnostics
+        ]
         return ordered([*found, *(d for file in self._files.values() for d in file.warnings)])
 
     async def changed_after(self, revision: int) -> int:

@@ -123,6 +123,7 @@ def test_a_broken_object_keeps_its_last_good_version(store: ObjectStore) -> None
     assert port(store) == 80
     [problem] = store.problems()
     assert (problem.ref, problem.last_good) == (WEB, True)
+    assert any("the last good version stays in force" in d.message for d in store.diagnostics())
     assert any(d.origin.file == "a.yaml" and d.origin.line for d in problem.diagnostics)
     put_text(store, service(port=82) + "---\n" + service("api", port=9))
     assert port(store) == 82
@@ -133,6 +134,7 @@ def test_a_broken_object_without_a_past_is_there_as_broken(store: ObjectStore) -
     put_text(store, BROKEN)
     [problem] = store.problems()
     assert not problem.last_good
+    assert not any("stays in force" in d.message for d in store.diagnostics())
     assert [b.ref for b in build(store.documents()).declared.broken] == [WEB]
 
 
