@@ -108,19 +108,19 @@ async def ask(port: int, method: str, host: str, path: str, headers: tuple[tuple
         lines = "".join(f"{name}: {value}\r\n" for name, value in (("host", host), *headers))
         writer.write(f"{method} {path} HTTP/1.1\r\n{lines}connection: close\r\n\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        body = await reader.read()
+        found = {n.lower(): v for n, _, v in (line.partition(": ") for line in head[1:]) if n}
+        body = await _body(reader, found)
     finally:
         writer.close()
-    found = {n.lower(): v for n, _, v in (line.partition(": ") for line in head[1:]) if n}
-    if found.get("transfer-encoding") == "chunked":
-        body = _joined(body)
     return Answer(int(head[0].split(" ")[1]), found | {"(body)": body.decode()})
 
 
-def _joined(chunks: bytes) -> bytes:
+async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
+    """Not up to the end of the connection: Envoy keeps it open for a second after it said goodbye."""
+    if headers.get("transfer-encoding") != "chunked":
+        return await reader.readexactly(int(headers.get("content-length", "0")))
     body = b""
-    while chunks:
-        size, _, rest = chunks.partition(b"\r\n")
-        length = int(size, 16)
-        body, chunks = body + rest[:length], rest[length + 2 :] if length else b""
+    while size := int(await reader.readline(), 16):
+        body += await reader.readexactly(size)
+        await reader.readline()
     return body

@@ -175,7 +175,7 @@ def test_envoy_agrees(name: str, proxy: str, tmp_path: Path) -> None:
 
     for request, answer in zip(requests, asyncio.run(answers()), strict=True):
         verdict = call(model, *request, proxy=proxy)
-        assert _said(verdict, answer) == _done(answer), f"{request}: {verdict}"
+        assert said(verdict, answer) == done(answer), f"{request}: {verdict}"
 
 
 def _token(issuer: str) -> str:
@@ -192,14 +192,14 @@ Seen = tuple[int, str, str, str]
 """(status, cluster, path that arrived, host that arrived or location)."""
 
 
-def _done(answer: Answer) -> Seen:
+def done(answer: Answer) -> Seen:
     found = answer.headers
     if "x-reached" in found:
         return answer.status, found["x-reached"], found["x-path"], found["x-host"]
     return answer.status, "", "", found.get("location", "")
 
 
-def _said(verdict: Verdict, answer: Answer) -> Seen:
+def said(verdict: Verdict, answer: Answer) -> Seen:
     """The verdict in the same words; of a split, the share that Envoy took must be one of it."""
     if verdict.reason == NO_PODS:
         verdict = replace(verdict, status=0)

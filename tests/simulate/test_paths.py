@@ -15,10 +15,10 @@ from meshgate.simulate.paths import see
         ("/a/./b/.", "/a/b/", "/a/b/"),
         ("//a//b", "/a/b", "//a//b"),
         ("/%7Euser", "/~user", "/~user"),
+        ("/{a|b}", "/%7Ba%7Cb%7D", "/%7Ba%7Cb%7D"),
         ("/a%20b", "/a%20b", "/a%20b"),
         ("/a?b=/../c", "/a?b=/../c", "/a?b=/../c"),
-        ("/a#b", "/a", "/a"),
-        ("", "/", "/"),
+        ("//", "//", "//"),
     ],
 )
 def test_normalised(path: str, edge: str, mesh: str) -> None:
@@ -32,6 +32,8 @@ def test_escaped_slashes_send_the_client_elsewhere_at_the_edge_only() -> None:
     assert not see("/a?b=%2F", edge=True).redirect
 
 
-def test_a_path_begins_with_a_slash() -> None:
-    assert see("a", edge=True).invalid
+@pytest.mark.parametrize("path", ["", "a", "/a#b", "/%00"])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    assert see(path, edge=True).invalid
+    assert "must begin with a slash" in see(path, edge=False).problem
     assert not see("*", edge=True).invalid

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _ESCAPED_SLASH = re.compile(r"%2[fF]|%5[cC]")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f\"<>^`{|}]")
+"""What a URL should not hold as it is; Envoy escapes it."""
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -28,7 +30,7 @@ class Seen:
     @property
     def problem(self) -> str:
         """What Envoy holds against it; empty where it takes it."""
-        words = "the path must begin with a slash, and hold neither a fragment nor %00"
+        words = "the path must begin with a slash, and hold ASCII without fragments and %00"
         return words if self.invalid else ""
 
 
@@ -42,13 +44,13 @@ def see(path: str, *, edge: bool) -> Seen:
     if path == "*":
         return Seen(path)
     bare, mark, query = path.partition("?")
-    if not path.startswith("/") or "#" in path or "%00" in bare:
+    if not path.startswith("/") or "#" in path or "%00" in bare or not path.isascii():
         return Seen(path, invalid=True)
     redirect = False
     if edge and _ESCAPED_SLASH.search(bare):
         bare = _ESCAPED_SLASH.sub(lambda m: "/" if m.group()[1:].lower() == "2f" else "\\", bare)
         redirect = True
-    bare = _resolved(_unescaped(bare.replace("\\", "/")))
+    bare = _resolved(_escaped_as_needed(bare.replace("\\", "/")))
     if edge and "//" in bare:
         # As Envoy joins them: a path of slashes alone keeps two.
         end = "/" if bare.endswith("/") else ""
@@ -56,12 +58,12 @@ def see(path: str, *, edge: bool) -> Seen:
     return Seen(bare + mark + query, redirect=redirect)
 
 
-def _unescaped(path: str) -> str:
+def _escaped_as_needed(path: str) -> str:
     def plain(escape: re.Match[str]) -> str:
         char = chr(int(escape.group(1), 16))
         return char if char in _UNRESERVED else escape.group()
 
-    return _ESCAPE.sub(plain, path)
+    return _UNSAFE.sub(lambda char: f"%{ord(char.group()):02X}", _ESCAPE.sub(plain, path))
 
 
 def _resolved(path: str) -> str:
