@@ -62,6 +62,8 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     if parts.subset and (rules is None or rules.subset(parts.subset) is None):
         return None
     policy = traffic_policy(rules, parts.port, parts.subset)
+    if policy.tls in (ClientTlsMode.SIMPLE, ClientTlsMode.MUTUAL):
+        return None  # what a rule asks for and we cannot do must not become plaintext
     cluster = cluster_pb2.Cluster(
         name=name,
         type=cluster_pb2.Cluster.EDS,
@@ -86,8 +88,6 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
                 _mesh_tls(cluster, port.protocol, identities, parts, all_meshed=all_meshed, required=required)
         case ClientTlsMode.DISABLE:
             pass
-        case ClientTlsMode.SIMPLE | ClientTlsMode.MUTUAL:
-            pass  # refused by the dialect: the model does not hold what they need
         case _:
             assert_never(policy.tls)
     return cluster

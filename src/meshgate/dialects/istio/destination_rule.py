@@ -16,7 +16,7 @@ from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Items, Spec, check, problem
 from meshgate.model.declared import Declared, DestinationRules
-from meshgate.model.destination import Subset
+from meshgate.model.destination import ClientTlsMode, Subset, TrafficPolicy
 
 
 class SubsetSpec(Spec):
@@ -48,7 +48,7 @@ def lower_destination_rule(document: Document) -> Lowered:
     """One rule as written (MG1103, MG1104, MG2003, MG2004, MG2006, MG2007 beside `check`'s)."""
     value, said = check(DestinationRule, document)
     if value is None:
-        return Lowered(diagnostics=tuple(said))
+        return _closed(document, said)
     spec = value.spec
     lowering = PolicyLowering(document, said)
     rules = DestinationRules(
@@ -61,7 +61,27 @@ def lower_destination_rule(document: Document) -> Lowered:
         created=document.created,
         origin=document.locate(),
     )
+    if any(d.code == "MG1104" for d in said):
+        return _closed(document, said)
     return Lowered(declared=Declared(destination_rules=(rules,)), diagnostics=tuple(said))
+
+
+def _closed(document: Document, said: list[Diagnostic]) -> Lowered:
+    """What stays of a rule with errors: where its security cannot be had, its host is closed."""
+    spec = document.data.get("spec")
+    host = spec.get("host") if isinstance(spec, Mapping) else None
+    if not isinstance(host, str) or not host or all(d.code != "MG1104" for d in said):
+        return Lowered(diagnostics=tuple(said))
+    rules = DestinationRules(
+        ref=document.ref,
+        namespace=document.namespace,
+        host=host,
+        policy=TrafficPolicy(tls=ClientTlsMode.MUTUAL),
+        subsets=(),
+        created=document.created,
+        origin=document.locate(),
+    )
+    return Lowered(declared=Declared(destination_rules=(rules,)), diagnostics=tuple(said), keep=True)
 
 
 def _subsets(

@@ -105,12 +105,12 @@ class ClientTlsSpec(Spec):
         "insecureSkipVerify": "the server's certificate is treated as without this field",
     }
     UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {
-        "clientCertificate": "certificates of one's own are not supported; the rule has no effect",
-        "privateKey": "certificates of one's own are not supported; the rule has no effect",
-        "caCertificates": "authorities of one's own are not supported; the rule has no effect",
-        "credentialName": "certificates of one's own are not supported; the rule has no effect",
-        "subjectAltNames": "the server's name cannot be checked by a list; the rule has no effect",
-        "caCrl": "revocation lists are not supported; the rule has no effect",
+        "clientCertificate": "certificates of one's own are not supported; its host is closed",
+        "privateKey": "certificates of one's own are not supported; its host is closed",
+        "caCertificates": "authorities of one's own are not supported; its host is closed",
+        "credentialName": "certificates of one's own are not supported; its host is closed",
+        "subjectAltNames": "the server's name cannot be checked by a list; its host is closed",
+        "caCrl": "revocation lists are not supported; its host is closed",
     }
 
     mode: Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] = "DISABLE"
@@ -210,12 +210,12 @@ class PolicyLowering:
     def _tls(self, spec: ClientTlsSpec | None, path: FieldPath) -> ClientTlsMode | None:
         if spec is None:
             return None
-        if spec.mode == "MUTUAL":
+        if spec.mode in ("SIMPLE", "MUTUAL"):
             self._add(
                 "MG1104",
                 (*path, "mode"),
-                "MUTUAL needs certificates of one's own, which are not supported; the rule has no effect",
-                remedy="use ISTIO_MUTUAL, whose certificates are made here",
+                f"{spec.mode}: TLS to a server outside of the mesh is not supported; its host is closed",
+                remedy="use ISTIO_MUTUAL, whose certificates are made here, or DISABLE",
             )
         return ClientTlsMode(spec.mode)
 

@@ -167,7 +167,7 @@ def test_ports_and_subsets_have_policies_of_their_own() -> None:
     found = rules(
         text
         + "  subsets:\n  - {name: v1, labels: {version: v1, app: pay}}\n"
-        + "  - {name: all, trafficPolicy: {tls: {mode: SIMPLE}}}\n  exportTo: [.]\n"
+        + "  - {name: all, trafficPolicy: {tls: {mode: DISABLE}}}\n  exportTo: [.]\n"
     )
     assert found.policy == TrafficPolicy(
         tls=ClientTlsMode.ISTIO_MUTUAL,
@@ -178,7 +178,7 @@ def test_ports_and_subsets_have_policies_of_their_own() -> None:
         Subset(
             name="all",
             labels={},
-            policy=TrafficPolicy(tls=ClientTlsMode.SIMPLE),
+            policy=TrafficPolicy(tls=ClientTlsMode.DISABLE),
             origin=Origin("f.yaml", 13, 5),
         ),
     )
@@ -200,24 +200,23 @@ def test_the_old_name_of_consecutive_errors_counts_where_the_new_one_is_missing(
     [
         (
             "tls: {mode: MUTUAL}",
-            "7:17: error MG1104 spec.trafficPolicy.tls.mode: MUTUAL needs certificates of one's "
-            "own, which are "
-            "not supported; the rule has no effect; use ISTIO_MUTUAL, whose certificates are made here",
+            "7:17: error MG1104 spec.trafficPolicy.tls.mode: MUTUAL: TLS to a server outside of the mesh is "
+            "not supported; its host is closed; use ISTIO_MUTUAL, whose certificates are made here, or DISABLE",
         ),
         (
             "tls: {mode: SIMPLE, caCertificates: /ca.pem}",
             "7:25: error MG1104 spec.trafficPolicy.tls.caCertificates: authorities of one's own are not "
-            "supported; the rule has no effect",
+            "supported; its host is closed",
         ),
         (
             "tls: {mode: SIMPLE, subjectAltNames: [a]}",
             "7:25: error MG1104 spec.trafficPolicy.tls.subjectAltNames: the server's name cannot "
             "be checked by "
-            "a list; the rule has no effect",
+            "a list; its host is closed",
         ),
         (
-            "tls: {mode: SIMPLE, sni: a}",
-            "7:25: warning MG1103 spec.trafficPolicy.tls.sni: the server name is the host that was asked for",
+            "tls: {mode: DISABLE, sni: a}",
+            "7:26: warning MG1103 spec.trafficPolicy.tls.sni: the server name is the host that was asked for",
         ),
         (
             "tls: {mode: simple}",
@@ -302,3 +301,11 @@ def test_a_rule_for_some_clients_only_is_named() -> None:
         "f.yaml:6:3: warning MG1103 DestinationRule shop/pay spec.workloadSelector: the rule holds for every "
         "client, not for the selected ones alone"
     ]
+
+
+def test_tls_that_cannot_be_had_closes_its_host_instead_of_going_in_the_clear() -> None:
+    for fields in ("tls: {mode: SIMPLE}", "tls: {mode: SIMPLE, caCertificates: /ca.pem}"):
+        lowered = read(with_policy(fields))
+        (found,) = lowered.declared.destination_rules
+        assert lowered.keep
+        assert found.policy.tls is ClientTlsMode.MUTUAL
