@@ -11,9 +11,10 @@ from rich.text import Text
 
 from meshgate.cli.client import answers, connect, socket_of
 from meshgate.cli.errors import CliError
+from meshgate.cli.status import diagnostic_text
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
-from meshgate.sources.backend import Event
+from meshgate.sources.backend import Event, StatusReport
 
 _STYLES = {"info": "", "warning": "yellow", "error": "bold red"}
 _POLL_S = 0.1
@@ -33,6 +34,35 @@ def show_events(state: Path, over: threading.Event) -> None:
         except CliError:
             # It ended or was killed. The guard says so and starts it again, or ends too.
             over.wait(_POLL_S)
+
+
+def announce(state: Path, over: threading.Event) -> None:
+    """Prints what is wrong with the manifests and, once it is ready, where the gateway is."""
+    console = Console(highlight=False, soft_wrap=True)
+    told: set[str] = set()
+    while not over.is_set():
+        try:
+            report = _report(state)
+        except CliError:
+            report = None
+        if report is not None:
+            for line in report.diagnostics:
+                text = diagnostic_text(line)
+                if line.severity != "info" and text not in told:
+                    console.print(Text(text, _STYLES.get(line.severity, "")))
+                    told.add(text)
+            if report.gateway_ready:
+                for address in report.gateway_addresses:
+                    console.print(Text.assemble(("gateway is ready: ", "bold"), (address, "bold green")))
+                return
+        over.wait(_POLL_S)
+
+
+def _report(state: Path) -> StatusReport | None:
+    if not answers(socket_of(state)):
+        return None
+    with connect(state) as client:
+        return client.call(wire.STATUS, Nothing())
 
 
 def _line(event: Event) -> Text:

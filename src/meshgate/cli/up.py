@@ -18,7 +18,7 @@ from rich.console import Console
 
 from meshgate.cli.client import Client, answers, connect, socket_of
 from meshgate.cli.errors import CliError
-from meshgate.cli.events import show_events
+from meshgate.cli.events import announce, show_events
 from meshgate.cli.options import DEFAULT_STATE, State
 from meshgate.core.units import parse_duration_ms
 from meshgate.model.proxy import Isolation
@@ -125,10 +125,10 @@ def control_plane_argv(options: UpOptions) -> tuple[str, ...]:
 
 
 def _run_here(options: UpOptions) -> int:
-    """Guards the control plane in this process while a thread shows what happens."""
+    """Guards the control plane in this process while threads show what happens."""
     over = threading.Event()
-    viewer = threading.Thread(target=show_events, args=(options.state, over), daemon=True)
-    viewer.start()
+    for show in (announce, show_events):
+        threading.Thread(target=show, args=(options.state, over), daemon=True).start()
     try:
         return Guard(control_plane_argv(options)).run()
     finally:

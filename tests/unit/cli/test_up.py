@@ -109,7 +109,7 @@ def test_in_the_foreground_events_are_shown_and_ctrl_c_ends_it(fresh: Path, mani
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ran:
         assert ran.stdout is not None
         seen = ""
-        while "gateway" not in seen:
+        while "http://127.0.0.1:8080" not in seen or "ready\n" not in seen:
             line = ran.stdout.readline()
             assert line, seen
             seen += line
