@@ -74,7 +74,9 @@ def _absence(reader: Reader, parts: ClusterName, subset: Subset | None) -> str:
         return f"service {service.name} has no port {parts.port}"
     if parts.subset and subset is None:
         return f"subset {parts.subset!r} is not defined"
-    return f"service {service.name} leads out of the mesh by name ({service.external_name})"
+    if service.external_name:
+        return f"service {service.name} leads out of the mesh by name ({service.external_name})"
+    return f"a DestinationRule asks for TLS to {parts.host} that is not supported"
 
 
 def _tls(built: cluster_pb2.Cluster, found: list[endpoint_components_pb2.LbEndpoint]) -> Tls:

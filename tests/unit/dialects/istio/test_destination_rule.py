@@ -305,7 +305,5 @@ def test_a_rule_for_some_clients_only_is_named() -> None:
 
 def test_tls_that_cannot_be_had_closes_its_host_instead_of_going_in_the_clear() -> None:
     for fields in ("tls: {mode: SIMPLE}", "tls: {mode: SIMPLE, caCertificates: /ca.pem}"):
-        lowered = read(with_policy(fields))
-        (found,) = lowered.declared.destination_rules
-        assert lowered.keep
+        (found,) = read(with_policy(fields)).declared.destination_rules
         assert found.policy.tls is ClientTlsMode.MUTUAL
