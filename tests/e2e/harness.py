@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -305,6 +306,21 @@ class Meshgate:
     def diagnostics(self, code: str) -> list[dict[str, Any]]:
         """What `status` says under that code."""
         return [line for line in self.status()["diagnostics"] if line["code"] == code]
+
+    def certificates(self) -> dict[str, set[str]]:
+        """SPIFFE ID -> the serial numbers of its certificates that proxies hold now."""
+        found: dict[str, set[str]] = {}
+        for path in RuntimePaths.of(self.state).run.glob("*/admin.sock"):
+            with contextlib.closing(http.client.HTTPConnection("envoy", timeout=10)) as admin:
+                admin.sock = socket.socket(socket.AF_UNIX)
+                admin.sock.connect(str(path))
+                admin.request("GET", "/certs")
+                answer = json.loads(admin.getresponse().read())
+            for held in answer["certificates"]:
+                for leaf in held["cert_chain"]:
+                    for name in leaf["subject_alt_names"]:
+                        found.setdefault(name.get("uri", ""), set()).add(leaf["serial_number"])
+        return found
 
     def leftovers(self) -> list[str]:
         """Processes, namespaces, links, tables and sockets that are still this state's."""
