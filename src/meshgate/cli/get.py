@@ -73,7 +73,8 @@ def render(answer: GetAnswer, query: GetQuery, output: Output | None, *, headers
         case Output.YAML | Output.JSON:
             objects = [obj for listed in answer.lists for obj in listed.objects]
             dump = as_yaml if output is Output.YAML else as_json
-            one_asked = len(query.names) == 1 or ("/" in query.kinds and not query.names)
+            single = len(query.names) == 1 or ("/" in query.kinds and not query.names)
+            one_asked = single and len(answer.lists) == 1
             if one_asked:
                 return dump(objects[0]) if objects else ""
             return dump({"apiVersion": "v1", "kind": "List", "items": objects, "metadata": {}})

@@ -100,6 +100,8 @@ def test_structured_output(meshgate: Meshgate, state: Path, web: Path) -> None:
     several = json.loads(meshgate("get", "svc,deploy", "-o", "json", "--state", state).out)
     assert several["kind"] == "List"
     assert [item["kind"] for item in several["items"]] == ["Service", "Deployment"]
+    both = yaml.safe_load(meshgate("get", "svc,deploy", "web", "-o", "yaml", "--state", state).out)
+    assert [item["kind"] for item in both["items"]] == ["Service", "Deployment"]
     empty = json.loads(meshgate("get", "vs", "-o", "json", "--state", state).out)
     assert empty["items"] == []
 
