@@ -118,7 +118,7 @@ def _compared(found: dict[str, dict[str, Tree]], proxy: str) -> dict[str, Tree]:
             case "listeners":
                 local = base[kind].get("service_web.default.svc.cluster.local:80", {})
                 shown[kind] = {
-                    n: _difference(e, base[kind].get(n, local if n.startswith("service_") else {}))
+                    n: _listener(e, base[kind].get(n, local if n.startswith("service_") else {}))
                     for n, e in entries.items()
                 }
             case "clusters":
@@ -130,6 +130,15 @@ def _compared(found: dict[str, dict[str, Tree]], proxy: str) -> dict[str, Tree]:
                 shown[kind] = {n: _host(e) for n, e in entries.items()}
             case _:
                 shown[kind] = {n: _addresses(e) for n, e in entries.items()}
+    return shown
+
+
+def _listener(listener: Tree, base: Tree) -> Tree:
+    """A listener; the chains of certificates are compared with the one of the default certificate."""
+    shown = _difference(listener, base)
+    default = base.get("defaultFilterChain")
+    if default is not None and "filterChains" in shown:
+        shown["filterChains"] = [_difference(chain, default) for chain in listener["filterChains"]]
     return shown
 
 

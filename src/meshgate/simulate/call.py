@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from meshgate.model.graph import Model
-from meshgate.model.proxy import Isolation
+from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.simulate.edge import at_gateway
 from meshgate.simulate.mesh import at_sidecar, without_sidecar
@@ -28,18 +28,21 @@ def call(
     headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     *,
     scheme: str = "http",
-    proxy: str = GATEWAY,
+    proxy: str | Proxy = GATEWAY,
     isolation: Isolation = Isolation.PORTS,
 ) -> Verdict:
     """What a request would meet at the gateway, or on its way from a workload.
 
-    `proxy` is `gateway` or `DEPLOYMENT[.NAMESPACE]`; raises `UnknownCaller` where there is
+    `proxy` is `gateway`, `DEPLOYMENT[.NAMESPACE]` or a proxy that runs; raises `UnknownCaller` where there is
     none. Endpoints and identities are the model's: for a model that was only linked, let
     `stand_in` invent them first.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     request = Request(method=method, authority=host, path=path, headers=tuple(pairs), scheme=scheme)
     reader = Reader(model)
+    if isinstance(proxy, Proxy):
+        at = at_gateway if proxy.kind is ProxyKind.GATEWAY else at_sidecar
+        return at(reader, proxy, request)
     if proxy == GATEWAY:
         return at_gateway(reader, gateway_proxy(), request)
     key = caller_key(proxy)
