@@ -201,7 +201,8 @@ def test_the_old_name_of_consecutive_errors_counts_where_the_new_one_is_missing(
         (
             "tls: {mode: MUTUAL}",
             "7:17: error MG1104 spec.trafficPolicy.tls.mode: MUTUAL: TLS to a server outside of the mesh is "
-            "not supported; its host is closed; use ISTIO_MUTUAL, whose certificates are made here, or DISABLE",
+            "not supported; its host is closed; use ISTIO_MUTUAL, whose certificates are made here, "
+            "or DISABLE",
         ),
         (
             "tls: {mode: SIMPLE, caCertificates: /ca.pem}",
