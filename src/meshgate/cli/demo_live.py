@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from rich.console import Console
 from rich.live import Live
 
+from meshgate.cli.demo_certificates import Certificate, certificate_of
 from meshgate.cli.demo_http import ADDRESS, Load
 from meshgate.cli.demo_screen import Shown, line, screen
 from meshgate.cli.demo_shop import Shop
@@ -24,6 +25,8 @@ from meshgate.sources.backend import StatusReport
 
 _FRAME_S = 0.25
 _LINE_S = 1.0
+_CERTIFICATES_S = 5.0
+_SERVICES = ("backend-service", "checkout", "my-service", "payment", "user-service")
 _WEIGHTS = ((50, 50), (0, 100), (90, 10))
 
 
@@ -46,7 +49,14 @@ def show(shop: Shop, console: Console) -> None:
 
 def _show_screen(url: str, stats: Stats, watch: Watch, actions: Actions) -> None:
     def draw() -> Shown:
-        return Shown(url=url, stats=stats, report=watch.report, notes=tuple(watch.notes), keys=actions.keys)
+        return Shown(
+            url=url,
+            stats=stats,
+            report=watch.report,
+            notes=tuple(watch.notes),
+            certificates=watch.certificates,
+            keys=actions.keys,
+        )
 
     with _single_keys(), Live(screen(draw()), screen=True, auto_refresh=False, console=Console()) as live:
         while True:
@@ -67,6 +77,9 @@ class Watch:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.report: StatusReport | None = None
         """The newest; None while the control plane is away."""
+        self.certificates: Mapping[str, Certificate] = {}
+        """What each service's first pod showed a moment ago."""
+        self._look_again = 0.0
         self.notes: deque[str] = deque(maxlen=5)
         """What happened, the newest last."""
 
@@ -93,7 +106,18 @@ class Watch:
                     self.note(f"the control plane is away ({error.message}); traffic goes on")
             else:
                 self._compare(before, self.report)
+                self._look_at_certificates()
             self._over.wait(_LINE_S)
+
+    def _look_at_certificates(self) -> None:
+        if time.monotonic() < self._look_again:
+            return
+        self._look_again = time.monotonic() + _CERTIFICATES_S
+        found = {}
+        for service in _SERVICES:
+            with contextlib.suppress(CliError, OSError):
+                found[service] = certificate_of(*self._shop.address_of(service))
+        self.certificates = found
 
     def _compare(self, before: StatusReport | None, now: StatusReport) -> None:
         if before is None:

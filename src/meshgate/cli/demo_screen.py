@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from meshgate.cli.demo_certificates import Certificate, life
 from meshgate.cli.demo_steps import counted
 from meshgate.cli.demo_traffic import LIMITED, WINDOW_S, Stats, Window
 from meshgate.sources.backend import StatusReport
@@ -26,6 +27,8 @@ class Shown:
     stats: Stats
     report: StatusReport | None
     """None while the control plane is away."""
+    certificates: Mapping[str, Certificate] = field(default_factory=dict)
+    """By service."""
     notes: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,11 +54,13 @@ def screen(shown: Shown) -> RenderableType:
     grid.add_column(ratio=1)
     grid.add_column(ratio=1)
     grid.add_row(
-        Group(_versions(window), _limits(shown.stats), _callers(shown.stats)),
+        Group(
+            _versions(window), _limits(shown.stats), _callers(shown.stats), _certificates(shown.certificates)
+        ),
         Group(_pods(shown.report), _notes(shown.notes)),
     )
     keys = "   ".join(f"[bold]{key}[/] {escape(said)}" for key, said in shown.keys.items())
-    return Group(_head(shown, window), grid, Text.from_markup(keys, style="dim"))
+    return Group(_head(shown, window), Text.from_markup(keys, style="dim"), grid)
 
 
 def _head(shown: Shown, window: Window) -> RenderableType:
@@ -94,6 +99,13 @@ def _callers(stats: Stats) -> RenderableType:
     table = _table("Mutual TLS: whom each service saw", "service", "caller's certificate", "")
     for (service, caller), number in sorted(dict(stats.callers).items()):
         table.add_row(service, caller.removeprefix("spiffe://cluster.local/"), f"{number:,}")
+    return table
+
+
+def _certificates(certificates: Mapping[str, Certificate]) -> RenderableType:
+    table = _table("Certificates", "service", "valid for")
+    for service, certificate in sorted(certificates.items()):
+        table.add_row(service, life(certificate.left))
     return table
 
 

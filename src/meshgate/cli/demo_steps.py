@@ -10,8 +10,9 @@ from meshgate.cli.demo_shop import Shop
 
 API = "api.example.com"
 SHOP = "shop.example.com"
-CONTROL_PLANE_SA = "spiffe://cluster.local/ns/meshgate-system/sa/meshgate-gateway"
+GATEWAY_ID = "spiffe://cluster.local/ns/meshgate-system/sa/meshgate-gateway"
 CHECKOUT_ID = "spiffe://cluster.local/ns/default/sa/checkout"
+PAYMENT_ID = "spiffe://cluster.local/ns/default/sa/payment"
 SIGMAS = 3.0
 
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
+from meshgate.cli.demo_certificates import certificate_of
 from meshgate.cli.demo_http import Ask, ask_many, ask_once
 from meshgate.cli.demo_shop import Shop
-from meshgate.cli.demo_steps import CHECKOUT_ID, CONTROL_PLANE_SA, SHOP, Finding, Findings, Split, counted
+from meshgate.cli.demo_steps import (
+    CHECKOUT_ID,
+    GATEWAY_ID,
+    PAYMENT_ID,
+    SHOP,
+    Finding,
+    Findings,
+    Split,
+    counted,
+)
 from meshgate.cli.demo_tokens import ALICE, token
 from meshgate.cli.printing import get_in, text_in
 
@@ -103,9 +114,12 @@ def identities(shop: Shop) -> Findings:
     answer = ask_once(shop.port, forged)
     caller = text_in(answer.json, "caller", default=answer.said)
     header = text_in(answer.json, "headers", "x-forwarded-client-cert", default="")
-    held = caller == CONTROL_PLANE_SA and "sa/root" not in header
+    held = caller == GATEWAY_ID and "sa/root" not in header
     yield Finding(asked="user-service, who called? (the client forges its header)", came=caller, held=held)
     address, port = shop.address_of("payment")
+    certificate = certificate_of(address, port)
+    held = certificate.spiffe_id == PAYMENT_ID and certificate.left > timedelta(0)
+    yield Finding(asked="payment's own certificate", came=str(certificate), held=held)
     came, refused = plaintext(address, port)
     yield Finding(asked=f"plain HTTP straight to payment's pod, {address}:{port}", came=came, held=refused)
     inside = ask_once(shop.port, Ask(path="/call/payment", host=SHOP))

@@ -6,9 +6,11 @@ import io
 import json
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
+from meshgate.cli.demo_certificates import Certificate
 from meshgate.cli.demo_http import Answer, Ask
 from meshgate.cli.demo_screen import Shown, line, screen
 from meshgate.cli.demo_steps import API, SHOP
@@ -78,14 +80,23 @@ def drawn(shown: Shown) -> str:
 
 
 def test_the_screen_shows_all_of_it() -> None:
-    keys = {"q": "end"}
-    text = drawn(Shown(url="http://x:1", stats=some_stats(), report=REPORT, notes=("[boom]",), keys=keys))
+    soon = Certificate(spiffe_id="", until=datetime.now(UTC) + timedelta(hours=3, seconds=30))
+    shown = Shown(
+        url="http://x:1",
+        stats=some_stats(),
+        report=REPORT,
+        certificates={"web": soon},
+        notes=("[boom]",),
+        keys={"q": "end"},
+    )
+    text = drawn(shown)
     for said in (
         "http://x:1",
         "user-service",
         "0/100",
         "ns/default/sa/checkout",
         "in step",
+        "3 h 00 min",
         "[boom]",
         "q end",
     ):
