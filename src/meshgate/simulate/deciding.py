@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2 as pb
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
@@ -161,12 +162,12 @@ def _hash_on(action: pb.RouteAction) -> str:
     return ""
 
 
-def _changes(added: Sequence[object], removed: Sequence[str]) -> tuple[str, ...]:
-    found = []
-    for option in added:
-        header = getattr(option, "header")  # noqa: B009 - xds-protos has no types
-        plus = "+" if getattr(option, "append_action") == 0 else ""  # noqa: B009
-        found.append(f"{plus}{header.key}: {header.value}")
+def _changes(added: Sequence[base_pb2.HeaderValueOption], removed: Sequence[str]) -> tuple[str, ...]:
+    appended = base_pb2.HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
+    found = [
+        f"{'+' if option.append_action == appended else ''}{option.header.key}: {option.header.value}"
+        for option in added
+    ]
     return (*found, *(f"-{name}" for name in removed))
 
 
