@@ -30,7 +30,9 @@ from meshgate.sources.admin_protocol import Nothing
 from meshgate.sources.up_options import UpOptions
 
 _READY_S = 120.0
-"""How long `--detach` waits for the gateway: pods and proxies start meanwhile."""
+"""How long `--detach` waits for the gateway."""
+_PODS_S = 30.0
+"""How long it then waits for pods that are still starting, so that the first request finds them."""
 _SHORTEST_SVID = timedelta(seconds=30)
 
 
@@ -160,6 +162,7 @@ def start_detached(options: UpOptions) -> Started:
     )
     try:
         addresses = _wait_until_ready(options, guard, log, start)
+        waiting = _wait_for_pods(options)
     except BaseException:
         guard.terminate()
         guard.wait(timeout=60)
@@ -186,6 +189,22 @@ def _wait_until_ready(
                 pass  # between two lives of the control plane; the guard knows
         time.sleep(0.1)
     raise CliError(f"the gateway was not ready within {_READY_S:.0f} s", f"see {log}")
+
+
+def _wait_for_pods(options: UpOptions) -> tuple[str, ...]:
+    """Waits until every pod is ready or in trouble; what is not ready then, and why."""
+    until = time.monotonic() + _PODS_S
+    while True:
+        try:
+            with connect(options.state) as client:
+                pods = client.call(wire.STATUS, Nothing()).pods
+        except CliError:
+            return ()
+        missing = [pod for pod in pods if not pod.ready]
+        starting = [pod for pod in missing if pod.phase != "CrashLoopBackOff"]
+        if not starting or time.monotonic() > until:
+            return tuple(f"{p.namespace}/{p.name} is not ready: {p.message or p.phase}" for p in missing)
+        time.sleep(0.1)
 
 
 def _ready(client: Client) -> tuple[str, ...]:
