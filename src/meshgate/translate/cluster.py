@@ -14,7 +14,7 @@ from meshgate.model.destination import (
     TrafficPolicy,
 )
 from meshgate.model.names import TRUST_DOMAIN
-from meshgate.model.proxy import Isolation, Proxy
+from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.model.service import AppProtocol
 from meshgate.policies.packing import duration, pack, uint32
@@ -73,12 +73,18 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     )
     cluster.eds_cluster_config.eds_config.CopyFrom(tls.ads_source())
     cluster.eds_cluster_config.service_name = name
-    balance(cluster, policy)
+    redirected = proxy.kind is ProxyKind.SIDECAR and proxy.isolation is Isolation.NETNS
+    balance(cluster, policy, redirected=redirected)
     pool_limits(cluster, policy.pool)
     if policy.outliers:
         outliers(cluster, policy.outliers)
     workloads = [w for key in reader.backends(parts.host) if (w := reader.workload(key))]
     all_meshed = bool(workloads) and all(w.meshed for w in workloads)
+    # Where sidecars were just ordered, pods without one serve until the new ones are ready.
+    # Envoy chooses TLS for each endpoint but HTTP/2 for the whole cluster (1.40).
+    all_meshed = all_meshed and all(
+        i.meshed for key in reader.backends(parts.host) for i in reader.instances(key) if i.ready
+    )
     identities = {(w.name.namespace, w.service_account) for w in workloads if w.meshed}
     _protocol(cluster, port.protocol, policy, http2_between_proxies=all_meshed)
     match policy.tls:

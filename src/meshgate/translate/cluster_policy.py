@@ -13,8 +13,12 @@ UNLIMITED = 2**32 - 1
 """Istio sets every circuit breaker that a rule leaves open to this."""
 
 
-def balance(cluster: cluster_pb2.Cluster, policy: TrafficPolicy) -> None:
-    """Chooses how requests are spread; LEAST_REQUEST where nothing is said, as in Istio."""
+def balance(cluster: cluster_pb2.Cluster, policy: TrafficPolicy, *, redirected: bool) -> None:
+    """Chooses how requests are spread; LEAST_REQUEST where nothing is said, as in Istio.
+
+    PASSTHROUGH needs the address that the application asked for, which only a redirected
+    connection has; elsewhere it becomes ROUND_ROBIN.
+    """
     cluster.common_lb_config.healthy_panic_threshold.value = 0
     if policy.hash is not None:
         _consistent_hash(cluster, policy.hash)
@@ -26,6 +30,8 @@ def balance(cluster: cluster_pb2.Cluster, policy: TrafficPolicy) -> None:
             cluster.lb_policy = cluster_pb2.Cluster.ROUND_ROBIN
         case Balance.RANDOM:
             cluster.lb_policy = cluster_pb2.Cluster.RANDOM
+        case Balance.PASSTHROUGH if not redirected:
+            cluster.lb_policy = cluster_pb2.Cluster.ROUND_ROBIN
         case Balance.PASSTHROUGH:
             cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
             cluster.type = cluster_pb2.Cluster.ORIGINAL_DST

@@ -49,7 +49,7 @@ class EnvoyTranslator:
         """What of a proxy a resource depends on: equal scopes share its bytes."""
         outbound_cluster = name.startswith("outbound|")
         if type_url in (CLUSTER, ENDPOINTS) and outbound_cluster:
-            return proxy.namespace
+            return proxy.namespace, proxy.kind, proxy.isolation
         if type_url == VIRTUAL_HOST and proxy.kind is ProxyKind.SIDECAR:
             # `default` rules of the same namespace differ only by who the client is.
             return proxy.namespace, proxy.isolation, frozenset(proxy.labels.items())
