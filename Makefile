@@ -32,8 +32,8 @@ help: ## List what can be made
 install: $(STAMP) ## Put meshgate and all it needs into .venv
 	@echo "meshgate is $(BIN)/meshgate"
 
-demo: $(STAMP) ## Run the shop with traffic and a live view (ARGS=--once: as a tour that ends)
-	@$(BIN)/meshgate demo $(ARGS)
+demo: $(STAMP) ## Run the shop with traffic and a live view; as a tour that ends with ARGS=--once or without a terminal
+	@if [ -n "$(ARGS)" ] || [ -t 1 ]; then $(BIN)/meshgate demo $(ARGS); else $(BIN)/meshgate demo --once; fi
 
 test: $(STAMP) ## Run the tests (ARGS='-k canary' and the like go to pytest)
 	@$(BIN)/pytest $(ARGS)
