@@ -22,6 +22,7 @@ from meshgate.cli.errors import CliError
 from meshgate.cli.printing import get_in, list_in, text_in
 from meshgate.cli.up import start_detached
 from meshgate.model.proxy import Isolation
+from meshgate.runtime.ports import is_free
 from meshgate.runtime.process_id import ProcessId, identify, is_alive, signal_process
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
@@ -60,6 +61,8 @@ class Shop:
         source = find_shop()
         if state is not None and answers(socket_of(state.absolute())):
             raise CliError(f"meshgate runs on {state} already", "name another --state, or none")
+        if port is not None and not is_free(port):
+            raise CliError(f"port {port} is taken", "name another --http-port, or none for any that is free")
         self.port = port or free_port()
         self._home = Path(tempfile.mkdtemp(prefix="meshgate-demo-")).resolve()
         self.folder = self._home / "shop"

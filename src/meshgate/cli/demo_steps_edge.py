@@ -119,7 +119,12 @@ def local_limit(shop: Shop) -> Findings:
         yield Finding(asked=f"GET {PARTNERS.path}, {said}", came=answer.said, held=answer.status == 401)
     answers = ask_many(shop.port, PARTNERS.with_headers(apikey=ALICE_KEY), _PARTNERS_PER_MINUTE + 5, 3)
     statuses = Counter(str(a.status) for a in answers)
-    held = statuses == {"200": _PARTNERS_PER_MINUTE, "429": 5}
+    # Envoy's bucket fills all the time: on a slow machine one more drop may fall in meanwhile.
+    took_s = max(a.ended for a in answers) - min(a.began for a in answers)
+    most = _PARTNERS_PER_MINUTE + int(took_s * _PARTNERS_PER_MINUTE / 60)
+    held = _PARTNERS_PER_MINUTE <= statuses["200"] <= most and statuses["200"] + statuses["429"] == len(
+        answers
+    )
     asked = f"{len(answers)} x GET {PARTNERS.path} with alice's key"
     yield Finding(asked=asked, came=counted(statuses), held=held)
     yield from _refusal(answers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,11 @@ def test_without_a_checkout_it_says_where_it_looked(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("meshgate.__file__", str(tmp_path / "lib" / "site" / "meshgate" / "__init__.py"))
     with pytest.raises(CliError, match="examples/shop"):
         find_shop()
+
+
+def test_a_port_that_somebody_has_is_refused_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CliError, match="is taken"):
+        Shop(None, None, taken.getsockname()[1])
 
 
 class TestRunning:
