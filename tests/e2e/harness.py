@@ -108,9 +108,7 @@ class Client:
             return Answer(status=0, body=repr(error).encode(), at=time.monotonic())
         if reply.will_close:
             self.close()
-        return Answer(
-            status=reply.status, headers=tuple(reply.getheaders()), body=body, at=time.monotonic()
-        )
+        return Answer(status=reply.status, headers=tuple(reply.getheaders()), body=body, at=time.monotonic())
 
     def close(self) -> None:
         """Ends the connection."""

@@ -131,3 +131,23 @@ def test_without_guard_and_control_plane_the_next_up_takes_over(crashing: Meshga
         edit(crashing, "after-up.example.test")
         load.more(50)
     assert load.failed() == []
+
+
+def test_down_after_a_crash_leaves_nothing(crashing: Meshgate) -> None:
+    """The last of this file: it ends what the others share."""
+    running_before = set(processes(crashing).values())
+    crashing.crash(crashing.guard_pid(), crashing.status()["pid"])
+    assert crashing.ask(SHOP).status == 200
+    assert crashing.cli("down") == "meshgate has stopped\n"
+    assert crashing.leftovers() == []
+    assert not [pid for pid in running_before if Path(f"/proc/{pid}/root").exists()]
+    assert crashing.ask(SHOP).status == 0
+    assert "no meshgate runs" in crashing.cli("down", fails=True)
+
+
+def test_a_crashed_meshgate_comes_back_whole_and_goes_in_order(crashing: Meshgate) -> None:
+    crashing.up()
+    assert crashing.ask(SHOP).status == 200
+    crashing.crash(crashing.status()["pid"])
+    assert crashing.cli("down") == "meshgate has stopped\n"
+    assert crashing.leftovers() == []

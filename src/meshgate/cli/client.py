@@ -35,7 +35,8 @@ def not_running(state: Path) -> CliError:
     if (RuntimePaths.of(state).records / "records.json").exists():
         # A control plane removes its records at an orderly end.
         remedy = (
-            "it was killed; what it left running is taken over by the next `meshgate up` on the directory"
+            "it was killed; the next `meshgate up` on the directory takes over what it left running, "
+            "`meshgate down` ends it"
         )
     return CliError(f"no meshgate runs on the state directory {state}", remedy)
 

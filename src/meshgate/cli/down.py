@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import sys
 import time
 from pathlib import Path
 
+import structlog
 import typer
 
 from meshgate.cli.client import answers, connect, socket_of
 from meshgate.cli.errors import CliError
 from meshgate.cli.options import DEFAULT_STATE, State
+from meshgate.runtime.clear import clear, left_behind
+from meshgate.runtime.commands import CommandFailed
+from meshgate.runtime.paths import UnsafeRunDirectory
 from meshgate.runtime.process_id import identify, is_alive
+from meshgate.runtime.records import StateInUse
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
 
@@ -30,7 +38,32 @@ def down(state: State = DEFAULT_STATE) -> None:
 
 
 def stop(state: Path) -> None:
-    """Ends the meshgate on `state`; returns once it has, raises `CliError` where none runs or it does not."""
+    """Ends the meshgate on `state`, or what a killed one left running; returns once all has gone.
+
+    Raises `CliError` where there is neither, or where it does not end.
+    """
+    try:
+        _stop(state)
+    except CliError:
+        if answers(socket_of(state)) or not left_behind(state):
+            raise
+        _clear(state)
+
+
+def _clear(state: Path) -> None:
+    warnings_only = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(wrapper_class=warnings_only, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        asyncio.run(clear(state))
+        socket_of(state).unlink(missing_ok=True)
+    except (StateInUse, CommandFailed, UnsafeRunDirectory, OSError) as error:
+        raise CliError(
+            f"what a killed meshgate left on {state} cannot be ended: {error}",
+            "run `meshgate down` as the user that ran `meshgate up`",
+        ) from error
+
+
+def _stop(state: Path) -> None:
     with connect(state) as client:
         process = identify(client.call(wire.STATUS, Nothing()).pid)
         client.call(wire.DOWN, Nothing())

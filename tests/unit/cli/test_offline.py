@@ -42,9 +42,10 @@ def test_without_a_running_meshgate(meshgate: Meshgate, tmp_path: Path, command:
 def test_after_a_kill_the_way_on_is_told(meshgate: Meshgate, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "records.json").write_text("{}")
-    ran = meshgate("down", "--state", tmp_path)
+    ran = meshgate("status", "--state", tmp_path)
     assert ran.code == 1
-    assert "taken over by the next `meshgate up`" in ran.err
+    assert "`meshgate up` on the directory takes over" in ran.err
+    assert "`meshgate down` ends it" in ran.err
 
 
 def test_analyze_lists_what_is_wrong(meshgate: Meshgate, tmp_path: Path) -> None:
