@@ -1,6 +1,6 @@
 """An application that answers with the request as it arrived: its line, and every header as often as it came.
 
-    python3 mirror.py PORT
+python3 mirror.py PORT
 """
 
 from __future__ import annotations

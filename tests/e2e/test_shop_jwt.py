@@ -238,6 +238,4 @@ def test_hide_credentials_decides_whether_the_service_sees_the_key(edge: Meshgat
     assert seen(shown, "apikey") == [BOB_KEY]
     shown = edge.ask("key-shown.example.test", f"/path?apikey={BOB_KEY}")
     assert shown.json()["target"] == f"/path?apikey={BOB_KEY}"
-    refused(
-        edge.ask("key-shown.example.test"), message("No API key found in request"), 'Key realm="shop"'
-    )
+    refused(edge.ask("key-shown.example.test"), message("No API key found in request"), 'Key realm="shop"')

@@ -150,7 +150,9 @@ def pair(isolation: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
             stack.enter_context(running(folder / name, [manifests], isolation)) for name in ("one", "two")
         )
         yield Pair(
-            gateways=(one, two), redis=redis, fresh=iter([f"key-of-consumer-{n:04}" for n in range(1, CONSUMERS)])
+            gateways=(one, two),
+            redis=redis,
+            fresh=iter([f"key-of-consumer-{n:04}" for n in range(1, CONSUMERS)]),
         )
 
 
@@ -177,8 +179,6 @@ def test_two_gateways_share_one_exact_count_also_after_redis_was_away(pair: Pair
         assert answer.status == 500
         assert answer.json()["message"] == "An unexpected error occurred"
     pair.redis.start()
-    until(
-        lambda: all(limit_headers(answer) for answer in pair.ask("tolerant")), "both gateways count again"
-    )
+    until(lambda: all(limit_headers(answer) for answer in pair.ask("tolerant")), "both gateways count again")
     assert_exact(pair.burst())
     assert_exact(pair.burst("strict"))
