@@ -46,6 +46,12 @@ def blocks(page: Path) -> tuple[Block, ...]:
     return tuple(found)
 
 
+def followed(page: Path) -> tuple[tuple[Block, Block | None], ...]:
+    """All fenced blocks, each with the one after it."""
+    found = blocks(page)
+    return tuple((block, found[i + 1] if i + 1 < len(found) else None) for i, block in enumerate(found))
+
+
 def name(page: Path) -> str:
     """The page's path from the repository's root."""
     return str(page.relative_to(ROOT))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, blocks, name
+from tests.docs.pages import ROOT, blocks, followed, name
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.slow]
 
@@ -31,6 +31,7 @@ RUN = (
     "docs/jwt.md",
     "docs/key-auth.md",
     "docs/rate-limiting.md",
+    "docs/explain.md",
 )
 COMMAND_S = 120.0
 AGREE_S = 30.0
@@ -80,8 +81,7 @@ def _matches(shown: str, printed: str) -> bool:
 @pytest.mark.parametrize("page", RUN)
 def test_the_commands_of_a_page(page: str, folder: Path) -> None:
     http, https = _free_ports()
-    all_blocks = blocks(ROOT / page)
-    for block, after in zip(all_blocks, (*all_blocks[1:], None), strict=True):
+    for block, after in followed(ROOT / page):
         if block.language != "sh" or _INSTALLS.search(block.text):
             continue
         script = block.text.replace("localhost:8080", f"127.0.0.1:{http}").replace(":8443", f":{https}")
