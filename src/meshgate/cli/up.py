@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from meshgate.cli.events import announce, show_events
 from meshgate.cli.options import DEFAULT_STATE, State
 from meshgate.core.units import parse_duration_ms
 from meshgate.model.proxy import Isolation
+from meshgate.runtime.clear import left_behind
 from meshgate.runtime.guard import Guard
 from meshgate.runtime.log_files import open_log, tail
 from meshgate.runtime.paths import RuntimePaths
@@ -82,6 +84,9 @@ def up(
     _make_state(options.state)
     if answers(socket_of(options.state)):
         raise CliError(f"meshgate runs on {state} already", "use `meshgate down`, or another --state")
+    if not left_behind(options.state):  # else the listener there may be our own, which goes on
+        _refuse_taken_port(options.gateway_address, http_port, "--http-port")
+        _refuse_taken_port(options.gateway_address, https_port, "--https-port")
     if detach:
         started = start_detached(options)
         console = Console(highlight=False, soft_wrap=True)
@@ -97,6 +102,22 @@ def _address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError as error:
         raise CliError(f"--gateway-address must be an IP address, got {text!r}") from error
+
+
+def _refuse_taken_port(address: str, port: int, option: str) -> None:
+    """Envoy would go on without the listener: better to hear of it before anything starts."""
+    if not port:
+        return
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise CliError(
+                f"the gateway cannot listen on {address}, port {port}: {error.strerror}",
+                f"choose another {option}, or see what listens there",
+            ) from error
 
 
 def _lifetime(text: str) -> timedelta:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,6 +24,15 @@ from tests.unit.sources.control import service
 
 _DEADLINE_S = 30.0
 _ROOT = Path(__file__).parents[3]
+
+
+_refuse_taken_port = up._refuse_taken_port
+
+
+@pytest.fixture(autouse=True)
+def no_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small control plane opens no port, so others may have the usual ones."""
+    monkeypatch.setattr(up, "_refuse_taken_port", lambda *_: None)
 
 
 @pytest.fixture
@@ -97,10 +107,23 @@ def test_an_end_at_the_start_is_told_with_its_reason(
     assert "the port 8080 is in use" in ran.err
 
 
+def test_a_port_that_somebody_has_is_told_before_anything_starts(
+    meshgate: Meshgate, fresh: Path, manifests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "_refuse_taken_port", _refuse_taken_port)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = meshgate("up", manifests, "--state", fresh, "--http-port", str(port))
+    assert ran.code == 1
+    assert f"port {port}: Address already in use" in ran.err
+    assert "--http-port" in ran.err
+
+
 def test_in_the_foreground_events_are_shown_and_ctrl_c_ends_it(fresh: Path, manifests: Path) -> None:
     code = (
         "import sys; from meshgate import cli; from meshgate.cli import up\n"
         "plane = 'tests.unit.cli.small_plane'\n"
+        "up._refuse_taken_port = lambda *_: None\n"
         "up.control_plane_argv = lambda o: (sys.executable, '-m', plane, o.to_json())\n"
         "sys.exit(cli.run())"
     )
