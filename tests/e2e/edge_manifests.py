@@ -10,7 +10,7 @@ from tests.e2e.harness import KONG_CLASS, deployment, ingress, mesh_namespace, s
 
 ALICE_KEY, BOB_KEY, CAROL_KEY = "key-of-alice-0123456789", "key-of-bob-0123456789", "key-of-carol-0123456789"
 
-PLUGINS = {
+PLUGINS: dict[str, tuple[str, dict[str, object]]] = {
     "jwt": ("jwt", {"claims_to_verify": ["exp"]}),
     "jwt-nbf": ("jwt", {"claims_to_verify": ["exp", "nbf"]}),
     "jwt-realm": ("jwt", {"realm": "shop", "uri_param_names": ["token"], "cookie_names": ["session"]}),

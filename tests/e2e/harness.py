@@ -43,7 +43,7 @@ def why_not(isolation: str) -> str | None:
     return unavailable_reason() if isolation == "netns" else None
 
 
-def until(check: Callable[[], T], what: str, deadline_s: float = DEADLINE_S) -> T:
+def until(check: Callable[[], T | None], what: str, deadline_s: float = DEADLINE_S) -> T:
     """Asks again and again until the answer is true; fails with `what` and the last answer."""
     end = time.monotonic() + deadline_s
     while not (found := check()):

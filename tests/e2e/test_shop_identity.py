@@ -1,4 +1,4 @@
-"""Who may speak to whom: mTLS by PeerAuthentication, identities that hold, certificates that change under load."""
+"""Who may speak to whom: modes of mTLS, identities that hold, certificates that change under load."""
 
 from __future__ import annotations
 

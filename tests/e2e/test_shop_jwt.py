@@ -155,6 +155,13 @@ def test_what_envoy_cannot_ask_for_is_as_the_docs_say(edge: Meshgate) -> None:
     without = [("Authorization", f"Bearer {alice()}")]
     assert seen(edge.ask(nbf, headers=without), "x-consumer-username") == ["alice"]
     refused(edge.ask(nbf, headers=future), {"nbf": "token not valid yet"}, INVALID)
+    # Two tokens or keys where Kong takes one: the first counts, or both must be good.
+    two = edge.ask("jwt.example.test", f"/?jwt={alice()}", [("Authorization", f"Bearer {alice(jti='2')}")])
+    assert seen(two, "x-consumer-username") == ["alice"]
+    two = edge.ask("jwt.example.test", f"/?jwt={alice()}&jwt={bob()}")
+    assert seen(two, "x-consumer-username") == ["alice"]
+    two = edge.ask("key.example.test", headers=[("apikey", BOB_KEY), ("apikey", ALICE_KEY)])
+    assert seen(two, "x-consumer-username") == ["bob"]
 
 
 def test_a_token_in_several_places_counts_once(edge: Meshgate) -> None:
