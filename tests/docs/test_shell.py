@@ -1,8 +1,9 @@
 """What the pages tell a reader to type works, and prints what they show.
 
 Each page's commands run one after the other in a folder of their own, where `examples` is a
-copy and `.meshgate` the state, as ports of this machine. The gateway's ports are replaced by
-free ones, so that pages can be run beside one another.
+copy and `.meshgate` the state. The gateway's ports are replaced by free ones, so that pages
+can be run beside one another. Root gets network namespaces where a reader does not choose, so
+the first pages are run in these too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from meshgate.runtime.netns import unavailable_reason
 from tests.docs.pages import ROOT, blocks, followed, name
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.slow]
@@ -32,7 +34,9 @@ RUN = (
     "docs/key-auth.md",
     "docs/rate-limiting.md",
     "docs/explain.md",
+    "docs/local-runtime.md",
 )
+FIRST = ("README.md", "docs/getting-started.md", "docs/mtls.md")
 COMMAND_S = 120.0
 AGREE_S = 30.0
 """How long an answer may take to become what the page shows: pods start, rules reach the proxies."""
@@ -80,12 +84,24 @@ def _matches(shown: str, printed: str) -> bool:
 
 @pytest.mark.parametrize("page", RUN)
 def test_the_commands_of_a_page(page: str, folder: Path) -> None:
+    _type(page, folder, "ports")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("page", FIRST)
+def test_the_commands_of_the_first_pages_as_root(page: str, folder: Path) -> None:
+    if reason := unavailable_reason():
+        pytest.skip(reason)
+    _type(page, folder, "netns")
+
+
+def _type(page: str, folder: Path, isolation: str) -> None:
     http, https = _free_ports()
     for block, after in followed(ROOT / page):
         if block.language != "sh" or _INSTALLS.search(block.text):
             continue
         script = block.text.replace("localhost:8080", f"127.0.0.1:{http}").replace(":8443", f":{https}")
-        ports = f"--isolation ports --http-port {http} --https-port {https}"
+        ports = f"--isolation {isolation} --http-port {http} --https-port {https}"
         script = re.sub(r"meshgate up ", f"meshgate up {ports} ", script)
         shown = after.text if after is not None and after.language == "output" else ""
         shown = shown.replace(":8080", f":{http}").replace(":8443", f":{https}")
