@@ -16,8 +16,9 @@ import meshgate
 from meshgate.app.control_plane import ControlPlane
 from meshgate.app.events import Events
 from meshgate.app.generated import deployment_status, endpoints_object, pod_object
-from meshgate.core.diagnostics import Diagnostic, ObjectRef
-from meshgate.core.origin import format_path
+from meshgate.app.proxies import proxy_id
+from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
+from meshgate.core.origin import BUILT_IN, format_path
 from meshgate.model.graph import Model
 from meshgate.model.names import Name, service_host
 from meshgate.model.proxy import Isolation as ModelIsolation
@@ -40,6 +41,7 @@ from meshgate.sources.backend import (
     ProxyLine,
     StatusReport,
 )
+from meshgate.translate.names import LISTENER
 from meshgate.translate.self_contained import self_contained
 from meshgate.xds.status import Liveness
 
@@ -56,6 +58,16 @@ def diagnostic_line(found: Diagnostic) -> DiagnosticLine:
         field=format_path(found.field),
         message=found.message,
         remedy=found.remedy,
+    )
+
+
+def _daemon_trouble(name: str, message: str) -> Diagnostic:
+    return Diagnostic(
+        severity=Severity.ERROR,
+        code="MG4005",
+        origin=BUILT_IN,
+        message=f"{name}: {message}",
+        remedy=f"its log is logs/{name}.log in the state directory",
     )
 
 
@@ -120,15 +132,25 @@ class AppBackend:
             pid=os.getpid(),
             isolation=plane.isolation.value,
             started=self.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            gateway_ready=bool(gateway and gateway.ready),
+            gateway_ready=bool(gateway and gateway.ready) and not self._listener_refused(),
             gateway_addresses=tuple(urls),
             pods=tuple(pods),
             proxies=tuple(proxies),
-            diagnostics=tuple(
-                diagnostic_line(d) for d in (*self.problems, *live.diagnostics, *plane.server.faults())
-            ),
+            diagnostics=tuple(diagnostic_line(d) for d in self._diagnostics()),
             restarts=int(os.environ.get(RESTARTS_VARIABLE, "0")),
         )
+
+    def _diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Everything that somebody should know now."""
+        live = self.plane.live.diagnostics
+        daemons = tuple(_daemon_trouble(*trouble) for trouble in self.plane.runtime.troubles())
+        return (*self.problems, *live, *self.plane.server.faults(), *daemons)
+
+    def _listener_refused(self) -> bool:
+        """Whether the gateway's Envoy could not take one of its listeners, e.g. for a port in use."""
+        gateway = proxy_id(self.plane.gateway)
+        streams = (s for s in self.plane.server.status() if s.node_id == gateway)
+        return any(t.type_url == LISTENER and t.rejected for s in streams for t in s.session.types)
 
     def events(self) -> AsyncIterator[Event]:
         return self.log.follow()

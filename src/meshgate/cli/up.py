@@ -93,6 +93,8 @@ def up(
         for address in started.addresses:
             console.print(f"gateway  {address}", markup=False)
         console.print(f"log      {started.log}", markup=False)
+        for line in started.waiting:
+            console.print(f"waiting  {line}", markup=False)
     else:
         raise typer.Exit(_run_here(options))
 
@@ -166,6 +168,8 @@ class Started:
     """The gateway's URLs."""
     log: Path
     guard_pid: int
+    waiting: tuple[str, ...] = ()
+    """Pods that are not ready yet, and why."""
 
 
 def start_detached(options: UpOptions) -> Started:
@@ -190,7 +194,7 @@ def start_detached(options: UpOptions) -> Started:
         raise
     # It outlives us; without this, Python would warn of a child that nobody waits for.
     guard.returncode = 0
-    return Started(addresses=addresses, log=log, guard_pid=guard.pid)
+    return Started(addresses=addresses, log=log, guard_pid=guard.pid, waiting=waiting)
 
 
 def _wait_until_ready(

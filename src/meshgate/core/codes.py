@@ -50,6 +50,7 @@ CODES = MappingProxyType(
         "MG4002": "a probe of this kind cannot run here",
         "MG4003": "a port is already in use",
         "MG4004": "an environment value cannot be resolved",
+        "MG4005": "a process that serves all pods does not run; it is started again and again",
         "MG9001": "Meshgate met a bug of its own while reading this; the object is left out",
     }
 )

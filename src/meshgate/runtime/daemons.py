@@ -71,6 +71,10 @@ class Daemons:
         """Their log files."""
         return tuple(self._paths.daemon_log(keeper.name) for keeper in self._keepers)
 
+    def troubles(self) -> tuple[tuple[str, str], ...]:
+        """(name, what happened) of each that ended and is not ready again."""
+        return tuple((k.name, k.message) for k in self._keepers if k.restarts and not k.ready)
+
     async def stop(self) -> None:
         """Ends them all."""
         await asyncio.gather(*(keeper.stop(_GRACE_S) for keeper in self._keepers))

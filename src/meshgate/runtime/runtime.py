@@ -234,6 +234,10 @@ class LocalRuntime:
         """Every pod as it is now, replaced ones included until they are gone."""
         return tuple(pod.status() for pod in self._pods.values())
 
+    def troubles(self) -> tuple[tuple[str, str], ...]:
+        """(daemon, what happened) of each process for all pods that does not run."""
+        return self._daemons.troubles() if self._daemons else ()
+
     def supervised(self) -> tuple[tuple[PodSpec, Placement], ...]:
         """Every pod that runs or is being stopped, with its place."""
         return tuple((pod.spec, pod.placement) for pod in self._pods.values())
