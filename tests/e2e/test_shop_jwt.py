@@ -204,7 +204,7 @@ FORGED: Headers = (
 
 @pytest.mark.parametrize(
     ("host", "username"),
-    [("open", None), ("jwt", "alice"), ("key", "carol"), ("five-by-ip", None)],
+    [("open", None), ("jwt", "alice"), ("key", "carol"), ("key-shown", "carol")],
 )
 def test_what_clients_claim_to_be_never_reaches_a_service(
     edge: Meshgate, host: str, username: str | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import pytest
@@ -36,8 +36,9 @@ def limit_headers(answer: Answer) -> dict[str, str]:
 
 
 def test_a_local_limit_counts_each_consumer(edge: Meshgate) -> None:
-    client = edge.client("five.example.test")
-    answers = [client.ask(headers=[("apikey", ALICE_KEY)]) for _ in range(6)]
+    with closing(edge.client("five.example.test")) as client:
+        answers = [client.ask(headers=[("apikey", ALICE_KEY)]) for _ in range(6)]
+        bob = client.ask(headers=[("apikey", BOB_KEY)])
     assert [answer.status for answer in answers] == [200] * 5 + [429]
     for number, answer in enumerate(answers):
         found = limit_headers(answer)
@@ -50,28 +51,24 @@ def test_a_local_limit_counts_each_consumer(edge: Meshgate) -> None:
     assert re.fullmatch(r"[0-9a-f-]{36}", refused.json()["request_id"])
     assert 1 <= int(refused.header("retry-after") or 0) <= 60
     assert refused.header("retry-after") == refused.header("ratelimit-reset")
-    bob = client.ask(headers=[("apikey", BOB_KEY)])
     assert (bob.status, bob.header("x-ratelimit-remaining-minute")) == (200, "4")
-    client.close()
 
 
 def test_a_local_limit_without_a_consumer_counts_addresses(edge: Meshgate) -> None:
-    client = edge.client("five-by-ip.example.test")
     # A key that no plugin of this route reads makes nobody a consumer.
-    answers = [client.ask(headers=[("apikey", key)]) for key in (ALICE_KEY, BOB_KEY, CAROL_KEY) * 2]
+    with closing(edge.client("five-by-ip.example.test")) as client:
+        answers = [client.ask(headers=[("apikey", key)]) for key in (ALICE_KEY, BOB_KEY, CAROL_KEY) * 2]
     assert [answer.status for answer in answers] == [200] * 5 + [429]
-    client.close()
 
 
 def test_the_refusals_status_words_and_headers_can_be_chosen(edge: Meshgate) -> None:
-    client = edge.client("two-hidden.example.test")
-    answers = [client.ask(headers=[("apikey", CAROL_KEY)]) for _ in range(3)]
+    with closing(edge.client("two-hidden.example.test")) as client:
+        answers = [client.ask(headers=[("apikey", CAROL_KEY)]) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 403]
     assert answers[-1].json()["message"] == "slow down"
     for answer in answers:
         assert limit_headers(answer) == {}
         assert answer.header("retry-after") is None
-    client.close()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,7 +112,7 @@ config:
   minute: {LIMIT}
   policy: redis
   fault_tolerant: {fault_tolerant}
-  redis: {{host: 127.0.0.1, port: {port}, timeout: 500}}
+  redis: {{host: 127.0.0.1, port: {port}}}
 ---
 """
 
