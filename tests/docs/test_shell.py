@@ -119,3 +119,19 @@ def _type(page: str, folder: Path, isolation: str) -> None:
 def test_the_list_holds_every_page_with_commands() -> None:
     shown = {name(p) for p in (ROOT / "docs").glob("*.md") if any(b.language == "sh" for b in blocks(p))}
     assert shown - set(RUN) == set()
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "agrees"),
+    [
+        ("a\n", "a\n", True),
+        ("a\n", "b\n", False),
+        ("a\n", "a\nb\n", False),
+        ("a\n...\n", "a\nb\nc\n", True),
+        ("a ... c\n", "a b c\n", True),
+        ("a ... c\n", "a b\nc\n", False),
+        ("...\nb\n", "a\nexit code 1\n", False),
+    ],
+)
+def test_what_is_shown_is_compared(shown: str, printed: str, agrees: bool) -> None:
+    assert _matches(shown, printed) is agrees
