@@ -82,7 +82,9 @@ spec:
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: x}
-spec: {hosts: [x], http: [{retries: {attempts: 1, retryRemoteLocalities: true}, route: [{destination: {host: x}}]}]}
+spec:
+  hosts: [x]
+  http: [{retries: {attempts: 1, retryRemoteLocalities: true}, route: [{destination: {host: x}}]}]
 ---
 apiVersion: configuration.konghq.com/v1
 kind: KongPlugin
