@@ -193,6 +193,7 @@ def statuses(answers: Iterable[Answer]) -> Counter[int]:
 
 def assert_split(counted: Mapping[str, int], percent: Mapping[str, float], total: int) -> None:
     """Holds the counts to within three standard errors of their share of `total`."""
+    print(f"of {total}: {dict(counted)}, asked for {dict(percent)}%")
     assert sum(counted.values()) == total, dict(counted)
     for version, share in percent.items():
         ratio = share / 100

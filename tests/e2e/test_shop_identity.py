@@ -210,6 +210,7 @@ def test_certificates_change_under_load_with_no_request_failed(mesh: Mesh) -> No
 
     until(changed_twice, "two new certificates for each", deadline_s=60)
     mesh.load.more(100)
+    print(f"{len(mesh.load.answers)} requests; certificates: { {k: len(v) for k, v in serials.items()} }")
     assert mesh.load.failed() == []
     identities = {answer.json()["payment"]["caller"] for answer in mesh.load.answers}
     assert identities == {"spiffe://cluster.local/ns/default/sa/checkout"}
