@@ -63,46 +63,6 @@ def test_every_capability_has_a_page_that_quotes_its_example() -> None:
     assert set(CAPABILITIES) - quoted == set()
 
 
-_SILENT = """
-apiVersion: v1
-kind: Service
-metadata: {name: x}
-spec: {ports: [{port: 80, name: http}]}
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: x}
-spec:
-  host: x
-  trafficPolicy:
-    connectionPool:
-      tcp: {maxConnectionDuration: 5s}
-      http: {h2UpgradePolicy: DO_NOT_UPGRADE, useClientProtocol: true}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: x}
-spec:
-  hosts: [x]
-  http: [{retries: {attempts: 1, retryRemoteLocalities: true}, route: [{destination: {host: x}}]}]
----
-apiVersion: configuration.konghq.com/v1
-kind: KongPlugin
-metadata: {name: x}
-plugin: key-auth
-config: {run_on_preflight: false}
-"""
-
-
-def test_fields_that_limitations_says_are_taken_in_silence() -> None:
-    """When one of them works or is warned of, the page has one line less to say."""
-    assert _said({"example.yaml": _SILENT}) == []
-    page = " ".join((ROOT / "docs/limitations.md").read_text().split())
-    listed = page.partition("**Taken, without effect and without a warning so far**")[2].partition("## ")[0]
-    fields = ("maxConnectionDuration", "h2UpgradePolicy", "useClientProtocol", "retryRemoteLocalities")
-    assert [f for f in (*fields, "run_on_preflight") if f not in listed] == []
-
-
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 

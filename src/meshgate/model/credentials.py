@@ -144,9 +144,7 @@ class _Reading:
         if algorithm in ALGORITHMS:
             return algorithm
         shown = repr(algorithm[:32]) if algorithm is not None else "bytes that are no text"
-        self._error(
-            f"must be one of {', '.join(sorted(ALGORITHMS))}, got {shown}", "", ("data", "algorithm")
-        )
+        self._error(f"must be one of {', '.join(sorted(ALGORITHMS))}, got {shown}", "", ("data", "algorithm"))
         return None
 
     def _shared_key(self, algorithm: str) -> Secret | None:

@@ -46,8 +46,7 @@ class ConnectionPool:
     max_retries: int | None = None
     idle_timeout_ms: float | None = None
     h2_upgrade: bool | None = None
-    """True: the application's own hop also speaks HTTP/2 where nothing else is declared."""
-    use_client_protocol: bool = False
+    """False: HTTP/1.1 also between proxies. True and None: HTTP/2 wherever both ends have a proxy."""
     max_concurrent_streams: int | None = None
 
 

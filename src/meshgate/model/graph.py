@@ -35,10 +35,11 @@ class MeshHost:
 
     def visible_from(self, namespace: str) -> bool:
         """Whether clients in this namespace follow these rules."""
-        return "*" in self.export_to or namespace in self.export_to or (
-            "." in self.export_to and namespace == self.namespace
+        return (
+            "*" in self.export_to
+            or namespace in self.export_to
+            or ("." in self.export_to and namespace == self.namespace)
         )
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from meshgate.model.declared import Declared
 from meshgate.model.graph import Model
 from meshgate.model.linking_certificates import link_certificates
 from meshgate.model.linking_consumers import declared_consumers, link_consumers
-from meshgate.model.linking_destinations import link_destinations
+from meshgate.model.linking_destinations import link_destinations, report_upgrades
 from meshgate.model.linking_edge import link_edge_hosts, taken_ingresses
 from meshgate.model.linking_inbound import link_inbound
 from meshgate.model.linking_input import Findings, Input
@@ -45,6 +45,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
     inbound = link_inbound(given, workloads, backends, findings)
 
     destinations = link_destinations(given, findings)
+    report_upgrades(destinations, backends, workloads, findings)
     mesh_hosts = link_mesh_hosts(given, destinations, findings)
 
     edges = taken_ingresses(given, findings)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.declared import DestinationRules
 from meshgate.model.destination import DestinationPolicy, Subset, TrafficPolicy
 from meshgate.model.linking_input import Findings, Input, oldest_first
 from meshgate.model.names import complete_host
+from meshgate.model.workload import Workload
 
 _UNSET = TrafficPolicy()
 
@@ -51,6 +54,32 @@ def link_destinations(given: Input, findings: Findings) -> dict[str, tuple[Desti
     for (host, _), entry in sorted(merged.items()):
         hosts[host] = (*hosts.get(host, ()), entry)
     return hosts
+
+
+def report_upgrades(
+    destinations: Mapping[str, tuple[DestinationPolicy, ...]],
+    backends: Mapping[str, tuple[str, ...]],
+    workloads: Mapping[str, Workload],
+    findings: Findings,
+) -> None:
+    """MG1103 where `h2UpgradePolicy: UPGRADE` meets pods without a sidecar: they keep HTTP/1.1.
+
+    Whether their program speaks HTTP/2 cannot be told; if it does, the port's name says so.
+    """
+    for host, policies in destinations.items():
+        bare = [k for k in backends.get(host, ()) if not workloads[k].meshed]
+        for policy in policies if bare else ():
+            parts = (policy.policy, *(s.policy for s in policy.subsets))
+            every = [p for part in parts for p in (part, *(own for _, own in part.ports))]
+            if any(p.pool is not None and p.pool.h2_upgrade for p in every):
+                name = host.partition(".")[0]
+                findings.warn(
+                    "MG1103",
+                    policy.origin,
+                    ObjectRef("DestinationRule", policy.namespace, name, "networking.istio.io"),
+                    f"h2UpgradePolicy has no effect on pods without a sidecar ({bare[0]})",
+                    remedy="name the port http2, or give them a sidecar",
+                )
 
 
 def _added(

@@ -28,13 +28,19 @@ def link_inbound(
     backends: Mapping[str, tuple[str, ...]],
     findings: Findings,
 ) -> dict[str, Inbound]:
-    """Inbound by workload key, for meshed workloads only (others have no sidecar to guard them)."""
+    """Inbound by workload key, also for workloads without a sidecar.
+
+    Theirs is used while pods that still have one make room for pods that have none.
+    """
     protocols = _declared_ports(given, workloads, backends, findings)
     policies = _Policies(given, findings)
     inbound: dict[str, Inbound] = {}
-    for key, workload in workloads.items():
-        if not workload.meshed:
-            continue
+    meshed_first = sorted(workloads.items(), key=lambda entry: (not entry[1].meshed, entry[0]))
+    reported = False
+    for key, workload in meshed_first:
+        if not workload.meshed and not reported:
+            policies.report_idle()
+            reported = True
         default, by_port = policies.modes(workload)
         numbers = {p.number: AppProtocol.UNKNOWN for p in workload.ports} | protocols.get(key, {})
         inbound[key] = Inbound(
@@ -46,8 +52,9 @@ def link_inbound(
             ),
             default_mtls=default,
         )
-    policies.report_idle()
-    return inbound
+    if not reported:
+        policies.report_idle()
+    return {key: inbound[key] for key in workloads}
 
 
 def _declared_ports(

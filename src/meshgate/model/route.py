@@ -111,7 +111,6 @@ class Retry:
     status_codes: tuple[int, ...] = ()
     per_try_timeout_ms: float = 0
     backoff_ms: float = 25
-    retry_remote_localities: bool = False
     ignore_previous_hosts: bool = True
 
 

@@ -82,16 +82,19 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     all_meshed = bool(workloads) and all(w.meshed for w in workloads)
     # Where sidecars were just ordered, pods without one serve until the new ones are ready.
     # Envoy chooses TLS for each endpoint but HTTP/2 for the whole cluster (1.40).
-    all_meshed = all_meshed and all(
-        i.meshed for key in reader.backends(parts.host) for i in reader.instances(key) if i.ready
-    )
+    instances = [i for key in reader.backends(parts.host) for i in reader.instances(key) if i.ready]
+    all_meshed = all_meshed and all(i.meshed for i in instances)
     identities = {(w.name.namespace, w.service_account) for w in workloads if w.meshed}
-    _protocol(cluster, port.protocol, policy, http2_between_proxies=all_meshed)
+    # And where they were just taken away, pods with one serve until they are replaced.
+    identities |= {(i.pod.namespace, i.service_account) for i in instances if i.meshed}
+    wanted = policy.pool is None or policy.pool.h2_upgrade is not False
+    http2 = port.protocol.is_http2 or (all_meshed and wanted)
+    _protocol(cluster, port.protocol, policy, http2=http2)
     match policy.tls:
         case None | ClientTlsMode.ISTIO_MUTUAL:
             if identities:
                 required = policy.tls is not None and all_meshed
-                _mesh_tls(cluster, port.protocol, identities, parts, all_meshed=all_meshed, required=required)
+                _mesh_tls(cluster, port.protocol, identities, parts, http2=http2, required=required)
         case ClientTlsMode.DISABLE:
             pass
         case _:
@@ -100,7 +103,7 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
 
 
 def _protocol(
-    cluster: cluster_pb2.Cluster, protocol: AppProtocol, policy: TrafficPolicy, *, http2_between_proxies: bool
+    cluster: cluster_pb2.Cluster, protocol: AppProtocol, policy: TrafficPolicy, *, http2: bool
 ) -> None:
     """HTTP/2 between proxies of ours, whatever the application speaks; else what it speaks."""
     if not (protocol.is_http or protocol is AppProtocol.UNKNOWN):
@@ -110,10 +113,12 @@ def _protocol(
     common = options.common_http_protocol_options
     if pool.idle_timeout_ms is not None:
         common.idle_timeout.CopyFrom(duration(pool.idle_timeout_ms))
+    if pool.max_connection_duration_ms is not None:
+        common.max_connection_duration.CopyFrom(duration(pool.max_connection_duration_ms))
     if pool.max_requests_per_connection:
         common.max_requests_per_connection.CopyFrom(uint32(pool.max_requests_per_connection))
     explicit = options.explicit_http_config
-    if http2_between_proxies or protocol.is_http2:
+    if http2:
         explicit.http2_protocol_options.allow_connect = True
         if pool.max_concurrent_streams:
             explicit.http2_protocol_options.max_concurrent_streams.CopyFrom(
@@ -130,12 +135,12 @@ def _mesh_tls(
     identities: set[tuple[str, str]],
     parts: ClusterName,
     *,
-    all_meshed: bool,
+    http2: bool,
     required: bool,
 ) -> None:
     """mTLS to every endpoint that is marked for it; plaintext to the rest unless a rule forbids it."""
     if protocol.is_http or protocol is AppProtocol.UNKNOWN:
-        alpn: tuple[str, ...] = tls.ALPN_HTTP2 if all_meshed or protocol.is_http2 else tls.ALPN_HTTP1
+        alpn: tuple[str, ...] = tls.ALPN_HTTP2 if http2 else tls.ALPN_HTTP1
     else:
         alpn = tls.ALPN_TCP
     spiffe = sorted(f"spiffe://{TRUST_DOMAIN}/ns/{ns}/sa/{sa}" for ns, sa in identities)

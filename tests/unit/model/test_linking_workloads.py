@@ -44,7 +44,6 @@ def test_who_gets_a_sidecar(
     )
     model, _ = link(declared)
     assert model.workloads["default/app"].meshed is meshed
-    assert ("default/app" in model.inbound) is meshed
 
 
 def test_system_namespaces_are_left_alone() -> None:

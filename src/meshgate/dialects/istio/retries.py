@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -54,10 +55,13 @@ Attempts = Annotated[int, Field(ge=0, le=2**31 - 1)]
 class RetrySpec(Spec):
     """Istio's `HTTPRetry`."""
 
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
+        "retryRemoteLocalities": "all endpoints count as being in one place"
+    }
+
     attempts: Attempts = 0
     per_try_timeout: AtLeast1Ms | None = None
     retry_on: str = ""
-    retry_remote_localities: bool = False
     retry_ignore_previous_hosts: bool = True
     backoff: AtLeast1Ms | None = None
 
@@ -84,7 +88,6 @@ def lower_retry(spec: RetrySpec, document: Document, path: FieldPath, said: list
         status_codes=codes,
         per_try_timeout_ms=spec.per_try_timeout or 0,
         backoff_ms=spec.backoff or DEFAULT_BACKOFF_MS,
-        retry_remote_localities=spec.retry_remote_localities,
         ignore_previous_hosts=spec.retry_ignore_previous_hosts,
     )
 

@@ -60,7 +60,10 @@ class TcpPoolSpec(Spec):
 class HttpPoolSpec(Spec):
     """Istio's `HTTPSettings`."""
 
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {"http2KeepAlive": "no HTTP/2 pings are sent"}
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
+        "http2KeepAlive": "no HTTP/2 pings are sent",
+        "useClientProtocol": "proxies speak HTTP/2 to each other whatever the client spoke",
+    }
 
     http1_max_pending_requests: Count | None = None
     http2_max_requests: Count | None = None
@@ -68,7 +71,6 @@ class HttpPoolSpec(Spec):
     max_retries: Count | None = None
     idle_timeout: DurationMs | None = None
     h2_upgrade_policy: Literal["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"] = "DEFAULT"
-    use_client_protocol: bool = False
     max_concurrent_streams: Count | None = None
 
 
@@ -257,7 +259,6 @@ def _pool(spec: ConnectionPoolSpec) -> ConnectionPool:
         max_retries=spec.http.max_retries,
         idle_timeout_ms=spec.http.idle_timeout,
         h2_upgrade=upgrade[spec.http.h2_upgrade_policy],
-        use_client_protocol=spec.http.use_client_protocol,
         max_concurrent_streams=spec.http.max_concurrent_streams,
     )
 

@@ -109,7 +109,6 @@ def test_every_field_of_a_pool() -> None:
             maxRetries: 4
             idleTimeout: 5s
             h2UpgradePolicy: DO_NOT_UPGRADE
-            useClientProtocol: true
             maxConcurrentStreams: 6
         """
     )
@@ -124,7 +123,6 @@ def test_every_field_of_a_pool() -> None:
         max_retries=4,
         idle_timeout_ms=5000,
         h2_upgrade=False,
-        use_client_protocol=True,
         max_concurrent_streams=6,
     )
 

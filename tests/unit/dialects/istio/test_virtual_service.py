@@ -251,7 +251,6 @@ def test_retries_on_words_and_status_codes() -> None:
           retryOn: "503, reset,429"
           perTryTimeout: 2s
           backoff: 50ms
-          retryRemoteLocalities: true
           retryIgnorePreviousHosts: false
         """
     )
@@ -261,7 +260,6 @@ def test_retries_on_words_and_status_codes() -> None:
         status_codes=(429, 503),
         per_try_timeout_ms=2000,
         backoff_ms=50,
-        retry_remote_localities=True,
         ignore_previous_hosts=False,
     )
 

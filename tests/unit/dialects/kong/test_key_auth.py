@@ -32,7 +32,7 @@ def test_defaults_are_kongs() -> None:
 def test_every_field() -> None:
     config = (
         "config: {key_names: [X-Key, key, key], hide_credentials: true, key_in_header: false, "
-        "key_in_query: true, key_in_body: false, run_on_preflight: false, realm: shop}\n"
+        "key_in_query: true, key_in_body: false, run_on_preflight: true, realm: shop}\n"
     )
     (found,) = declared(HEAD + config).plugins
     assert found.policy == KeyAuth(
@@ -40,7 +40,7 @@ def test_every_field() -> None:
         hide_credentials=True,
         key_in_header=False,
         key_in_query=True,
-        run_on_preflight=False,
+        run_on_preflight=True,
         realm="shop",
         origin=Origin("f.yaml", 5, 9),
     )

@@ -41,6 +41,8 @@ def lower_key_auth(config: KeyAuthConfig, report: Report) -> KeyAuth:
         report.error(
             "MG2103", ("key_in_header",), "must be true where key_in_query is false, or no key is ever found"
         )
+    if not config.run_on_preflight:
+        report.warn("MG1103", ("run_on_preflight",), "a preflight needs a key all the same")
     return KeyAuth(
         key_names=tuple(dict.fromkeys(config.key_names)),
         hide_credentials=config.hide_credentials,
