@@ -15,6 +15,9 @@ from envoy.config.cluster.v3 import cluster_pb2
 
 DEADLINE_S = 20.0
 
+Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""What a server does with a connection."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -26,12 +29,21 @@ class Answer:
 
 
 @asynccontextmanager
-async def running(config: bootstrap_pb2.Bootstrap, listener: str, folder: Path) -> AsyncIterator[int]:
-    """Envoy with every cluster led to a server that names it; gives the port of `listener`."""
+async def running(
+    config: bootstrap_pb2.Bootstrap,
+    listener: str,
+    folder: Path,
+    answering: Callable[[str], Serving] | None = None,
+) -> AsyncIterator[int]:
+    """Envoy with every cluster led to a server of its own; gives the port of `listener`.
+
+    `answering` makes the servers; without it, they name themselves and what came.
+    """
+    serve = answering or _answering
     async with AsyncExitStack() as stack:
         for cluster in config.static_resources.clusters:
             if cluster.type == cluster_pb2.Cluster.STATIC and not cluster.HasField("cluster_type"):
-                server = await asyncio.start_server(_answering(cluster.name), "127.0.0.1", 0)
+                server = await asyncio.start_server(serve(cluster.name), "127.0.0.1", 0)
                 stack.push_async_callback(_close, server)
                 _lead_to(cluster, server.sockets[0].getsockname()[1])
         for one in config.static_resources.listeners:
@@ -78,9 +90,6 @@ async def _port(process: asyncio.subprocess.Process, admin: Path, listener: str)
                 if one["name"] == listener:
                     return int(one["local_address"]["socket_address"]["port_value"])
         await asyncio.sleep(0.02)
-
-
-Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def _answering(cluster: str) -> Serving:

@@ -17,7 +17,27 @@ from meshgate.model.declared import ConsumerObject, EdgeRules, Plugin, PluginSco
 from meshgate.model.linking_consumers import consumer_id
 from meshgate.model.linking_input import Findings, Input, service_ref
 from meshgate.model.names import Name, requested_host
-from meshgate.model.policy import ConsumerLimits, JwtAuth, KeyAuth, Limits, Policy, RateLimit, RedisTarget
+from meshgate.model.policy import (
+    Acl,
+    BasicAuth,
+    BotDetection,
+    ConsumerLimits,
+    CorrelationId,
+    CrossOrigin,
+    GrpcWeb,
+    IpRestriction,
+    JwtAuth,
+    KeyAuth,
+    Limits,
+    Policy,
+    RateLimit,
+    RedisTarget,
+    Redirection,
+    RequestSize,
+    RequestTransformer,
+    ResponseTransformer,
+    Termination,
+)
 from meshgate.model.service import Service
 
 PLUGINS_FIELD = ("metadata", "annotations", "konghq.com/plugins")
@@ -38,6 +58,23 @@ _OBSERVERS = frozenset(
     ]
 )
 """Global plugins that only watch: while they are unsupported, routes need not close for them."""
+
+_AUTHENTICATION = (JwtAuth, KeyAuth, BasicAuth)
+_OF_ROUTES = (
+    *_AUTHENTICATION,
+    Acl,
+    BotDetection,
+    CorrelationId,
+    CrossOrigin,
+    GrpcWeb,
+    IpRestriction,
+    Redirection,
+    RequestSize,
+    RequestTransformer,
+    ResponseTransformer,
+    Termination,
+)
+"""Kinds of which a route has at most one: the most specific; limits are more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +141,12 @@ class Plugins:
         if problem:
             return Applied((), problem)
         policies: list[Policy] = []
-        for kind in (JwtAuth, KeyAuth):
+        for kind in _OF_ROUTES:
             first = next((s for scope in scopes for s in scope if isinstance(s.policy, kind)), None)
             if first is not None:
                 policies.append(first.policy)
-        limit = self._limit(scopes, bool(policies), route_label)
+        authenticated = any(isinstance(p, _AUTHENTICATION) for p in policies)
+        limit = self._limit(scopes, authenticated, route_label)
         if limit is not None:
             redis = self._reachable(limit.redis, rules.namespace)
             policies.append(replace(limit, service_id=service_label, redis=redis))
@@ -195,7 +233,7 @@ class Plugins:
             self.closed_consumers.add(consumer.name)
         for entry in scoped:
             match entry.policy:
-                case JwtAuth() | KeyAuth():
+                case JwtAuth() | KeyAuth() | BasicAuth() | Acl() | BotDetection() | CrossOrigin():
                     self._findings.warn(
                         "MG2006",
                         at,
@@ -206,6 +244,26 @@ class Plugins:
                     )
                 case RateLimit():
                     pass
+                case IpRestriction() | RequestSize() | Termination() | Redirection():
+                    self.closed_consumers.add(consumer.name)
+                    self._findings.error(
+                        "MG1104",
+                        at,
+                        consumer.ref,
+                        f"plugin {entry.plugin.plugin} for one consumer is not supported; "
+                        "the consumer cannot get in",
+                        "name it on the Ingress or the Service",
+                        PLUGINS_FIELD,
+                    )
+                case CorrelationId() | GrpcWeb() | RequestTransformer() | ResponseTransformer():
+                    self._findings.warn(
+                        "MG1103",
+                        at,
+                        consumer.ref,
+                        f"plugin {entry.plugin.plugin} for one consumer is not supported; it has no effect",
+                        "name it on the Ingress or the Service",
+                        PLUGINS_FIELD,
+                    )
                 case _:
                     assert_never(entry.policy)
         return tuple(s.plugin for s in scoped if isinstance(s.policy, RateLimit))

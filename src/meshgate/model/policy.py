@@ -7,6 +7,46 @@ from dataclasses import dataclass
 
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
+from meshgate.model.policies.access import (
+    Acl,
+    BasicAuth,
+    BotDetection,
+    IpRestriction,
+    Redirection,
+    RequestSize,
+    Termination,
+)
+from meshgate.model.policies.change import (
+    CorrelationId,
+    CrossOrigin,
+    GrpcWeb,
+    RequestTransformer,
+    ResponseTransformer,
+)
+
+__all__ = [
+    "Acl",
+    "BasicAuth",
+    "BotDetection",
+    "ConsumerLimits",
+    "CorrelationId",
+    "CrossOrigin",
+    "GrpcWeb",
+    "IpRestriction",
+    "JwtAuth",
+    "KeyAuth",
+    "LimitBy",
+    "LimitStore",
+    "Limits",
+    "Policy",
+    "RateLimit",
+    "Redirection",
+    "RedisTarget",
+    "RequestSize",
+    "RequestTransformer",
+    "ResponseTransformer",
+    "Termination",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,4 +157,20 @@ class RateLimit:
     origin: Origin = BUILT_IN
 
 
-Policy = JwtAuth | KeyAuth | RateLimit
+Policy = (
+    Acl
+    | BasicAuth
+    | BotDetection
+    | CorrelationId
+    | CrossOrigin
+    | GrpcWeb
+    | IpRestriction
+    | JwtAuth
+    | KeyAuth
+    | RateLimit
+    | Redirection
+    | RequestSize
+    | RequestTransformer
+    | ResponseTransformer
+    | Termination
+)

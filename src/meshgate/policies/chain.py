@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
+from meshgate.core.origin import BUILT_IN
 from meshgate.model.consumer import Consumer
 from meshgate.model.edge import EdgeHost
-from meshgate.model.policy import JwtAuth, KeyAuth, Policy, RateLimit
-from meshgate.policies import consumer_headers, jwt, key_auth, rate_limit_local, rate_limit_service
+from meshgate.model.policy import IpRestriction, JwtAuth, KeyAuth, Policy, RateLimit, Termination
+from meshgate.policies import (
+    consumer_headers,
+    ip_restriction,
+    jwt,
+    key_auth,
+    rate_limit_local,
+    rate_limit_service,
+    request_termination,
+)
 from meshgate.policies.parts import RouteParts
+
+P = TypeVar("P", bound=Policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,25 +31,25 @@ class EdgePolicies:
     """All that the gateway's filters must know: who may come, and every policy in use."""
 
     consumers: tuple[Consumer, ...]
-    jwt: tuple[JwtAuth, ...]
-    key_auth: tuple[KeyAuth, ...]
-    rate_limits: tuple[RateLimit, ...]
+    policies: tuple[Policy, ...]
+    """Each once, in an order that does not depend on the input's."""
 
     @classmethod
     def collect(cls, consumers: Mapping[str, Consumer], hosts: Mapping[str, EdgeHost]) -> EdgePolicies:
-        """The distinct policies of all rules, in an order that does not depend on the input's."""
+        """The distinct policies of all rules."""
         found: dict[str, Policy] = {}
         for host in sorted(hosts):
             for rule in hosts[host].rules:
                 for policy in rule.policies:
                     found[parts_key(policy)] = policy
-        every = [found[key] for key in sorted(found)]
         return cls(
             consumers=tuple(consumers[key] for key in sorted(consumers)),
-            jwt=tuple(p for p in every if isinstance(p, JwtAuth)),
-            key_auth=tuple(p for p in every if isinstance(p, KeyAuth)),
-            rate_limits=tuple(p for p in every if isinstance(p, RateLimit)),
+            policies=tuple(found[key] for key in sorted(found)),
         )
+
+    def of(self, kind: type[P]) -> tuple[P, ...]:
+        """Those of one kind."""
+        return tuple(p for p in self.policies if isinstance(p, kind))
 
 
 def parts_key(policy: Policy) -> str:
@@ -50,6 +61,8 @@ def parts_key(policy: Policy) -> str:
             return f"jwt/{jwt.requirement_name(policy)}"
         case KeyAuth():
             return f"key-auth/{key_auth.config_name(policy)}"
+        case _:
+            return repr(replace(policy, origin=BUILT_IN))
 
 
 class EdgeFilter(Protocol):
@@ -63,68 +76,94 @@ class EdgeFilter(Protocol):
         """What a route with these policies adds."""
         ...
 
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        """The gateway's own answers that are this entry's."""
+        ...
 
-class _Jwt:
+
+def _no_parts(policy: Policy) -> RouteParts:
+    return RouteParts()
+
+
+def _no_replies(policies: tuple[Policy, ...]) -> tuple[hcm.ResponseMapper, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain(Generic[P]):
+    """An entry that depends on one kind of policy, and on no consumer."""
+
+    kind: type[P]
+    filters: Callable[[tuple[P, ...]], tuple[hcm.HttpFilter, ...]]
+    parts: Callable[[P], RouteParts] = _no_parts
+    answers: Callable[[tuple[P, ...]], tuple[hcm.ResponseMapper, ...]] = _no_replies
+
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
-        return jwt.listener_filters(edge.jwt, edge.consumers)
+        return self.filters(edge.of(self.kind))
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
-        return RouteParts.merge(jwt.route_parts(p) for p in policies if isinstance(p, JwtAuth))
+        return RouteParts.merge(self.parts(p) for p in policies if isinstance(p, self.kind))
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return self.answers(edge.of(self.kind))
 
 
-class _KeyAuth:
+@dataclass(frozen=True, slots=True)
+class _Authentication(Generic[P]):
+    """An entry that lets consumers in by their credentials."""
+
+    kind: type[P]
+    filters: Callable[[tuple[P, ...], tuple[Consumer, ...]], tuple[hcm.HttpFilter, ...]]
+    parts: Callable[[P, tuple[Consumer, ...]], RouteParts]
+    answers: Callable[[tuple[P, ...]], tuple[hcm.ResponseMapper, ...]] = _no_replies
+
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
-        return key_auth.listener_filters(edge.key_auth, edge.consumers)
+        return self.filters(edge.of(self.kind), edge.consumers)
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
-        return RouteParts.merge(
-            key_auth.route_parts(p, edge.consumers) for p in policies if isinstance(p, KeyAuth)
-        )
+        return RouteParts.merge(self.parts(p, edge.consumers) for p in policies if isinstance(p, self.kind))
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return self.answers(edge.of(self.kind))
 
 
 class _ConsumerHeaders:
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
-        if not (edge.jwt or edge.key_auth):
+        if not any(isinstance(policy, JwtAuth | KeyAuth) for policy in edge.policies):
             return ()
         return consumer_headers.listener_filters(edge.consumers, jwt.most_tokens(edge.jwt))
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
         return RouteParts()
 
-
-class _LimitHeaders:
-    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
-        return rate_limit_local.removal_filters(edge.rate_limits)
-
-    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
-        return RouteParts()
-
-
-class _LocalLimit:
-    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
-        return rate_limit_local.listener_filters(edge.rate_limits)
-
-    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
-        return RouteParts.merge(rate_limit_local.route_parts(p) for p in policies if isinstance(p, RateLimit))
-
-
-class _SharedLimit:
-    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
-        return rate_limit_service.listener_filters(edge.rate_limits)
-
-    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
-        return RouteParts.merge(
-            rate_limit_service.route_parts(p) for p in policies if isinstance(p, RateLimit)
-        )
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return ()
 
 
 CHAIN: tuple[EdgeFilter, ...] = (
-    _LimitHeaders(),  # outermost: takes Envoy's own limit headers away, also from refusals
-    _Jwt(),  # who is it? Kong's priority 1450
-    _KeyAuth(),  # who is it? Kong's priority 1250; with jwt on one route both must agree to let in
-    _ConsumerHeaders(),  # tells the services and the limits below who it is
-    _LocalLimit(),  # after authentication, so that each consumer has a bucket; Kong's priority 910
-    _SharedLimit(),  # the same against one count for all gateways: last, for it costs a call
+    # Outermost: takes Envoy's own limit headers away, also from refusals.
+    _Plain(RateLimit, rate_limit_local.removal_filters),
+    # Who is it? Kong's priority 1450.
+    _Authentication(JwtAuth, jwt.listener_filters, lambda policy, _: jwt.route_parts(policy)),
+    # Who is it? Kong's priority 1250; with jwt on one route both must agree to let in.
+    _Authentication(KeyAuth, key_auth.listener_filters, key_auth.route_parts),
+    # Tells the services and all that follows who it is.
+    _ConsumerHeaders(),
+    # Kong's priority 990: after authentication, before all that counts.
+    _Plain(
+        IpRestriction, ip_restriction.listener_filters, ip_restriction.route_parts, ip_restriction.replies
+    ),
+    # After authentication, so that each consumer has a bucket; Kong's priority 910.
+    _Plain(RateLimit, rate_limit_local.listener_filters, rate_limit_local.route_parts),
+    # The same against one count for all gateways: after the local ones, for it costs a call.
+    _Plain(RateLimit, rate_limit_service.listener_filters, rate_limit_service.route_parts),
+    # Kong's priority 2: whatever else may refuse has done so.
+    _Plain(
+        Termination,
+        request_termination.listener_filters,
+        request_termination.route_parts,
+        request_termination.replies,
+    ),
 )
 """Requests pass from first to last, answers from last to first."""
 
@@ -132,3 +171,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
 def route_parts(policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
     """What all policies together add to a route."""
     return RouteParts.merge(entry.route(policies, edge) for entry in CHAIN)
+
+
+def plugin_replies(edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+    """The gateway's own answers of all entries."""
+    return tuple(mapper for entry in CHAIN for mapper in entry.replies(edge))

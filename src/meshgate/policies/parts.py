@@ -20,6 +20,9 @@ class RouteParts:
     """Filter name -> its configuration for the route."""
     rate_limits: tuple[route_pb.RateLimit, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    set_request_headers: tuple[tuple[str, str], ...] = ()
+    """On the way to the service, after all filters; values may hold Envoy's `%COMMANDS%`."""
+    remove_request_headers: tuple[str, ...] = ()
 
     @classmethod
     def merge(cls, parts: Iterable[RouteParts]) -> RouteParts:
@@ -27,8 +30,18 @@ class RouteParts:
         filters: dict[str, any_pb2.Any] = {}
         limits: list[route_pb.RateLimit] = []
         metadata: dict[str, str] = {}
+        added: list[tuple[str, str]] = []
+        removed: list[str] = []
         for part in parts:
             filters.update(part.filters)
             limits.extend(part.rate_limits)
             metadata.update(part.metadata)
-        return cls(filters=filters, rate_limits=tuple(limits), metadata=metadata)
+            added.extend(part.set_request_headers)
+            removed.extend(part.remove_request_headers)
+        return cls(
+            filters=filters,
+            rate_limits=tuple(limits),
+            metadata=metadata,
+            set_request_headers=tuple(added),
+            remove_request_headers=tuple(removed),
+        )

@@ -6,6 +6,8 @@ gives the body. What a route adds (message, realm, status) comes from its metada
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
 from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
@@ -41,9 +43,11 @@ _KEY_MESSAGES: tuple[tuple[str, str], ...] = (
 )
 
 
-def local_replies(rate_limits: tuple[RateLimit, ...]) -> hcm.LocalReplyConfig:
-    """All mappers of the gateway; anything else keeps Envoy's own answer as JSON."""
-    config = hcm.LocalReplyConfig()
+def local_replies(
+    rate_limits: tuple[RateLimit, ...], of_plugins: Iterable[hcm.ResponseMapper] = ()
+) -> hcm.LocalReplyConfig:
+    """All mappers of the gateway, `of_plugins` first; anything else keeps Envoy's own answer as JSON."""
+    config = hcm.LocalReplyConfig(mappers=of_plugins)
     for part, body in _JWT_MESSAGES:
         invalid = part != "Jwt_is_missing"
         config.mappers.append(
@@ -57,6 +61,31 @@ def local_replies(rate_limits: tuple[RateLimit, ...]) -> hcm.LocalReplyConfig:
     config.mappers.append(_said("route_not_found", "no Route matched with those values"))
     config.body_format.CopyFrom(_json("%LOCAL_REPLY_BODY%"))
     return config
+
+
+def route_says(key: str) -> str:
+    """CEL: a text of the route's metadata; where there is none, a comparison with it fails."""
+    return f"xds.route_metadata.filter_metadata['{METADATA_NAMESPACE}']['{key}']"
+
+
+def error_reply(reason: str, status: int, message: str, *, when: str = "true") -> hcm.ResponseMapper:
+    """Kong's error object for a refusal by `rbac` of that name; `message` may hold `%COMMANDS%`."""
+    mapper = hcm.ResponseMapper(filter=_refused_for(reason, when), status_code=uint32(status))
+    mapper.body_format_override.CopyFrom(_json(message))
+    return mapper
+
+
+def text_reply(
+    reason: str, status: int, body: str, content_type: str = JSON, *, when: str = "true"
+) -> hcm.ResponseMapper:
+    """A body as it is for a refusal by `rbac` of that name; `body` may hold `%COMMANDS%`."""
+    mapper = hcm.ResponseMapper(filter=_refused_for(reason, when), status_code=uint32(status))
+    mapper.body_format_override.CopyFrom(_text(body, content_type))
+    return mapper
+
+
+def _refused_for(reason: str, when: str) -> accesslog_pb2.AccessLogFilter:
+    return _cel(f"{_details_hold(f'matched_policy[{reason}]')} && {when}")
 
 
 def _cel(expression: str) -> accesslog_pb2.AccessLogFilter:
@@ -76,7 +105,7 @@ def _details_hold(part: str) -> str:
 
 def _metadata_is(key: str, value: str) -> str:
     """CEL: what our route says of itself."""
-    return f"xds.route_metadata.filter_metadata['{METADATA_NAMESPACE}']['{key}'] == '{value}'"
+    return f"{route_says(key)} == '{value}'"
 
 
 def _unauthorized(details: str, body: str, scheme: str, *, invalid: bool) -> hcm.ResponseMapper:
@@ -111,7 +140,7 @@ def _json(message: str) -> substitution_format_string_pb2.SubstitutionFormatStri
     return body
 
 
-def _text(body: str) -> substitution_format_string_pb2.SubstitutionFormatString:
+def _text(body: str, content_type: str = JSON) -> substitution_format_string_pb2.SubstitutionFormatString:
     return substitution_format_string_pb2.SubstitutionFormatString(
-        text_format_source=base_pb2.DataSource(inline_string=body), content_type=JSON
+        text_format_source=base_pb2.DataSource(inline_string=body), content_type=content_type
     )

@@ -15,12 +15,23 @@ from typing import assert_never
 from envoy.config.route.v3 import route_components_pb2 as pb
 
 from meshgate.model.consumer import Consumer
-from meshgate.model.policy import JwtAuth, KeyAuth, LimitBy, LimitStore, Policy, RateLimit
+from meshgate.model.policy import (
+    IpRestriction,
+    JwtAuth,
+    KeyAuth,
+    LimitBy,
+    LimitStore,
+    Policy,
+    RateLimit,
+    Termination,
+)
 from meshgate.policies import jwt, key_auth
 from meshgate.simulate.matching import parameters
+from meshgate.simulate.plugins_met import plugin_met
 from meshgate.simulate.verdict import PolicyMet
 
-_ORDER = (JwtAuth, KeyAuth, RateLimit)
+_ORDER: tuple[type[Policy], ...] = (JwtAuth, KeyAuth, IpRestriction, RateLimit, Termination)
+"""As in `policies.CHAIN`."""
 
 
 def policies_met(
@@ -42,7 +53,9 @@ def policies_met(
             case RateLimit() if route.route.rate_limits:
                 met.append(PolicyMet(kind="rate-limiting", says=_limit(policy), origin=policy.origin))
             case _:
-                pass
+                found = plugin_met(policy, on, headers)
+                if found is not None:
+                    met.append(found)
     return tuple(met)
 
 

@@ -9,10 +9,12 @@ from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from meshgate.core.origin import BUILT_IN
+from meshgate.model.policy import RateLimit
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Forward
 from meshgate.policies import CHAIN, EdgePolicies
+from meshgate.policies.chain import plugin_replies
 from meshgate.policies.consumer_headers import early_removal
 from meshgate.policies.packing import boolean, duration, pack, uint32
 from meshgate.policies.replies import local_replies
@@ -135,7 +137,7 @@ def _manager(stat_prefix: str, policies: EdgePolicies) -> hcm.HttpConnectionMana
     manager.rds.route_config_name = EDGE_ROUTES
     manager.rds.config_source.CopyFrom(tls.ads_source())
     manager.early_header_mutation_extensions.append(early_removal())
-    manager.local_reply_config.CopyFrom(local_replies(policies.rate_limits))
+    manager.local_reply_config.CopyFrom(local_replies(policies.of(RateLimit), plugin_replies(policies)))
     _harden(manager)
     return manager
 

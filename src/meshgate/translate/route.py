@@ -72,6 +72,11 @@ def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
         case Forward() as action:
             _forward(context, route, action, match)
             route.route.rate_limits.extend(parts.rate_limits)
+            _headers(
+                route,
+                HeaderChanges(set=parts.set_request_headers, remove=parts.remove_request_headers),
+                HeaderChanges(),
+            )
         case Redirect() as action:
             _redirect(route, action)
         case DirectResponse() as action:

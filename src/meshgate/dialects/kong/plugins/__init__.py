@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from meshgate.core.diagnostics import Diagnostic, has_errors
 from meshgate.dialects.document import Document
 from meshgate.dialects.kong.plugins.config import Config, Report
+from meshgate.dialects.kong.plugins.ip_restriction import IpRestrictionConfig, lower_ip_restriction
 from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
 from meshgate.dialects.kong.plugins.key_auth import KeyAuthConfig, lower_key_auth
 from meshgate.dialects.kong.plugins.rate_limiting import RateLimitingConfig, lower_rate_limiting
+from meshgate.dialects.kong.plugins.request_termination import (
+    RequestTerminationConfig,
+    lower_request_termination,
+)
 from meshgate.dialects.schema import check
 from meshgate.model.policy import Policy
 
@@ -48,13 +53,30 @@ class SupportedPlugin(Generic[C]):
         return replace(diagnostic, code="MG2103", remedy=remedy)
 
 
-SUPPORTED: Mapping[
-    str, SupportedPlugin[JwtConfig] | SupportedPlugin[KeyAuthConfig] | SupportedPlugin[RateLimitingConfig]
-] = MappingProxyType(
+class Readable(Protocol):
+    """A supported plugin, whatever its config."""
+
+    @property
+    def config(self) -> type[Config]:
+        """Its fields."""
+        ...
+
+    def read(self, document: Document) -> tuple[Policy | None, list[Diagnostic]]:
+        """See `SupportedPlugin.read`."""
+        ...
+
+
+def _plugin(config: type[C], lower: Callable[[C, Report], Policy]) -> Readable:
+    return SupportedPlugin(config, lower)
+
+
+SUPPORTED: Mapping[str, Readable] = MappingProxyType(
     {
-        "jwt": SupportedPlugin(JwtConfig, lower_jwt),
-        "key-auth": SupportedPlugin(KeyAuthConfig, lower_key_auth),
-        "rate-limiting": SupportedPlugin(RateLimitingConfig, lower_rate_limiting),
+        "ip-restriction": _plugin(IpRestrictionConfig, lower_ip_restriction),
+        "jwt": _plugin(JwtConfig, lower_jwt),
+        "key-auth": _plugin(KeyAuthConfig, lower_key_auth),
+        "rate-limiting": _plugin(RateLimitingConfig, lower_rate_limiting),
+        "request-termination": _plugin(RequestTerminationConfig, lower_request_termination),
     }
 )
 """By Kong's name of the plugin."""

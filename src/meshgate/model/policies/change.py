@@ -1,0 +1,92 @@
+"""Policies that change what passes."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from meshgate.core.origin import BUILT_IN, Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossOrigin:
+    """Kong's `cors`."""
+
+    any_origin: bool = True
+    """Every origin may call, and is told `*`."""
+    fixed_origin: str = ""
+    """The one origin that all are told of, whoever asks; empty where it depends on who asks."""
+    origins: tuple[str, ...] = ()
+    """Regular expressions (RE2, the whole origin) of who may call, where it depends on that."""
+    methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+    headers: tuple[str, ...] = ()
+    """Empty: whatever the preflight asks for."""
+    exposed_headers: tuple[str, ...] = ()
+    max_age_s: int | None = None
+    credentials: bool = False
+    private_network: bool = False
+    allow_origin_absent: bool = True
+    """Answers to requests without Origin are marked too."""
+    origin: Origin = BUILT_IN
+
+
+class IdGenerator(enum.Enum):
+    UUID = "uuid"
+    UUID_COUNTER = "uuid#counter"
+    TRACKER = "tracker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrelationId:
+    """Kong's `correlation-id`: a header that names the request, kept where the client sent one."""
+
+    header_name: str = "Kong-Request-ID"
+    generator: IdGenerator = IdGenerator.UUID_COUNTER
+    echo_downstream: bool = False
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpcWeb:
+    """Kong's `grpc-web`: browsers' gRPC becomes gRPC."""
+
+    allow_origin: str = "*"
+    origin: Origin = BUILT_IN
+
+
+Pairs = tuple[tuple[str, str], ...]
+"""Names with values; a value may hold Envoy's `%COMMANDS%`, its own `%` are doubled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldChanges:
+    """What happens to headers, or to query parameters; in the order of the fields."""
+
+    remove: tuple[str, ...] = ()
+    rename: Pairs = ()
+    """(old, new)."""
+    replace: Pairs = ()
+    """Only what is there."""
+    add: Pairs = ()
+    """Only what is not there."""
+    append: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTransformer:
+    """Kong's `request-transformer`, without bodies."""
+
+    http_method: str = ""
+    headers: FieldChanges = FieldChanges()
+    query: FieldChanges = FieldChanges()
+    uri: str = ""
+    """Path sent upstream in place of all others; empty: unchanged."""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseTransformer:
+    """Kong's `response-transformer`, without bodies."""
+
+    headers: FieldChanges = FieldChanges()
+    origin: Origin = BUILT_IN
