@@ -28,6 +28,19 @@ class KeyCredential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BasicCredential:
+    username: str
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMembership:
+    """Kong's `acl` credential, which lets nobody in but says what its consumer belongs to."""
+
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consumer:
     id: str
     """A UUID made of the object's namespace and name (version 5), stable."""
@@ -35,4 +48,8 @@ class Consumer:
     custom_id: str = ""
     jwt: tuple[JwtCredential, ...] = ()
     keys: tuple[KeyCredential, ...] = ()
+    basic: tuple[BasicCredential, ...] = ()
+    groups: tuple[str, ...] = ()
+    all_groups_known: bool = True
+    """False where a credential Secret cannot be read: it may have named a group that is denied."""
     origin: Origin = BUILT_IN

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
 from meshgate.core.secret import Secret
-from meshgate.model.consumer import JwtCredential, KeyCredential
+from meshgate.model.consumer import BasicCredential, GroupMembership, JwtCredential, KeyCredential
 from meshgate.model.declared import SecretObject
 
 CREDENTIAL_LABEL = "konghq.com/credential"
@@ -34,13 +34,16 @@ ALGORITHMS = SHARED_KEY_ALGORITHMS | _RSA_ALGORITHMS | frozenset(_CURVES) | {"Ed
 _MINIMUM_RSA_BITS = 1024
 """Shorter keys have been factored in public; whoever does that signs tokens of their own."""
 
-_UNSUPPORTED_TYPES = frozenset({"basic-auth", "hmac-auth", "oauth2", "acl", "mtls-auth", "konnect"})
+_UNSUPPORTED_TYPES = frozenset({"hmac-auth", "oauth2", "mtls-auth", "konnect"})
+_BASIC_AUTH_KEYS = frozenset({"username", "password"})
+_ACL_KEYS = frozenset({"group"})
+_TYPES = frozenset({"jwt", "key-auth", "basic-auth", "acl"})
 _JWT_KEYS = frozenset({"key", "secret", "algorithm", "rsa_public_key"})
 _KEY_AUTH_KEYS = frozenset({"key"})
 _WITHOUT_EFFECT = frozenset({"id", "tags", "kongCredType"})
 """Known to Kong, with no influence on who gets in."""
 
-Credential = JwtCredential | KeyCredential
+Credential = JwtCredential | KeyCredential | BasicCredential | GroupMembership
 
 
 def credential_type(secret: SecretObject) -> str:
@@ -71,9 +74,15 @@ class _Reading:
             case "key-auth":
                 self._check_keys(_KEY_AUTH_KEYS)
                 found = self._key()
+            case "basic-auth":
+                self._check_keys(_BASIC_AUTH_KEYS)
+                found = self._basic()
+            case "acl":
+                self._check_keys(_ACL_KEYS)
+                found = self._group()
             case "":
                 old = self._text("kongCredType") if "kongCredType" in self._data else None
-                wanted = old if old in ("jwt", "key-auth") else "jwt (or key-auth)"
+                wanted = old if old in _TYPES else "jwt (or key-auth, basic-auth, acl)"
                 self._error(
                     f"has no label {CREDENTIAL_LABEL}, so its type is not known",
                     f"add the label {CREDENTIAL_LABEL}: {wanted}",
@@ -84,7 +93,7 @@ class _Reading:
                 known = "is not supported yet" if kind in _UNSUPPORTED_TYPES else "is unknown"
                 self._error(
                     f"credential type {kind[:64]!r} {known}; nobody gets in by it",
-                    "use jwt or key-auth",
+                    "use jwt, key-auth or basic-auth",
                     ("metadata", "labels", CREDENTIAL_LABEL),
                 )
                 return None
@@ -120,6 +129,31 @@ class _Reading:
         key = self._data["key"]
         return KeyCredential(id=key.fingerprint(), key=key)
 
+    def _basic(self) -> BasicCredential | None:
+        username = self._line("username") if "username" in self._data else ""
+        if username == "":
+            self._error(
+                "a basic-auth credential needs a username",
+                "set data.username or stringData.username",
+                ("data", "username"),
+            )
+        elif username is not None and (":" in username or username.startswith("#")):
+            self._error(
+                "must have no colon in it and no # at its start, because it could not be sent or stored",
+                "choose another username",
+                ("data", "username"),
+            )
+        password = self._shared("password", "a basic-auth credential needs a password")
+        return BasicCredential(username=username, password=password) if username and password else None
+
+    def _group(self) -> GroupMembership | None:
+        group = self._line("group") if "group" in self._data else ""
+        if group == "":
+            self._error(
+                "an acl credential needs a group", "set data.group or stringData.group", ("data", "group")
+            )
+        return GroupMembership(group=group) if group else None
+
     def _jwt(self) -> JwtCredential | None:
         key = self._line("key") if "key" in self._data else None
         if not self._data.get("key", Secret(b"")).reveal():
@@ -148,20 +182,19 @@ class _Reading:
         return None
 
     def _shared_key(self, algorithm: str) -> Secret | None:
-        secret = self._data.get("secret")
+        return self._shared("secret", f"{algorithm} needs a secret; Kong would invent one")
+
+    def _shared(self, name: str, missing: str) -> Secret | None:
+        secret = self._data.get(name)
         if secret is None or not secret.reveal():
-            self._error(
-                f"{algorithm} needs a secret; Kong would invent one",
-                "set data.secret or stringData.secret",
-                ("data", "secret"),
-            )
+            self._error(missing, f"set data.{name} or stringData.{name}", ("data", name))
             return None
         if secret.reveal().endswith(b"\n"):
             self._report(
                 Severity.WARNING,
-                "ends with a line break, which counts as part of the secret",
+                f"ends with a line break, which counts as part of the {name}",
                 "encode it without one (printf, not echo) unless that is meant",
-                ("data", "secret"),
+                ("data", name),
             )
         return secret
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import assert_never
 
-from meshgate.model.consumer import Consumer, JwtCredential, KeyCredential
-from meshgate.model.credentials import read_credential
+from meshgate.model.consumer import (
+    BasicCredential,
+    Consumer,
+    GroupMembership,
+    JwtCredential,
+    KeyCredential,
+)
+from meshgate.model.credentials import Credential, read_credential
 from meshgate.model.declared import ConsumerObject
 from meshgate.model.linking_input import Findings, Input
 from meshgate.model.names import Name
@@ -22,6 +29,8 @@ class _Taken:
 
     keys: dict[bytes, Name] = field(default_factory=dict)
     issuers: dict[str, Name] = field(default_factory=dict)
+    logins: dict[str, Name] = field(default_factory=dict)
+    """Usernames of basic-auth credentials."""
     usernames: dict[str, Name] = field(default_factory=dict)
 
 
@@ -57,6 +66,9 @@ def link_consumers(
             continue
         jwt: list[JwtCredential] = []
         keys: list[KeyCredential] = []
+        basic: list[BasicCredential] = []
+        groups: list[str] = []
+        all_known = True
         for credential in _credentials(declared, given, findings):
             match credential:
                 case JwtCredential(key=issuer):
@@ -71,6 +83,18 @@ def link_consumers(
                         keys.append(credential)
                     else:
                         _used_twice(declared, f"API key with fingerprint {credential.id}", owner, findings)
+                case BasicCredential(username=login):
+                    owner = taken.logins.setdefault(login, declared.name)
+                    if owner == declared.name and all(b.username != login for b in basic):
+                        basic.append(credential)
+                    else:
+                        _used_twice(declared, f"basic-auth username {login!r}", owner, findings)
+                case GroupMembership(group=group):
+                    groups.append(group)
+                case None:
+                    all_known = False
+                case _:
+                    assert_never(credential)
         identity = consumer_id(declared.name)
         linked[identity] = Consumer(
             id=identity,
@@ -78,6 +102,9 @@ def link_consumers(
             custom_id=declared.custom_id,
             jwt=tuple(jwt),
             keys=tuple(keys),
+            basic=tuple(basic),
+            groups=tuple(dict.fromkeys(groups)),
+            all_groups_known=all_known,
             origin=declared.origin,
         )
     return dict(sorted(linked.items()))
@@ -85,7 +112,8 @@ def link_consumers(
 
 def _credentials(
     declared: ConsumerObject, given: Input, findings: Findings
-) -> Iterator[JwtCredential | KeyCredential]:
+) -> Iterator[Credential | None]:
+    """The credentials of a consumer; None for each that cannot be had."""
     for secret_name in dict.fromkeys(declared.credentials):
         name = Name(declared.name.namespace, secret_name)
         secret = given.secrets.get(name)
@@ -98,11 +126,11 @@ def _credentials(
                 "add the Secret",
                 ("credentials",),
             )
+            yield None
             continue
         credential, diagnostics = read_credential(secret)
         findings.extend(diagnostics)
-        if credential is not None:
-            yield credential
+        yield credential
 
 
 def _used_twice(declared: ConsumerObject, what: str, owner: Name, findings: Findings) -> None:

@@ -11,8 +11,19 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from meshgate.core.origin import BUILT_IN
 from meshgate.model.consumer import Consumer
 from meshgate.model.edge import EdgeHost
-from meshgate.model.policy import IpRestriction, JwtAuth, KeyAuth, Policy, RateLimit, Termination
+from meshgate.model.policy import (
+    Acl,
+    BasicAuth,
+    IpRestriction,
+    JwtAuth,
+    KeyAuth,
+    Policy,
+    RateLimit,
+    Termination,
+)
 from meshgate.policies import (
+    acl,
+    basic_auth,
     consumer_headers,
     ip_restriction,
     jwt,
@@ -129,7 +140,7 @@ class _Authentication(Generic[P]):
 
 class _ConsumerHeaders:
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
-        if not any(isinstance(policy, JwtAuth | KeyAuth) for policy in edge.policies):
+        if not any(isinstance(policy, JwtAuth | KeyAuth | BasicAuth) for policy in edge.policies):
             return ()
         return consumer_headers.listener_filters(edge.consumers, jwt.most_tokens(edge.jwt))
 
@@ -147,12 +158,21 @@ CHAIN: tuple[EdgeFilter, ...] = (
     _Authentication(JwtAuth, jwt.listener_filters, lambda policy, _: jwt.route_parts(policy)),
     # Who is it? Kong's priority 1250; with jwt on one route both must agree to let in.
     _Authentication(KeyAuth, key_auth.listener_filters, key_auth.route_parts),
+    # Who is it? Kong's priority 1100; with others on one route all must agree.
+    _Authentication(
+        BasicAuth,
+        basic_auth.listener_filters,
+        lambda policy, _: basic_auth.route_parts(policy),
+        basic_auth.replies,
+    ),
     # Tells the services and all that follows who it is.
     _ConsumerHeaders(),
     # Kong's priority 990: after authentication, before all that counts.
     _Plain(
         IpRestriction, ip_restriction.listener_filters, ip_restriction.route_parts, ip_restriction.replies
     ),
+    # Kong's priority 950: needs to know the consumer, and refuses before anything is counted.
+    _Plain(Acl, acl.listener_filters, acl.route_parts, acl.replies),
     # After authentication, so that each consumer has a bucket; Kong's priority 910.
     _Plain(RateLimit, rate_limit_local.listener_filters, rate_limit_local.route_parts),
     # The same against one count for all gateways: after the local ones, for it costs a call.

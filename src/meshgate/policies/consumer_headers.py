@@ -6,6 +6,8 @@ a credential belongs to is looked up in Envoy by an exact-match map, whatever th
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from envoy.config.core.v3 import extension_pb2
 from envoy.extensions.common.matching.v3 import extension_matcher_pb2
@@ -19,7 +21,7 @@ from envoy.type.matcher.v3 import http_inputs_pb2
 from xds.type.matcher.v3 import matcher_pb2
 
 from meshgate.model.consumer import Consumer
-from meshgate.policies import jwt, key_auth
+from meshgate.policies import basic_auth, jwt, key_auth
 from meshgate.policies.packing import extension, header, http_filter, xds_extension
 
 CONSUMER_ID = "x-consumer-id"
@@ -36,7 +38,20 @@ IDENTITY_HEADERS = (
 )
 """Only the gateway may set these (Kong's list)."""
 
-INTERNAL_HEADERS = (jwt.CREDENTIAL_HEADER, key_auth.CREDENTIAL_HEADER)
+GROUPS = "x-meshgate-groups"
+"""The consumer's groups in a form without doubt: `,` before and behind each, all else quoted."""
+GROUP_NAMES = "x-meshgate-group-names"
+"""The same as Kong writes them, for the service."""
+UNKNOWN_GROUP = "!"
+"""Stands for groups that could not be read; no quoted name looks like it."""
+
+INTERNAL_HEADERS = (
+    jwt.CREDENTIAL_HEADER,
+    key_auth.CREDENTIAL_HEADER,
+    basic_auth.CREDENTIAL_HEADER,
+    GROUPS,
+    GROUP_NAMES,
+)
 """Only the gateway's own filters may read these; removed again before the service."""
 
 
@@ -63,11 +78,13 @@ def listener_filters(consumers: tuple[Consumer, ...], most_tokens: int) -> tuple
         for times in range(1, most_tokens + 1)
     }
     by_key = {c.id: (consumer, c.id) for consumer in consumers for c in consumer.keys}
+    by_login = {c.username: (consumer, c.username) for consumer in consumers for c in consumer.basic}
     return tuple(
         _lookup(name, header_name, table)
         for name, header_name, table in (
             ("meshgate.consumer.jwt", jwt.CREDENTIAL_HEADER, by_jwt),
             ("meshgate.consumer.key_auth", key_auth.CREDENTIAL_HEADER, by_key),
+            ("meshgate.consumer.basic_auth", basic_auth.CREDENTIAL_HEADER, by_login),
         )
         if table
     )
@@ -92,12 +109,24 @@ def _lookup(name: str, header_name: str, table: dict[str, tuple[Consumer, str]])
     return http_filter(name, wrapped)
 
 
+def quoted_group(name: str) -> str:
+    """A group's name as it stands in `GROUPS`."""
+    return f",{quote(name, safe='')},"
+
+
+def _quoted_groups(consumer: Consumer) -> str:
+    unknown = () if consumer.all_groups_known else (f",{UNKNOWN_GROUP},",)
+    return "".join((*unknown, *map(quoted_group, consumer.groups)))
+
+
 def _mutation(consumer: Consumer, identifier: str) -> header_mutation_pb2.HeaderMutation:
     values = {
         CONSUMER_ID: consumer.id,
         "x-consumer-username": consumer.username,
         "x-consumer-custom-id": consumer.custom_id,
         CREDENTIAL_ID: identifier,
+        GROUPS: _quoted_groups(consumer),
+        GROUP_NAMES: ", ".join(consumer.groups),
     }
     config = header_mutation_pb2.HeaderMutation()
     for name, value in values.items():

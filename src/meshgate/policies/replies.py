@@ -84,6 +84,15 @@ def text_reply(
     return mapper
 
 
+def unauthorized_reply(details: str, challenge: str) -> hcm.ResponseMapper:
+    """Kong's 401 for refusals whose details hold that; `challenge` is WWW-Authenticate."""
+    condition = f"response.code == 401 && {_details_hold(details)}"
+    mapper = hcm.ResponseMapper(filter=_cel(condition))
+    mapper.body_format_override.CopyFrom(_text('{"message":"Unauthorized"}'))
+    mapper.headers_to_add.append(header("WWW-Authenticate", challenge))
+    return mapper
+
+
 def _refused_for(reason: str, when: str) -> accesslog_pb2.AccessLogFilter:
     return _cel(f"{_details_hold(f'matched_policy[{reason}]')} && {when}")
 

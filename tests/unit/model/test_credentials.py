@@ -182,12 +182,12 @@ def test_unknown_and_expiring_keys_close_the_credential_and_harmless_ones_do_not
 
 
 def test_a_type_that_is_not_supported_or_missing_lets_nobody_in() -> None:
-    assert read("basic-auth", username="u", password="p") == (
+    assert read("hmac-auth", username="u", secret="p") == (
         None,
         [
             (
                 "error metadata.labels['konghq.com/credential']: "
-                "credential type 'basic-auth' is not supported yet; nobody gets in by it; use jwt or key-auth"
+                "credential type 'hmac-auth' is not supported yet; nobody gets in by it; use jwt, key-auth or basic-auth"
             )
         ],
     )

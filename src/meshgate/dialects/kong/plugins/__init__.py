@@ -13,6 +13,8 @@ from typing import Generic, Protocol, TypeVar
 
 from meshgate.core.diagnostics import Diagnostic, has_errors
 from meshgate.dialects.document import Document
+from meshgate.dialects.kong.plugins.acl import AclConfig, lower_acl
+from meshgate.dialects.kong.plugins.basic_auth import BasicAuthConfig, lower_basic_auth
 from meshgate.dialects.kong.plugins.config import Config, Report
 from meshgate.dialects.kong.plugins.ip_restriction import IpRestrictionConfig, lower_ip_restriction
 from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
@@ -72,6 +74,8 @@ def _plugin(config: type[C], lower: Callable[[C, Report], Policy]) -> Readable:
 
 SUPPORTED: Mapping[str, Readable] = MappingProxyType(
     {
+        "acl": _plugin(AclConfig, lower_acl),
+        "basic-auth": _plugin(BasicAuthConfig, lower_basic_auth),
         "ip-restriction": _plugin(IpRestrictionConfig, lower_ip_restriction),
         "jwt": _plugin(JwtConfig, lower_jwt),
         "key-auth": _plugin(KeyAuthConfig, lower_key_auth),

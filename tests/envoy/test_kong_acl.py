@@ -1,0 +1,68 @@
+"""Kong's `acl` on a real Envoy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.envoy.kong_edge import Ask, asked, consumer, plugin, route
+
+MANIFESTS = (
+    consumer(
+        "admin",
+        {
+            "admin-key": ("key-auth", {"key": "admins"}),
+            "admin-group": ("acl", {"group": "admin"}),
+            "odd-group": ("acl", {"group": "a, b 100%"}),
+        },
+    )
+    + consumer("dev", {"dev-key": ("key-auth", {"key": "devs"}), "dev-group": ("acl", {"group": "dev"})})
+    + consumer("none", {"none-key": ("key-auth", {"key": "nones"})})
+    + plugin("key", "key-auth", "{}")
+    + plugin("allow", "acl", "{allow: [admin, ops]}")
+    + plugin("odd", "acl", "{allow: ['a, b 100%']}")
+    + plugin("part", "acl", "{allow: [adm, in, b]}")
+    + plugin("deny", "acl", "{deny: [dev], hide_groups_header: true}")
+    + "".join(route(name, "key", name) for name in ("allow", "odd", "part", "deny"))
+    + route("nobody", "allow")
+)
+
+FORGED = (
+    ("x-meshgate-groups", ",admin,"),
+    ("X-Meshgate-Groups", ",admin,"),
+    ("x-meshgate-group-names", "admin"),
+    ("x-consumer-groups", "admin"),
+    ("x-consumer-id", "7"),
+    ("x_meshgate_groups", ",admin,"),
+)
+
+
+@pytest.mark.envoy
+def test_groups(tmp_path: Path) -> None:
+    paths = ("/allow", "/odd", "/part", "/deny")
+    requests = [
+        Ask(path, headers=(("apikey", key), *FORGED))
+        for path in paths
+        for key in ("admins", "devs", "nones")
+    ]
+    requests += [Ask("/nobody"), Ask("/nobody", headers=FORGED), Ask("/allow")]
+    answers = asked(MANIFESTS, requests, tmp_path)
+    passed = [a.reached for a in answers]
+    assert passed == [
+        *(True, False, False),
+        *(True, False, False),
+        *(False, False, False),
+        *(True, False, True),
+        *(False, False, False),
+    ]
+    for answer in answers[:12]:
+        if not answer.reached:
+            assert (answer.status, answer.message) == (403, "You cannot consume this service")
+    for answer in answers[12:14]:
+        assert (answer.status, answer.message) == (401, "Unauthorized")
+    assert answers[14].status == 401
+    shown = answers[0].seen.headers
+    assert shown["x-consumer-groups"] == ["admin, a, b 100%"]
+    assert not [name for name in shown if name.startswith("x-meshgate") or "_" in name]
+    assert "x-consumer-groups" not in answers[9].seen.headers
