@@ -42,9 +42,7 @@ FORGED = (
 def test_groups(tmp_path: Path) -> None:
     paths = ("/allow", "/odd", "/part", "/deny")
     requests = [
-        Ask(path, headers=(("apikey", key), *FORGED))
-        for path in paths
-        for key in ("admins", "devs", "nones")
+        Ask(path, headers=(("apikey", key), *FORGED)) for path in paths for key in ("admins", "devs", "nones")
     ]
     requests += [Ask("/nobody"), Ask("/nobody", headers=FORGED), Ask("/allow")]
     answers = asked(MANIFESTS, requests, tmp_path)

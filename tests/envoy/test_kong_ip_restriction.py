@@ -11,7 +11,9 @@ from tests.envoy.kong_edge import Answer, Ask, asked, plugin, route
 MANIFESTS = (
     plugin("allow", "ip-restriction", "{allow: [127.0.0.2, 127.1.0.0/16]}")
     + plugin("deny", "ip-restriction", "{deny: [127.0.0.2]}")
-    + plugin("both", "ip-restriction", "{allow: [127.0.0.0/8], deny: [127.0.0.2/32], status: 404, message: Gone}")
+    + plugin(
+        "both", "ip-restriction", "{allow: [127.0.0.0/8], deny: [127.0.0.2/32], status: 404, message: Gone}"
+    )
     + route("allow", "allow")
     + route("deny", "deny")
     + route("both", "both")

@@ -110,9 +110,7 @@ def link_consumers(
     return dict(sorted(linked.items()))
 
 
-def _credentials(
-    declared: ConsumerObject, given: Input, findings: Findings
-) -> Iterator[Credential | None]:
+def _credentials(declared: ConsumerObject, given: Input, findings: Findings) -> Iterator[Credential | None]:
     """The credentials of a consumer; None for each that cannot be had."""
     for secret_name in dict.fromkeys(declared.credentials):
         name = Name(declared.name.namespace, secret_name)

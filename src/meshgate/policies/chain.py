@@ -14,6 +14,7 @@ from meshgate.model.edge import EdgeHost
 from meshgate.model.policy import (
     Acl,
     BasicAuth,
+    CrossOrigin,
     IpRestriction,
     JwtAuth,
     KeyAuth,
@@ -25,6 +26,7 @@ from meshgate.policies import (
     acl,
     basic_auth,
     consumer_headers,
+    cors,
     ip_restriction,
     jwt,
     key_auth,
@@ -151,7 +153,22 @@ class _ConsumerHeaders:
         return ()
 
 
+class _Cors:
+    """Envoy's `cors` is in every listener, for a VirtualService may ask for it on any route."""
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return (*cors.listener_filters(edge.of(CrossOrigin)), cors.cors_filter())
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        return RouteParts.merge(cors.route_parts(p) for p in policies if isinstance(p, CrossOrigin))
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return ()
+
+
 CHAIN: tuple[EdgeFilter, ...] = (
+    # Kong's priority 2000: preflights come without credentials.
+    _Cors(),
     # Outermost: takes Envoy's own limit headers away, also from refusals.
     _Plain(RateLimit, rate_limit_local.removal_filters),
     # Who is it? Kong's priority 1450.

@@ -1,4 +1,4 @@
-"""Cross-origin requests: Envoy's `cors` filter answers preflights and marks answers.
+"""Cross-origin requests as a VirtualService rules them (Kong's are in `policies.cors`).
 
 The filter is in every listener and does nothing on routes without a policy, so that a rule
 that gets one changes a route and never a listener.
@@ -7,18 +7,13 @@ that gets one changes a route and never a listener.
 from __future__ import annotations
 
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from meshgate.model.route import Cors
-from meshgate.policies.packing import boolean, http_filter
+from meshgate.policies.cors import FILTER, cors_filter
+from meshgate.policies.packing import boolean
 from meshgate.translate.match import string_match
 
-FILTER = "envoy.filters.http.cors"
-
-
-def cors_filter() -> hcm.HttpFilter:
-    """Stands before authentication: browsers send preflights without credentials."""
-    return http_filter(FILTER, cors_pb2.Cors())
+__all__ = ["FILTER", "cors_filter", "cors_policy"]
 
 
 def cors_policy(rule: Cors) -> cors_pb2.CorsPolicy:

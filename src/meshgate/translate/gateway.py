@@ -19,7 +19,6 @@ from meshgate.policies.consumer_headers import early_removal
 from meshgate.policies.packing import boolean, duration, pack, uint32
 from meshgate.policies.replies import local_replies
 from meshgate.translate import tls, virtual_host
-from meshgate.translate.cors import cors_filter
 from meshgate.translate.http import connection_manager, http_chain
 from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES, outbound_cluster
 from meshgate.translate.route import MAX_DIRECT_BODY, with_port
@@ -133,7 +132,7 @@ def _https(reader: Reader, proxy: Proxy, policies: EdgePolicies) -> listener_pb2
 
 def _manager(stat_prefix: str, policies: EdgePolicies) -> hcm.HttpConnectionManager:
     filters = [f for entry in CHAIN for f in entry.listener(policies)]
-    manager = connection_manager(stat_prefix, (cors_filter(), *filters))
+    manager = connection_manager(stat_prefix, filters)
     manager.rds.route_config_name = EDGE_ROUTES
     manager.rds.config_source.CopyFrom(tls.ads_source())
     manager.early_header_mutation_extensions.append(early_removal())

@@ -91,7 +91,8 @@ def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
     for name, config in parts.filters.items():
         if not isinstance(rule.action, Refuse):
             route.typed_per_filter_config[name].CopyFrom(config)
-    if rule.cors is not None:
+    # A plugin at the edge speaks for what is behind it.
+    if rule.cors is not None and cors.FILTER not in route.typed_per_filter_config:
         route.typed_per_filter_config[cors.FILTER].CopyFrom(pack(cors.cors_policy(rule.cors)))
     if rule.fault is not None:
         route.typed_per_filter_config[FAULT_FILTER].CopyFrom(pack(_fault(rule.fault)))

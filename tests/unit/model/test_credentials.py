@@ -187,7 +187,8 @@ def test_a_type_that_is_not_supported_or_missing_lets_nobody_in() -> None:
         [
             (
                 "error metadata.labels['konghq.com/credential']: "
-                "credential type 'hmac-auth' is not supported yet; nobody gets in by it; use jwt, key-auth or basic-auth"
+                "credential type 'hmac-auth' is not supported yet; nobody gets in by it; "
+                "use jwt, key-auth or basic-auth"
             )
         ],
     )

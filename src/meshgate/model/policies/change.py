@@ -18,13 +18,25 @@ class CrossOrigin:
     """The one origin that all are told of, whoever asks; empty where it depends on who asks."""
     origins: tuple[str, ...] = ()
     """Regular expressions (RE2, the whole origin) of who may call, where it depends on that."""
-    methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+    methods: tuple[str, ...] = (
+        "GET",
+        "HEAD",
+        "PUT",
+        "PATCH",
+        "POST",
+        "DELETE",
+        "OPTIONS",
+        "TRACE",
+        "CONNECT",
+    )
     headers: tuple[str, ...] = ()
     """Empty: whatever the preflight asks for."""
     exposed_headers: tuple[str, ...] = ()
     max_age_s: int | None = None
     credentials: bool = False
     private_network: bool = False
+    preflight_continue: bool = False
+    """Preflights go to the service; only where the answer does not depend on who asks."""
     allow_origin_absent: bool = True
     """Answers to requests without Origin are marked too."""
     origin: Origin = BUILT_IN

@@ -16,6 +16,7 @@ from meshgate.dialects.document import Document
 from meshgate.dialects.kong.plugins.acl import AclConfig, lower_acl
 from meshgate.dialects.kong.plugins.basic_auth import BasicAuthConfig, lower_basic_auth
 from meshgate.dialects.kong.plugins.config import Config, Report
+from meshgate.dialects.kong.plugins.cors import CorsConfig, lower_cors
 from meshgate.dialects.kong.plugins.ip_restriction import IpRestrictionConfig, lower_ip_restriction
 from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
 from meshgate.dialects.kong.plugins.key_auth import KeyAuthConfig, lower_key_auth
@@ -76,6 +77,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
     {
         "acl": _plugin(AclConfig, lower_acl),
         "basic-auth": _plugin(BasicAuthConfig, lower_basic_auth),
+        "cors": _plugin(CorsConfig, lower_cors),
         "ip-restriction": _plugin(IpRestrictionConfig, lower_ip_restriction),
         "jwt": _plugin(JwtConfig, lower_jwt),
         "key-auth": _plugin(KeyAuthConfig, lower_key_auth),

@@ -22,6 +22,4 @@ class BasicAuthConfig(Config):
 
 def lower_basic_auth(config: BasicAuthConfig, report: Report) -> BasicAuth:
     """The policy."""
-    return BasicAuth(
-        hide_credentials=config.hide_credentials, realm=config.realm, origin=report.origin()
-    )
+    return BasicAuth(hide_credentials=config.hide_credentials, realm=config.realm, origin=report.origin())

@@ -58,6 +58,11 @@ def _header(text: str) -> str:
     return text.lower()
 
 
+def _shown_header(text: str) -> str:
+    _header(text)
+    return text
+
+
 def _word(text: str) -> str:
     if not text or not text.isprintable() or " " in text:
         raise fault("MG2103", "must be a name without spaces")
@@ -78,6 +83,8 @@ def _quotable(text: str) -> str:
 
 HeaderName = Annotated[str, AfterValidator(_header)]
 """An HTTP header's name, in lower case after reading."""
+ShownHeaderName = Annotated[str, AfterValidator(_shown_header)]
+"""An HTTP header's name that somebody gets to see as it is written; `*` is one too."""
 Word = Annotated[str, AfterValidator(_word)]
 """A parameter's, cookie's or claim's name."""
 Line = Annotated[str, AfterValidator(_line)]
