@@ -14,25 +14,38 @@ from meshgate.model.edge import EdgeHost
 from meshgate.model.policy import (
     Acl,
     BasicAuth,
+    BotDetection,
+    CorrelationId,
     CrossOrigin,
+    GrpcWeb,
     IpRestriction,
     JwtAuth,
     KeyAuth,
     Policy,
     RateLimit,
+    Redirection,
+    RequestSize,
+    RequestTransformer,
+    ResponseTransformer,
     Termination,
 )
 from meshgate.policies import (
     acl,
     basic_auth,
+    bot_detection,
     consumer_headers,
+    correlation_id,
     cors,
+    grpc_web,
     ip_restriction,
     jwt,
     key_auth,
     rate_limit_local,
     rate_limit_service,
+    redirect,
+    request_size,
     request_termination,
+    transformers,
 )
 from meshgate.policies.parts import RouteParts
 
@@ -167,9 +180,15 @@ class _Cors:
 
 
 CHAIN: tuple[EdgeFilter, ...] = (
+    # Outermost, so that it changes what all others put into an answer; Kong's priority 800.
+    _Plain(ResponseTransformer, transformers.response_filters, transformers.response_parts),
+    # Kong's priority 100001: all that follows may want to know the id.
+    _Plain(CorrelationId, correlation_id.listener_filters, correlation_id.route_parts),
+    # Kong's priority 2500: robots get nothing, not even a preflight's answer.
+    _Plain(BotDetection, bot_detection.listener_filters, bot_detection.route_parts, bot_detection.replies),
     # Kong's priority 2000: preflights come without credentials.
     _Cors(),
-    # Outermost: takes Envoy's own limit headers away, also from refusals.
+    # Outside of all limits: takes Envoy's own limit headers away, also from refusals.
     _Plain(RateLimit, rate_limit_local.removal_filters),
     # Who is it? Kong's priority 1450.
     _Authentication(JwtAuth, jwt.listener_filters, lambda policy, _: jwt.route_parts(policy)),
@@ -188,12 +207,20 @@ CHAIN: tuple[EdgeFilter, ...] = (
     _Plain(
         IpRestriction, ip_restriction.listener_filters, ip_restriction.route_parts, ip_restriction.replies
     ),
+    # Kong's priority 951: a body that is too long is refused whoever sends it.
+    _Plain(RequestSize, request_size.listener_filters, request_size.route_parts, request_size.replies),
     # Kong's priority 950: needs to know the consumer, and refuses before anything is counted.
     _Plain(Acl, acl.listener_filters, acl.route_parts, acl.replies),
     # After authentication, so that each consumer has a bucket; Kong's priority 910.
     _Plain(RateLimit, rate_limit_local.listener_filters, rate_limit_local.route_parts),
     # The same against one count for all gateways: after the local ones, for it costs a call.
     _Plain(RateLimit, rate_limit_service.listener_filters, rate_limit_service.route_parts),
+    # Kong's priority 801: nothing behind it reads what it changes.
+    _Plain(RequestTransformer, transformers.request_filters, transformers.request_parts),
+    # Kong's priority 779: only those who may come are sent elsewhere.
+    _Plain(Redirection, redirect.listener_filters, redirect.route_parts, redirect.replies),
+    # Kong's priority 3: next to the service.
+    _Plain(GrpcWeb, grpc_web.listener_filters, grpc_web.route_parts, grpc_web.replies),
     # Kong's priority 2: whatever else may refuse has done so.
     _Plain(
         Termination,

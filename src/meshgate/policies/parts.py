@@ -23,6 +23,10 @@ class RouteParts:
     set_request_headers: tuple[tuple[str, str], ...] = ()
     """On the way to the service, after all filters; values may hold Envoy's `%COMMANDS%`."""
     remove_request_headers: tuple[str, ...] = ()
+    path: str = ""
+    """Path sent to the service, whatever it was and what else rewrites it; empty: unchanged."""
+    host: str = ""
+    """The same for the host."""
 
     @classmethod
     def merge(cls, parts: Iterable[RouteParts]) -> RouteParts:
@@ -32,16 +36,20 @@ class RouteParts:
         metadata: dict[str, str] = {}
         added: list[tuple[str, str]] = []
         removed: list[str] = []
+        path = host = ""
         for part in parts:
             filters.update(part.filters)
             limits.extend(part.rate_limits)
             metadata.update(part.metadata)
             added.extend(part.set_request_headers)
             removed.extend(part.remove_request_headers)
+            path, host = part.path or path, part.host or host
         return cls(
             filters=filters,
             rate_limits=tuple(limits),
             metadata=metadata,
             set_request_headers=tuple(added),
             remove_request_headers=tuple(removed),
+            path=path,
+            host=host,
         )

@@ -75,6 +75,14 @@ def error_reply(reason: str, status: int, message: str, *, when: str = "true") -
     return mapper
 
 
+def route_error_reply(key: str, status: int, message: str) -> hcm.ResponseMapper:
+    """Kong's error object for any refusal with that status on routes whose metadata has the key."""
+    condition = f"response.code == {status} && {route_says(key)} != ''"
+    mapper = hcm.ResponseMapper(filter=_cel(condition))
+    mapper.body_format_override.CopyFrom(_json(message))
+    return mapper
+
+
 def text_reply(
     reason: str, status: int, body: str, content_type: str = JSON, *, when: str = "true"
 ) -> hcm.ResponseMapper:

@@ -1,30 +1,125 @@
 """What the smaller plugins of an edge route say to a request; see `policies_met`.
 
-What depends on the client's address, which nobody names to `explain`, is told and not decided.
+What depends on the client's address or on a body, which nobody names to `explain`, is told
+and not decided.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import base64
+import binascii
+from collections.abc import Collection, Mapping, Sequence
 
-from meshgate.model.policy import IpRestriction, Policy, Termination
-from meshgate.policies import ip_restriction, request_termination
+from meshgate.model.consumer import Consumer
+from meshgate.model.policy import (
+    Acl,
+    BasicAuth,
+    BotDetection,
+    CorrelationId,
+    CrossOrigin,
+    GrpcWeb,
+    IpRestriction,
+    Policy,
+    Redirection,
+    RequestSize,
+    RequestTransformer,
+    ResponseTransformer,
+    Termination,
+)
+from meshgate.policies import (
+    acl,
+    basic_auth,
+    bot_detection,
+    correlation_id,
+    cors,
+    grpc_web,
+    ip_restriction,
+    redirect,
+    request_size,
+    request_termination,
+    transformers,
+)
 from meshgate.simulate.matching import parameters
 from meshgate.simulate.verdict import PolicyMet
 
 
-def plugin_met(policy: Policy, on: Collection[str], headers: Mapping[str, str]) -> PolicyMet | None:
+def plugin_met(
+    policy: Policy,
+    on: Collection[str],
+    consumers: Sequence[Consumer],
+    so_far: Sequence[PolicyMet],
+    headers: Mapping[str, str],
+) -> PolicyMet | None:
     """The plugin's part in the request; None where the route's filters `on` do not hold it."""
+    match policy:
+        case BasicAuth() if basic_auth.FILTER in on:
+            return _basic(policy, consumers, headers)
+        case Acl() if acl.FILTER in on:
+            return _acl(policy, consumers, so_far)
+        case Termination() if request_termination.FILTER in on:
+            return _termination(policy, headers)
+        case Redirection() if redirect.FILTER in on:
+            says = f"sends it to {policy.location}{' and its own path' if policy.keep_path else ''}"
+            return PolicyMet(kind="redirect", says=says, origin=policy.origin, refuses=policy.status)
+        case _:
+            told = _told(policy, on)
+            return PolicyMet(kind=told[0], says=told[1], origin=policy.origin) if told else None
+
+
+def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
+    """(plugin, what it does) of those that decide nothing that is known here."""
     match policy:
         case IpRestriction() if ip_restriction.FILTER in on:
             parts = [f"not from {', '.join(policy.deny)}"] if policy.deny else []
             parts += [f"only from {', '.join(policy.allow)}"] if policy.allow else []
-            says = f"{' and '.join(parts)}; else {policy.status}"
-            return PolicyMet(kind="ip-restriction", says=says, origin=policy.origin)
-        case Termination() if request_termination.FILTER in on:
-            return _termination(policy, headers)
+            return "ip-restriction", f"{' and '.join(parts)}; else {policy.status}"
+        case BotDetection() if bot_detection.FILTER in on:
+            return "bot-detection", "robots, told by their User-Agent, get 403"
+        case RequestSize() if request_size.FILTER in on:
+            return "request-size-limiting", f"413 for bodies of more than {policy.max_body_bytes} bytes"
+        case CrossOrigin() if cors.HEADERS_FILTER in on:
+            whom = "any origin" if policy.any_origin else policy.fixed_origin or ", ".join(policy.origins)
+            return "cors", f"browsers let {whom} read the answer"
+        case CorrelationId() if correlation_id.FILTER in on:
+            return "correlation-id", f"header {policy.header_name} names the request"
+        case RequestTransformer() if transformers.REQUEST_FILTER in on:
+            return "request-transformer", "changes the request on its way to the service"
+        case ResponseTransformer() if transformers.RESPONSE_FILTER in on:
+            return "response-transformer", "changes the headers of the answer"
+        case GrpcWeb() if grpc_web.FILTER in on:
+            return "grpc-web", "makes gRPC of gRPC-Web, and answers OPTIONS"
         case _:
             return None
+
+
+def _basic(policy: BasicAuth, consumers: Sequence[Consumer], headers: Mapping[str, str]) -> PolicyMet:
+    kind, says = "basic-auth", "a username and a password are needed in header authorization"
+    scheme, _, encoded = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return PolicyMet(kind=kind, says=f"{says}; there is none", origin=policy.origin, refuses=401)
+    try:
+        username, _, password = base64.b64decode(encoded, validate=True).partition(b":")
+    except binascii.Error:
+        username, password = b"", b""
+    for consumer in consumers:
+        for known in consumer.basic:
+            if known.username.encode() == username and known.password.reveal() == password:
+                name = consumer.username or consumer.custom_id
+                return PolicyMet(kind=kind, says=says, origin=policy.origin, consumer=name)
+    return PolicyMet(kind=kind, says=f"{says}; these are nobody's", origin=policy.origin, refuses=401)
+
+
+def _acl(policy: Acl, consumers: Sequence[Consumer], so_far: Sequence[PolicyMet]) -> PolicyMet:
+    kind, groups = "acl", ", ".join(policy.groups)
+    says = f"members of {groups} are refused" if policy.deny else f"only members of {groups} get in"
+    names = [met.consumer for met in so_far if met.consumer]
+    if not names:
+        return PolicyMet(kind=kind, says=f"{says}; who asks is not known", origin=policy.origin, refuses=401)
+    caller = next((c for c in consumers if names[-1] in (c.username, c.custom_id)), None)
+    member = caller is not None and not set(policy.groups).isdisjoint(caller.groups)
+    doubtful = policy.deny and caller is not None and not caller.all_groups_known
+    refused = doubtful or member is policy.deny
+    return PolicyMet(kind=kind, says=says, origin=policy.origin, refuses=403 if refused else 0)
 
 
 def _termination(policy: Termination, headers: Mapping[str, str]) -> PolicyMet:

@@ -16,6 +16,12 @@ from envoy.config.route.v3 import route_components_pb2 as pb
 
 from meshgate.model.consumer import Consumer
 from meshgate.model.policy import (
+    Acl,
+    BasicAuth,
+    BotDetection,
+    CorrelationId,
+    CrossOrigin,
+    GrpcWeb,
     IpRestriction,
     JwtAuth,
     KeyAuth,
@@ -23,6 +29,10 @@ from meshgate.model.policy import (
     LimitStore,
     Policy,
     RateLimit,
+    Redirection,
+    RequestSize,
+    RequestTransformer,
+    ResponseTransformer,
     Termination,
 )
 from meshgate.policies import jwt, key_auth
@@ -30,8 +40,24 @@ from meshgate.simulate.matching import parameters
 from meshgate.simulate.plugins_met import plugin_met
 from meshgate.simulate.verdict import PolicyMet
 
-_ORDER: tuple[type[Policy], ...] = (JwtAuth, KeyAuth, IpRestriction, RateLimit, Termination)
-"""As in `policies.CHAIN`."""
+_ORDER: tuple[type[Policy], ...] = (
+    CorrelationId,
+    BotDetection,
+    CrossOrigin,
+    JwtAuth,
+    KeyAuth,
+    BasicAuth,
+    IpRestriction,
+    RequestSize,
+    Acl,
+    RateLimit,
+    RequestTransformer,
+    ResponseTransformer,
+    Redirection,
+    GrpcWeb,
+    Termination,
+)
+"""As in Kong, and in `policies.CHAIN`."""
 
 
 def policies_met(
@@ -53,7 +79,7 @@ def policies_met(
             case RateLimit() if route.route.rate_limits:
                 met.append(PolicyMet(kind="rate-limiting", says=_limit(policy), origin=policy.origin))
             case _:
-                found = plugin_met(policy, on, headers)
+                found = plugin_met(policy, on, known, met, headers)
                 if found is not None:
                     met.append(found)
     return tuple(met)

@@ -77,6 +77,7 @@ def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
                 HeaderChanges(set=parts.set_request_headers, remove=parts.remove_request_headers),
                 HeaderChanges(),
             )
+            _override(route.route, parts)
         case Redirect() as action:
             _redirect(route, action)
         case DirectResponse() as action:
@@ -201,6 +202,16 @@ def _rewrite(target: pb.RouteAction, rewrite: Rewrite, match: RequestMatch) -> N
         _replace_prefix(target, rewrite.prefix, match)
     if rewrite.authority:
         target.host_rewrite_literal = rewrite.authority
+
+
+def _override(target: pb.RouteAction, parts: RouteParts) -> None:
+    """Path and host that a plugin sets, in place of what the rule's rewrite says."""
+    if parts.path:
+        target.prefix_rewrite = ""
+        target.regex_rewrite.pattern.regex = "^.*$"
+        target.regex_rewrite.substitution = parts.path.replace("\\", "\\\\")
+    if parts.host:
+        target.host_rewrite_literal = parts.host
 
 
 def _replace_prefix(target: pb.RouteAction, prefix: str, match: RequestMatch) -> None:

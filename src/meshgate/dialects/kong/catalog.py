@@ -87,7 +87,7 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
         "datadog": _known(_R),
         "file-log": _known(_R),
         "grpc-gateway": _known(_C, "proto"),
-        "grpc-web": _known(_C),
+        "grpc-web": _known(_C, "proto pass_stripped_path allow_origin_header"),
         "hmac-auth": _known(
             _A,
             "hide_credentials clock_skew anonymous validate_request_body enforce_headers algorithms realm",
@@ -140,7 +140,7 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             f"error_code error_message sync_rate redis {_FLAT_REDIS}",
             " ".join(WINDOWS),
         ),
-        "redirect": _known(_C),
+        "redirect": _known(_C, "status_code location keep_incoming_path", "location"),
         "request-size-limiting": _known(_L, "allowed_payload_size size_unit require_content_length"),
         "request-termination": _known(_A, "status_code message content_type body echo trigger"),
         "request-transformer": _known(_C, "http_method remove rename replace add append"),

@@ -93,6 +93,8 @@ class RequestTransformer:
     query: FieldChanges = FieldChanges()
     uri: str = ""
     """Path sent upstream in place of all others; empty: unchanged."""
+    host: str = ""
+    """The same for Host."""
     origin: Origin = BUILT_IN
 
 

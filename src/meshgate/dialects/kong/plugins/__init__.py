@@ -15,15 +15,31 @@ from meshgate.core.diagnostics import Diagnostic, has_errors
 from meshgate.dialects.document import Document
 from meshgate.dialects.kong.plugins.acl import AclConfig, lower_acl
 from meshgate.dialects.kong.plugins.basic_auth import BasicAuthConfig, lower_basic_auth
+from meshgate.dialects.kong.plugins.bot_detection import BotDetectionConfig, lower_bot_detection
 from meshgate.dialects.kong.plugins.config import Config, Report
+from meshgate.dialects.kong.plugins.correlation_id import CorrelationIdConfig, lower_correlation_id
 from meshgate.dialects.kong.plugins.cors import CorsConfig, lower_cors
+from meshgate.dialects.kong.plugins.grpc_web import GrpcWebConfig, lower_grpc_web
 from meshgate.dialects.kong.plugins.ip_restriction import IpRestrictionConfig, lower_ip_restriction
 from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
 from meshgate.dialects.kong.plugins.key_auth import KeyAuthConfig, lower_key_auth
 from meshgate.dialects.kong.plugins.rate_limiting import RateLimitingConfig, lower_rate_limiting
+from meshgate.dialects.kong.plugins.redirect import RedirectConfig, lower_redirect
+from meshgate.dialects.kong.plugins.request_size_limiting import (
+    RequestSizeLimitingConfig,
+    lower_request_size_limiting,
+)
 from meshgate.dialects.kong.plugins.request_termination import (
     RequestTerminationConfig,
     lower_request_termination,
+)
+from meshgate.dialects.kong.plugins.request_transformer import (
+    RequestTransformerConfig,
+    lower_request_transformer,
+)
+from meshgate.dialects.kong.plugins.response_transformer import (
+    ResponseTransformerConfig,
+    lower_response_transformer,
 )
 from meshgate.dialects.schema import check
 from meshgate.model.policy import Policy
@@ -77,12 +93,19 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
     {
         "acl": _plugin(AclConfig, lower_acl),
         "basic-auth": _plugin(BasicAuthConfig, lower_basic_auth),
+        "bot-detection": _plugin(BotDetectionConfig, lower_bot_detection),
+        "correlation-id": _plugin(CorrelationIdConfig, lower_correlation_id),
         "cors": _plugin(CorsConfig, lower_cors),
+        "grpc-web": _plugin(GrpcWebConfig, lower_grpc_web),
         "ip-restriction": _plugin(IpRestrictionConfig, lower_ip_restriction),
         "jwt": _plugin(JwtConfig, lower_jwt),
         "key-auth": _plugin(KeyAuthConfig, lower_key_auth),
         "rate-limiting": _plugin(RateLimitingConfig, lower_rate_limiting),
+        "redirect": _plugin(RedirectConfig, lower_redirect),
+        "request-size-limiting": _plugin(RequestSizeLimitingConfig, lower_request_size_limiting),
         "request-termination": _plugin(RequestTerminationConfig, lower_request_termination),
+        "request-transformer": _plugin(RequestTransformerConfig, lower_request_transformer),
+        "response-transformer": _plugin(ResponseTransformerConfig, lower_response_transformer),
     }
 )
 """By Kong's name of the plugin."""
