@@ -57,7 +57,7 @@ _OBSERVERS = frozenset(
         "zipkin",
     ]
 )
-"""Global plugins that only watch: while they are unsupported, routes need not close for them."""
+"""Plugins that only watch: while they are unsupported, routes need not close for them."""
 
 _AUTHENTICATION = (JwtAuth, KeyAuth, BasicAuth)
 _OF_ROUTES = (
@@ -93,6 +93,10 @@ class _Scoped:
     plugin: Plugin
     policy: Policy
     counter: str
+
+
+def _only_watches(plugin: Plugin) -> bool:
+    return plugin.policy is None and not plugin.problem and plugin.plugin in _OBSERVERS
 
 
 class Plugins:
@@ -216,7 +220,7 @@ class Plugins:
             if not plugin.is_global or plugin.disabled:
                 continue
             if plugin.policy is None:
-                if plugin.plugin not in _OBSERVERS:
+                if not _only_watches(plugin):
                     problem = problem or f"global {plugin.ref} is broken: {plugin.problem}"
             elif any(type(s.policy) is type(plugin.policy) for s in scoped):
                 self._collision(plugin, "another global plugin of its type comes first")
@@ -275,7 +279,7 @@ class Plugins:
         problem = ""
         for name in dict.fromkeys(names):
             plugin = self._find(name, namespace)
-            if plugin is not None and plugin.disabled:
+            if plugin is not None and (plugin.disabled or _only_watches(plugin)):
                 continue
             if plugin is None or plugin.policy is None:
                 trouble = self._trouble(name, namespace, plugin)

@@ -18,7 +18,7 @@ class Purpose(enum.Enum):
     ACCESS = "it decides who gets in"
     LIMIT = "it guards against too many requests"
     CHANGE = "it changes requests or answers, and either end may rely on that"
-    RECORD = "it keeps records, and somebody may rely on them being complete"
+    RECORD = "it only watches: requests pass without it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
