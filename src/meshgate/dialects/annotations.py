@@ -1,4 +1,4 @@
-"""Kong's annotations on Ingress and Service (Kong Ingress Controller 3.5's list).
+"""Kong's annotations on an Ingress (Kong Ingress Controller 3.5's list).
 
 A value that cannot be honoured and guards something closes the Ingress instead of opening it.
 """
@@ -14,6 +14,7 @@ from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath, Origin
 from meshgate.dialects.document import Document, is_dns_name
 from meshgate.dialects.schema import did_you_mean, problem, show
+from meshgate.model.policy import HttpsOnly
 from meshgate.model.route import MatchKind, StringMatch
 
 KONG = "konghq.com/"
@@ -28,7 +29,7 @@ _ON_INGRESS = frozenset(
         "path-handling", "request-buffering", "response-buffering", "rewrite", "override",
     }
 )  # fmt: skip
-_ON_SERVICE = frozenset(
+ON_SERVICE = frozenset(
     {
         "plugins", "tags", "protocol", "path", "client-cert", "host-header", "upstream-policy",
         "connect-timeout", "read-timeout", "write-timeout", "retries", "tls-verify", "tls-verify-depth",
@@ -42,9 +43,6 @@ _GUARDS_INGRESS = MappingProxyType(
         "override": "KongIngress is not supported, and it may restrict who gets in",
     }
 )
-_GUARDS_SERVICE = frozenset(
-    {"client-cert", "tls-verify", "ca-certificates-secrets", "ca-certificates-configmaps"}
-)
 _FORCE_SSL = "ingress.kubernetes.io/force-ssl-redirect"
 
 _GUARDS_ELSEWHERE = re.compile(
@@ -52,6 +50,13 @@ _GUARDS_ELSEWHERE = re.compile(
 )
 """Authentication and address lists as ingress-nginx and its relatives write them."""
 
+_REDIRECTS = ("301", "302", "307", "308", "426")
+UPGRADE_REQUIRED = 426
+_ADDRESS = re.compile(r"[0-9.]+")
+_GROUP = re.compile(r"\$([0-9]+)")
+_MOST_GROUPS = 9
+"""One digit each, in Envoy's form."""
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
 _METHOD = re.compile(r"[A-Z]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -67,19 +72,17 @@ class EdgeAnnotations:
     methods: tuple[str, ...] = ()
     headers: tuple[tuple[str, tuple[StringMatch, ...]], ...] = ()
     regex_prefix: str = "/~"
+    https_only: HttpsOnly | None = None
+    host_aliases: tuple[str, ...] = ()
+    rewrite: str = ""
+    """In Envoy's form: `\\1` for `$1`."""
+    rewrite_groups: int = 0
+    """The highest group that `rewrite` asks for."""
+    regex_priority: int = 0
     class_name: str = ""
     closed: str = ""
     """Why the Ingress must answer 503."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceAnnotations:
-    """What the annotations of a Service say."""
-
-    plugin_names: tuple[str, ...]
-    plugins_origin: Origin | None
-    diagnostics: tuple[Diagnostic, ...]
 
 
 def ingress_annotations(annotations: Mapping[str, str], document: Document) -> EdgeAnnotations:
@@ -88,33 +91,6 @@ def ingress_annotations(annotations: Mapping[str, str], document: Document) -> E
     for name, value in annotations.items():
         reader.read(name, value)
     return reader.result
-
-
-def service_annotations(annotations: Mapping[str, str], document: Document) -> ServiceAnnotations:
-    """Reads a Service's annotations (MG2005; MG1104 for those about the upstream's certificate)."""
-    names: tuple[str, ...] = ()
-    origin: Origin | None = None
-    diagnostics: list[Diagnostic] = []
-    for name, value in annotations.items():
-        if name == PLUGINS:
-            names, origin = split_list(value), document.locate(annotation_path(name))
-            diagnostics.extend(_plugin_problems(value, document))
-        elif name.startswith(KONG):
-            short = name.removeprefix(KONG)
-            if short in _GUARDS_SERVICE and value.strip().lower() not in ("false", ""):
-                diagnostics.append(
-                    problem(
-                        document,
-                        "MG1104",
-                        annotation_path(name),
-                        "is not supported; the upstream would be trusted without it",
-                    )
-                )
-            else:
-                diagnostics.append(_without_effect(name, document, _ON_SERVICE))
-        elif name.startswith(MESHGATE):
-            diagnostics.append(unknown_annotation(name, document, frozenset(), MESHGATE))
-    return ServiceAnnotations(plugin_names=names, plugins_origin=origin, diagnostics=tuple(diagnostics))
 
 
 def split_list(text: str) -> tuple[str, ...]:
@@ -140,7 +116,7 @@ def unknown_annotation(name: str, document: Document, known: frozenset[str], pre
     )
 
 
-def _plugin_problems(value: str, document: Document) -> Iterator[Diagnostic]:
+def plugin_problems(value: str, document: Document) -> Iterator[Diagnostic]:
     for item in split_list(value):
         if not is_dns_name(item):
             yield problem(
@@ -151,10 +127,10 @@ def _plugin_problems(value: str, document: Document) -> Iterator[Diagnostic]:
             )
 
 
-def _without_effect(name: str, document: Document, known: frozenset[str]) -> Diagnostic:
+def without_effect(name: str, document: Document, known: frozenset[str]) -> Diagnostic:
     """A warning for a Kong annotation that exists, an error for one that does not."""
     short = name.removeprefix(KONG)
-    everywhere = _ON_INGRESS | _ON_SERVICE | _ELSEWHERE
+    everywhere = _ON_INGRESS | ON_SERVICE | _ELSEWHERE
     if short not in everywhere and not short.startswith("headers."):
         return unknown_annotation(name, document, known, KONG)
     reason = "is not supported" if short in known else f"means nothing on a {document.ref.kind}"
@@ -180,8 +156,8 @@ class _IngressReader:
         elif name == CLASS:
             self.result.class_name = value
         elif name == _FORCE_SSL:
-            if value.strip().lower() != "false":
-                self._close("MG1104", name, "is not supported; plain HTTP would be let in")
+            if self._flag(name, value, False):
+                self._https_only(name, default=302)
         elif _GUARDS_ELSEWHERE.search(name):
             self._close("MG1104", name, "is for another controller, and what it guards would be open")
         elif "ingress.kubernetes.io/" in name:
@@ -195,7 +171,7 @@ class _IngressReader:
             case "plugins":
                 result.plugin_names = split_list(value)
                 result.plugins_origin = self._document.locate(annotation_path(name))
-                for diagnostic in _plugin_problems(value, self._document):
+                for diagnostic in plugin_problems(value, self._document):
                     self._refuse(diagnostic)
             case "strip-path":
                 result.strip_path = self._flag(name, value, result.strip_path)
@@ -209,6 +185,18 @@ class _IngressReader:
                 result.regex_prefix = value if value.startswith("/") else "/" + value
             case "path-handling" if value == "v0":
                 pass  # what is done here
+            case "request-buffering" | "response-buffering" if value.strip().lower() == "false":
+                pass  # nothing is held back here
+            case "request-buffering" | "response-buffering":
+                self._warn(name, f"{name}: bodies are passed on as they come; it has no effect")
+            case "https-redirect-status-code":
+                self._redirect_code(name, value)
+            case "host-aliases":
+                self._host_aliases(name, value)
+            case "rewrite":
+                self._rewrite(name, value)
+            case "regex-priority":
+                self._regex_priority(name, value)
             case "headers-separator":
                 pass  # read with the headers
             case _ if short.startswith("headers."):
@@ -216,7 +204,7 @@ class _IngressReader:
             case _ if short in _GUARDS_INGRESS:
                 self._close("MG1104", name, _GUARDS_INGRESS[short])
             case _:
-                diagnostic = _without_effect(name, self._document, _ON_INGRESS)
+                diagnostic = without_effect(name, self._document, _ON_INGRESS)
                 if diagnostic.severity is Severity.ERROR:
                     # A misspelt `plugins` would leave out authentication.
                     self._refuse(diagnostic)
@@ -245,10 +233,52 @@ class _IngressReader:
         unknown = sorted(protocols - {"http", "https", "grpc", "grpcs"})
         if unknown:
             self._close("MG2005", name, f"must be of http, https, grpc, grpcs; got {show(unknown[0])}")
+        elif protocols and protocols <= {"https", "grpcs"}:
+            self._https_only(name, default=426)
         elif protocols and "http" not in protocols:
-            self._close("MG1104", name, "plain HTTP shall be refused or redirected, which is not supported")
+            self._close("MG1104", name, "gRPC alone shall be let in, which is not supported")
         elif protocols != {"http", "https"}:
             self._warn(name, f"{name} is not supported; HTTP and HTTPS both get in")
+
+    def _https_only(self, name: str, *, default: int) -> None:
+        if self.result.https_only is None or default != UPGRADE_REQUIRED:
+            written = self._all.get(f"{KONG}https-redirect-status-code", "").strip()
+            status = int(written) if written in _REDIRECTS else default
+            origin = self._document.locate(annotation_path(name))
+            self.result.https_only = HttpsOnly(status=status, origin=origin)
+
+    def _redirect_code(self, name: str, value: str) -> None:
+        if value.strip() not in _REDIRECTS:
+            self._warn(
+                name, f"{name} must be one of {', '.join(_REDIRECTS)}, got {show(value)}; it is ignored"
+            )
+        elif f"{KONG}protocols" not in self._all and _FORCE_SSL not in self._all:
+            self._warn(name, f"{name} has no effect without {KONG}protocols: https")
+
+    def _host_aliases(self, name: str, value: str) -> None:
+        aliases = tuple(host.lower() for host in split_list(value))
+        for host in aliases:
+            if not is_dns_name(host.removeprefix("*.")) or _ADDRESS.fullmatch(host):
+                self._close("MG2005", name, f"must be a comma list of host names, got {show(host)}")
+        self.result.host_aliases = aliases
+
+    def _rewrite(self, name: str, value: str) -> None:
+        if not value.startswith("/") or not value.isprintable() or set(value) & set(" ?#"):
+            self._close("MG2005", name, f"must be a path that starts with /, got {show(value)}")
+            return
+        groups = [int(found) for found in _GROUP.findall(value)]
+        if max(groups, default=0) > _MOST_GROUPS:
+            self._close("MG2005", name, f"has groups from $1 to ${_MOST_GROUPS} only, got {show(value)}")
+            return
+        self.result.rewrite = _GROUP.sub(r"\\\1", value.replace("\\", "\\\\"))
+        self.result.rewrite_groups = max(groups, default=0)
+
+    def _regex_priority(self, name: str, value: str) -> None:
+        text = value.strip()
+        if _NUMBER.fullmatch(text) is None:
+            self._close("MG2005", name, f"must be a whole number, got {show(value)}")
+        else:
+            self.result.regex_priority = int(text)
 
     def _header(self, name: str, header: str, value: str) -> None:
         separator = self._all.get(f"{KONG}headers-separator", ",") or ","

@@ -11,7 +11,7 @@ from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
 from meshgate.model.destination import Subset, TrafficPolicy
 from meshgate.model.names import Name
-from meshgate.model.policy import Policy
+from meshgate.model.policy import HttpsOnly, Policy
 from meshgate.model.route import PathMatch, Rule, StringMatch
 from meshgate.model.service import EMPTY, Service
 from meshgate.model.workload import MtlsMode, Workload
@@ -142,6 +142,12 @@ class EdgeRules:
     methods: tuple[str, ...] = ()
     """Empty: all."""
     headers: tuple[tuple[str, tuple[StringMatch, ...]], ...] = ()
+    https_only: HttpsOnly | None = None
+    """What plain HTTP gets; None: the same as HTTPS."""
+    rewrite: str = ""
+    """Whole path for the service; `\\1` stands for what the first group of a regex path took."""
+    regex_priority: int = 0
+    """Regex paths with a higher one are tried first."""
     closed: str = ""
     """Why every path of it must answer 503 (an unsupported security setting); empty: open."""
     created: str = ""

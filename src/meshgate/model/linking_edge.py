@@ -126,11 +126,12 @@ def _claim(route: EdgeRoute) -> object:
     return route.host, path, route.is_default, frozenset(rules.methods), frozenset(rules.headers)
 
 
-def _precedence(route: EdgeRoute) -> tuple[bool, int, int, int, int]:
+def _precedence(route: EdgeRoute) -> tuple[bool, int, int, int, int, int]:
     rules, kind = route.rules, route.path.kind
     length = 0 if kind is PathKind.REGEX else len(route.path.value.rstrip("/"))
     conditions = bool(rules.methods) + bool(rules.headers)
-    return (route.is_default, -conditions, -len(rules.headers), _RANK[kind], -length)
+    priority = rules.regex_priority if kind is PathKind.REGEX else 0
+    return (route.is_default, -conditions, -len(rules.headers), _RANK[kind], -priority, -length)
 
 
 def _reachable(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], bool]:

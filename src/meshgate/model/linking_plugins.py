@@ -25,6 +25,7 @@ from meshgate.model.policy import (
     CorrelationId,
     CrossOrigin,
     GrpcWeb,
+    HttpsOnly,
     IpRestriction,
     JwtAuth,
     KeyAuth,
@@ -96,7 +97,7 @@ class _Scoped:
 
 
 def _only_watches(plugin: Plugin) -> bool:
-    return plugin.policy is None and not plugin.problem and plugin.plugin in _OBSERVERS
+    return plugin.policy is None and plugin.plugin in _OBSERVERS
 
 
 class Plugins:
@@ -144,7 +145,7 @@ class Plugins:
         problem = problem or self._global_problem
         if problem:
             return Applied((), problem)
-        policies: list[Policy] = []
+        policies: list[Policy] = [rules.https_only] if rules.https_only is not None else []
         for kind in _OF_ROUTES:
             first = next((s for scope in scopes for s in scope if isinstance(s.policy, kind)), None)
             if first is not None:
@@ -237,7 +238,9 @@ class Plugins:
             self.closed_consumers.add(consumer.name)
         for entry in scoped:
             match entry.policy:
-                case JwtAuth() | KeyAuth() | BasicAuth() | Acl() | BotDetection() | CrossOrigin():
+                case (
+                    JwtAuth() | KeyAuth() | BasicAuth() | Acl() | BotDetection() | CrossOrigin() | HttpsOnly()
+                ):
                     self._findings.warn(
                         "MG2006",
                         at,

@@ -18,16 +18,18 @@ from meshgate.model.graph import MeshHost
 from meshgate.model.linking_input import Findings, Input
 from meshgate.model.linking_matches import any_of, common_methods, gateway_meets, undecided
 from meshgate.model.linking_mesh import host_candidates, is_catch_all
-from meshgate.model.linking_paths import Combined, combine
+from meshgate.model.linking_paths import WHOLE, Combined, combine
 from meshgate.model.linking_plugins import Plugins
 from meshgate.model.names import GATEWAY_NAMESPACE, Name
 from meshgate.model.policy import Policy
 from meshgate.model.route import (
+    DEFAULT_RETRY,
     Action,
     Destination,
     DirectResponse,
     Forward,
     NamedMatch,
+    PathKind,
     PathMatch,
     Redirect,
     Refuse,
@@ -152,8 +154,12 @@ def _plain(target: _Target) -> Rule:
     destination = Destination(host=target.service.host, port=target.port.number)
     action = Forward(
         destinations=(WeightedDestination(destination=destination, weight=1),),
-        rewrite=_with_host(combined.rewrite, target),
+        rewrite=_completed(combined.rewrite, target),
     )
+    edge = target.service.edge
+    if edge.retries is not None:
+        action = replace(action, retry=replace(DEFAULT_RETRY, attempts=edge.retries))
+    action = replace(action, idle_timeout_ms=edge.idle_timeout_ms)
     return _own_rule(route, target.policies, action, combined.paths)
 
 
@@ -210,7 +216,7 @@ def _conjunction(match: RequestMatch, rule: Rule, target: _Target) -> tuple[Requ
     merged = replace(
         edge, headers=edge.headers + match.headers, query=edge.query + match.query, methods=methods
     )
-    return merged, _with_host(combined.rewrite, target)
+    return merged, _completed(combined.rewrite, target)
 
 
 def _edge_match(route: EdgeRoute, paths: tuple[PathMatch, ...]) -> RequestMatch:
@@ -262,11 +268,41 @@ def _edge_forward(action: Forward, rewrite: Rewrite, target: _Target) -> Action:
     return replace(action, destinations=tuple(destinations), rewrite=rewrite, mirrors=mirrors)
 
 
-def _with_host(rewrite: Rewrite, target: _Target) -> Rewrite:
-    """`preserve-host: false` sends the service's own name, unless a mesh rule sets one."""
-    if target.route.rules.preserve_host or rewrite.authority:
+def _completed(rewrite: Rewrite, target: _Target) -> Rewrite:
+    """With what the annotations of Ingress and Service say about path and host.
+
+    `preserve-host: false` sends the service's own name, unless a mesh rule sets one.
+    """
+    rules, edge = target.route.rules, target.service.edge
+    if rules.rewrite:
+        path = target.route.path
+        pattern = f"^{path.value}$" if path.kind is PathKind.REGEX else WHOLE
+        rewrite = replace(rewrite, prefix=None, path_regex=pattern, substitution=rules.rewrite)
+    elif edge.path:
+        rewrite = _prepended(rewrite, edge.path, target)
+    if rules.preserve_host or rewrite.authority:
         return rewrite
-    return replace(rewrite, authority=target.service.host, preserve_host=False)
+    return replace(rewrite, authority=edge.host_header or target.service.host, preserve_host=False)
+
+
+def _prepended(rewrite: Rewrite, path: str, target: _Target) -> Rewrite:
+    """The same with the Service's own path before all."""
+    if rewrite.prefix is not None:
+        return replace(rewrite, prefix=path + rewrite.prefix)
+    text = path.replace("\\", "\\\\")
+    if not rewrite.path_regex:
+        return replace(rewrite, path_regex="^/", substitution=f"{text}/")
+    if not rewrite.path_regex.startswith("^"):
+        target.findings.warn(
+            "MG1103",
+            target.route.origin,
+            target.route.rules.ref,
+            f"the path of service {target.service.name} is not put before what a VirtualService's regex "
+            "rewrites",
+            "write it into the rewrite",
+        )
+        return rewrite
+    return replace(rewrite, substitution=text + rewrite.substitution)
 
 
 def _report_inexact(combined: Combined, rule: Rule, target: _Target) -> None:

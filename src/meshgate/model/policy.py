@@ -11,6 +11,7 @@ from meshgate.model.policies.access import (
     Acl,
     BasicAuth,
     BotDetection,
+    HttpsOnly,
     IpRestriction,
     Redirection,
     RequestSize,
@@ -32,6 +33,7 @@ __all__ = [
     "CorrelationId",
     "CrossOrigin",
     "GrpcWeb",
+    "HttpsOnly",
     "IpRestriction",
     "JwtAuth",
     "KeyAuth",
@@ -164,6 +166,7 @@ Policy = (
     | CorrelationId
     | CrossOrigin
     | GrpcWeb
+    | HttpsOnly
     | IpRestriction
     | JwtAuth
     | KeyAuth

@@ -164,6 +164,8 @@ class Forward:
     destinations: tuple[WeightedDestination, ...]
     timeout_ms: float = 0
     """0: no limit (Istio's default)."""
+    idle_timeout_ms: float | None = None
+    """Longest silence; None: the listener's."""
     retry: Retry = DEFAULT_RETRY
     rewrite: Rewrite = Rewrite()
     mirrors: tuple[Mirror, ...] = ()

@@ -71,6 +71,20 @@ class ServicePort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeOptions:
+    """How the gateway calls a service (Kong's annotations on it); the mesh does not care."""
+
+    connect_timeout_ms: int | None = None
+    idle_timeout_ms: int | None = None
+    """Longest silence within a request or its answer: the longer of read and write timeout."""
+    retries: int | None = None
+    host_header: str = ""
+    """Sent where an Ingress does not preserve the client's."""
+    path: str = ""
+    """Put before the path of every request; no slash at its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A name that clients ask for, and the label selector of what answers."""
 
@@ -84,6 +98,7 @@ class Service:
     """Values of `konghq.com/plugins` on the Service; apply to edge traffic to it."""
     plugins_origin: Origin | None = None
     """Place of that annotation; None: `origin`."""
+    edge: EdgeOptions = EdgeOptions()
     origin: Origin = field(default=BUILT_IN)
 
     @property

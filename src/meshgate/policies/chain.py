@@ -18,6 +18,7 @@ from meshgate.model.policy import (
     CorrelationId,
     CrossOrigin,
     GrpcWeb,
+    HttpsOnly,
     IpRestriction,
     JwtAuth,
     KeyAuth,
@@ -37,6 +38,7 @@ from meshgate.policies import (
     correlation_id,
     cors,
     grpc_web,
+    https_only,
     ip_restriction,
     jwt,
     key_auth,
@@ -182,6 +184,8 @@ class _Cors:
 CHAIN: tuple[EdgeFilter, ...] = (
     # Outermost, so that it changes what all others put into an answer; Kong's priority 800.
     _Plain(ResponseTransformer, transformers.response_filters, transformers.response_parts),
+    # Kong's router decides this before any plugin runs.
+    _Plain(HttpsOnly, https_only.listener_filters, https_only.route_parts, https_only.replies),
     # Kong's priority 100001: all that follows may want to know the id.
     _Plain(CorrelationId, correlation_id.listener_filters, correlation_id.route_parts),
     # Kong's priority 2500: robots get nothing, not even a preflight's answer.

@@ -18,6 +18,7 @@ from meshgate.model.policy import (
     CorrelationId,
     CrossOrigin,
     GrpcWeb,
+    HttpsOnly,
     IpRestriction,
     Policy,
     Redirection,
@@ -33,6 +34,7 @@ from meshgate.policies import (
     correlation_id,
     cors,
     grpc_web,
+    https_only,
     ip_restriction,
     redirect,
     request_size,
@@ -52,6 +54,10 @@ def plugin_met(
 ) -> PolicyMet | None:
     """The plugin's part in the request; None where the route's filters `on` do not hold it."""
     match policy:
+        case HttpsOnly() if https_only.FILTER in on:
+            refuses = 0 if headers[":scheme"] == "https" else policy.status
+            says = f"plain HTTP gets {policy.status}"
+            return PolicyMet(kind="protocols", says=says, origin=policy.origin, refuses=refuses)
         case BasicAuth() if basic_auth.FILTER in on:
             return _basic(policy, consumers, headers)
         case Acl() if acl.FILTER in on:

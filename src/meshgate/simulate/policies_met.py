@@ -22,6 +22,7 @@ from meshgate.model.policy import (
     CorrelationId,
     CrossOrigin,
     GrpcWeb,
+    HttpsOnly,
     IpRestriction,
     JwtAuth,
     KeyAuth,
@@ -41,6 +42,7 @@ from meshgate.simulate.plugins_met import plugin_met
 from meshgate.simulate.verdict import PolicyMet
 
 _ORDER: tuple[type[Policy], ...] = (
+    HttpsOnly,
     CorrelationId,
     BotDetection,
     CrossOrigin,

@@ -75,6 +75,8 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     cluster.eds_cluster_config.service_name = name
     redirected = proxy.kind is ProxyKind.SIDECAR and proxy.isolation is Isolation.NETNS
     balance(cluster, policy, redirected=redirected)
+    if proxy.kind is ProxyKind.GATEWAY and service.edge.connect_timeout_ms is not None:
+        cluster.connect_timeout.CopyFrom(duration(service.edge.connect_timeout_ms))
     pool_limits(cluster, policy.pool)
     if policy.outliers:
         outliers(cluster, policy.outliers)

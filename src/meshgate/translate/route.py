@@ -128,6 +128,8 @@ def _forward(context: RouteContext, route: pb.Route, action: Forward, match: Req
             _headers(entry, weighted.request_headers, weighted.response_headers)
     target.timeout.CopyFrom(duration(action.timeout_ms))
     target.max_stream_duration.max_stream_duration.CopyFrom(duration(action.timeout_ms))
+    if action.idle_timeout_ms is not None:
+        target.idle_timeout.CopyFrom(duration(action.idle_timeout_ms))
     _retry(target, action.retry)
     _rewrite(target, action.rewrite, match)
     for mirror in action.mirrors:

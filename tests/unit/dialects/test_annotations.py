@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from meshgate.core.diagnostics import Severity
-from meshgate.dialects.annotations import ingress_annotations, service_annotations
+from meshgate.dialects.annotations import ingress_annotations
+from meshgate.dialects.service_annotations import service_annotations
 from meshgate.model.route import MatchKind, StringMatch
+from meshgate.model.service import AppProtocol, EdgeOptions
 from tests.unit.dialects.reading import documents
 
 _AT = "f.yaml:3:"
@@ -35,8 +37,7 @@ def _ingress(name: str, value: str, more: str = "") -> tuple[list[str], str]:
             "answers 503"),
         ("methods", "GET,P0ST", "error MG2005 must be a comma list of HTTP methods, got 'P0ST'; "
             "until then it answers 503"),
-        ("protocols", "https", "error MG1104 plain HTTP shall be refused or redirected, which is "
-            "not supported; "
+        ("protocols", "grpc", "error MG1104 gRPC alone shall be let in, which is not supported; "
          "until then it answers 503"),
         ("protocols", "htp", "error MG2005 must be of http, https, grpc, grpcs; got 'htp'; until "
             "then it answers 503"),
@@ -48,8 +49,21 @@ def _ingress(name: str, value: str, more: str = "") -> tuple[list[str], str]:
         ("override", "a", "error MG1104 KongIngress is not supported, and it may restrict who gets in; "
          "until then it answers 503"),
         ("https-redirect-status-code", "301",
-         "warning MG2005 konghq.com/https-redirect-status-code is not supported; it has no effect"),
-        ("rewrite", "/x", "warning MG2005 konghq.com/rewrite is not supported; it has no effect"),
+         "warning MG2005 konghq.com/https-redirect-status-code has no effect without konghq.com/protocols: "
+         "https"),
+        ("https-redirect-status-code", "303",
+         "warning MG2005 konghq.com/https-redirect-status-code must be one of 301, 302, 307, 308, 426, got "
+         "'303'; it is ignored"),
+        ("rewrite", "x", "error MG2005 must be a path that starts with /, got 'x'; until then it "
+         "answers 503"),
+        ("rewrite", "/$10", "error MG2005 has groups from $1 to $9 only, got '/$10'; until then it answers "
+         "503"),
+        ("host-aliases", "a.example,10.0.0.1", "error MG2005 must be a comma list of host names, got "
+         "'10.0.0.1'; until then it answers 503"),
+        ("regex-priority", "high", "error MG2005 must be a whole number, got 'high'; until then it answers "
+         "503"),
+        ("request-buffering", "true", "warning MG2005 konghq.com/request-buffering: bodies are passed on as "
+         "they come; it has no effect"),
         ("retries", "3", "warning MG2005 konghq.com/retries means nothing on a Ingress; it has no effect"),
         ("tags", "x", "info MG2005 konghq.com/tags is not supported; it has no effect"),
         ("headers.x-a", "~*b", "error MG2005 regular expressions (`~*`) are not supported here; "
@@ -70,8 +84,8 @@ def test_kong_annotations_that_do_not_hold(name: str, value: str, expected: str)
          "until then it answers 503"),
         ("nginx.ingress.kubernetes.io/use-regex", "true",
          "warning MG2005 nginx.ingress.kubernetes.io/use-regex is for another controller; it has no effect"),
-        ("ingress.kubernetes.io/force-ssl-redirect", "true",
-         "error MG1104 is not supported; plain HTTP would be let in; until then it answers 503"),
+        ("ingress.kubernetes.io/force-ssl-redirect", "yes",
+            "error MG2005 must be \"true\" or \"false\", got 'yes'; until then it answers 503"),
         ("meshgate.dev/comand", "x", "error MG2005 unknown annotation meshgate.dev/comand"),
     ],
 )  # fmt: skip
@@ -130,16 +144,60 @@ def test_service_annotations() -> None:
     annotations = {
         "konghq.com/plugins": "a,b",
         "konghq.com/retries": "3",
+        "konghq.com/connect-timeout": "2000",
+        "konghq.com/read-timeout": "3000",
+        "konghq.com/write-timeout": "4000",
+        "konghq.com/host-header": "inner.example",
+        "konghq.com/path": "/base/",
+        "konghq.com/protocol": "grpc",
         "konghq.com/tls-verify": "true",
         "konghq.com/methods": "GET",
         "konghq.com/plugin": "a",
     }
     found = service_annotations(annotations, document)
     assert found.plugin_names == ("a", "b")
+    assert found.edge == EdgeOptions(
+        connect_timeout_ms=2000, idle_timeout_ms=4000, retries=3, host_header="inner.example", path="/base"
+    )
+    assert found.protocol is AppProtocol.GRPC
     assert str(found.plugins_origin) == "f.yaml:6:25"
     assert [(d.severity.value, d.code, d.message) for d in found.diagnostics] == [
-        ("warning", "MG2005", "konghq.com/retries is not supported; it has no effect"),
         ("error", "MG1104", "is not supported; the upstream would be trusted without it"),
         ("warning", "MG2005", "konghq.com/methods means nothing on a Service; it has no effect"),
         ("error", "MG2005", "unknown annotation konghq.com/plugin"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("short", "value", "message"),
+    [
+        ("retries", "-1", "must be a whole number from 0 to 100, got '-1'"),
+        ("connect-timeout", "0", "must be a whole number from 1 to 2147483646, got '0'"),
+        ("host-header", "a b", "must be a host name, got 'a b'"),
+        ("path", "base", "must be a path that starts with /, got 'base'"),
+        ("protocol", "https", "https is not supported; requests would go out in clear"),
+        ("protocol", "spdy", "must be one of http, https, grpc, grpcs; got 'spdy'"),
+    ],
+)
+def test_service_annotations_with_wrong_values(short: str, value: str, message: str) -> None:
+    (document,) = documents("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n")
+    found = service_annotations({f"konghq.com/{short}": value}, document)
+    assert [(d.severity, d.message) for d in found.diagnostics] == [(Severity.ERROR, message)]
+
+
+def test_https_only() -> None:
+    (document,) = documents("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: a}\n")
+    force, only = "ingress.kubernetes.io/force-ssl-redirect", "konghq.com/protocols"
+    code = "konghq.com/https-redirect-status-code"
+
+    def status(annotations: dict[str, str]) -> int:
+        found = ingress_annotations(annotations, document)
+        assert not found.diagnostics
+        return found.https_only.status if found.https_only else 0
+
+    assert status({only: "http,https"}) == 0
+    assert status({only: "https"}) == 426
+    assert status({only: "https,grpcs", code: "301"}) == 301
+    assert status({force: "true"}) == 302
+    assert status({force: "true", only: "https"}) == status({only: "https", force: "true"}) == 302
+    assert status({force: "false"}) == 0

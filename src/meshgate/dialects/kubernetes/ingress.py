@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -108,6 +109,24 @@ def lower(document: Document) -> Lowered:
     return Lowered(declared=Declared(edge_rules=(rules,)), diagnostics=tuple(diagnostics), keep=not unusable)
 
 
+def _for_aliases(paths: list[EdgePath], aliases: tuple[str, ...]) -> list[EdgePath]:
+    """Every path once more for each alias, but no path twice for one."""
+    found: dict[tuple[str, PathMatch], EdgePath] = {}
+    for alias in aliases:
+        for path in paths:
+            found.setdefault((alias, path.path), replace(path, host=alias))
+    taken = {(path.host, path.path) for path in paths}
+    return [path for key, path in found.items() if key not in taken]
+
+
+def _groups(path: PathMatch) -> int:
+    """How many groups a regex path has; 0 for others, and where Python cannot tell."""
+    try:
+        return re.compile(path.value).groups if path.kind is PathKind.REGEX else 0
+    except (re.error, OverflowError, RecursionError):
+        return 0
+
+
 class _Lowering:
     def __init__(self, document: Document, annotations: EdgeAnnotations) -> None:
         self.annotations = annotations
@@ -137,6 +156,7 @@ class _Lowering:
                 )
         default = spec.default_backend
         annotations = self.annotations
+        paths += _for_aliases(paths, annotations.host_aliases)
         return EdgeRules(
             ref=self._document.ref,
             namespace=self._document.namespace,
@@ -150,10 +170,27 @@ class _Lowering:
             preserve_host=annotations.preserve_host,
             methods=annotations.methods,
             headers=annotations.headers,
-            closed=annotations.closed,
+            https_only=annotations.https_only,
+            rewrite=annotations.rewrite,
+            regex_priority=annotations.regex_priority,
+            closed=annotations.closed or self._rewrite_problem(paths, default is not None),
             created=self._document.created,
             origin=self._document.locate(),
         )
+
+    def _rewrite_problem(self, paths: list[EdgePath], has_default: bool) -> str:
+        """Why the rewrite cannot be done: a path without the groups that it asks for."""
+        wanted = self.annotations.rewrite_groups
+        if not wanted or (not has_default and all(_groups(p.path) >= wanted for p in paths)):
+            return ""
+        at = annotation_path("konghq.com/rewrite")
+        message = f"asks for ${wanted}, and not every path has so many groups"
+        self.annotations.diagnostics.append(
+            problem(
+                self._document, "MG2006", at, message, remedy="use paths that start with the regex prefix /~"
+            )
+        )
+        return f"{self._document.ref}: annotation konghq.com/rewrite {message}"
 
     def _class_name(self, spec: IngressDetails) -> str:
         old = self.annotations.class_name

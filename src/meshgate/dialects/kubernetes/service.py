@@ -9,15 +9,15 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from meshgate.core.diagnostics import Diagnostic, Severity
-from meshgate.dialects.annotations import service_annotations
 from meshgate.dialects.document import Document, is_dns_label, is_dns_name
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.kubernetes.protocol import port_protocol
 from meshgate.dialects.metadata import Labels, ObjectSpec
 from meshgate.dialects.schema import IntOrString, Items, Spec, check, fault, problem
+from meshgate.dialects.service_annotations import service_annotations
 from meshgate.model.declared import Declared
 from meshgate.model.names import Name
-from meshgate.model.service import EMPTY, Service, ServicePort
+from meshgate.model.service import EMPTY, AppProtocol, Service, ServicePort
 
 _RFC_1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
@@ -103,23 +103,25 @@ def lower(document: Document) -> Lowered:
     diagnostics.extend(annotations.diagnostics)
     service = Service(
         name=Name(document.namespace, document.ref.name),
-        ports=tuple(_port(port, i, document) for i, port in enumerate(spec.ports)),
+        ports=tuple(_port(port, i, document, annotations.protocol) for i, port in enumerate(spec.ports)),
         selector={} if spec.type == "ExternalName" else spec.selector,
         headless=spec.cluster_ip == "None",
         external_name=spec.external_name if spec.type == "ExternalName" else "",
         plugin_names=annotations.plugin_names,
         plugins_origin=annotations.plugins_origin,
+        edge=annotations.edge,
         origin=document.locate(),
     )
     return Lowered(declared=Declared(services=(service,)), diagnostics=tuple(diagnostics))
 
 
-def _port(port: Port, index: int, document: Document) -> ServicePort:
+def _port(port: Port, index: int, document: Document, protocol: AppProtocol | None) -> ServicePort:
     return ServicePort(
         number=port.port,
         name=port.name,
         target=port.target_port if port.target_port is not None else 0,
-        protocol=port_protocol(
+        protocol=protocol
+        or port_protocol(
             app_protocol=port.app_protocol, name=port.name, number=port.port, transport=port.protocol
         ),
         origin=document.locate(("spec", "ports", index)),

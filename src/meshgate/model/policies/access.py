@@ -8,6 +8,15 @@ from meshgate.core.origin import BUILT_IN, Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsOnly:
+    """Kong's `protocols: https`: plain HTTP is sent to HTTPS, or told to go there."""
+
+    status: int = 426
+    """426, or a redirect's."""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BasicAuth:
     """Kong's `basic-auth`: a username and a password say who asks."""
 

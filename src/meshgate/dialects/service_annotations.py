@@ -1,0 +1,137 @@
+"""Kong's annotations on a Service: how the gateway calls it (Kong Ingress Controller 3.5's list)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.origin import Origin
+from meshgate.dialects.annotations import (
+    KONG,
+    MESHGATE,
+    ON_SERVICE,
+    PLUGINS,
+    annotation_path,
+    plugin_problems,
+    split_list,
+    unknown_annotation,
+    without_effect,
+)
+from meshgate.dialects.document import Document, is_dns_name
+from meshgate.dialects.schema import problem, show
+from meshgate.model.service import AppProtocol, EdgeOptions
+
+_GUARDS = frozenset({"client-cert", "tls-verify", "ca-certificates-secrets", "ca-certificates-configmaps"})
+_PROTOCOLS = {"http": AppProtocol.HTTP, "grpc": AppProtocol.GRPC}
+_OVER_TLS = frozenset({"https", "grpcs", "tls"})
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_MOST_RETRIES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAnnotations:
+    """What the annotations of a Service say."""
+
+    plugin_names: tuple[str, ...]
+    plugins_origin: Origin | None
+    edge: EdgeOptions
+    protocol: AppProtocol | None
+    """What its pods speak, whatever its ports say; None: what those say."""
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def service_annotations(annotations: Mapping[str, str], document: Document) -> ServiceAnnotations:
+    """Reads a Service's annotations (MG2005; MG1104 for those about TLS to the upstream)."""
+    reader = _Reader(document)
+    for name, value in annotations.items():
+        if name.startswith(KONG):
+            reader.read(name, name.removeprefix(KONG), value)
+        elif name.startswith(MESHGATE):
+            reader.said.append(unknown_annotation(name, document, frozenset(), MESHGATE))
+    return ServiceAnnotations(
+        plugin_names=reader.names,
+        plugins_origin=reader.origin,
+        edge=reader.edge,
+        protocol=reader.protocol,
+        diagnostics=tuple(reader.said),
+    )
+
+
+class _Reader:
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self.names: tuple[str, ...] = ()
+        self.origin: Origin | None = None
+        self.edge = EdgeOptions()
+        self.protocol: AppProtocol | None = None
+        self.said: list[Diagnostic] = []
+
+    def read(self, name: str, short: str, value: str) -> None:
+        """One annotation of Kong's."""
+        text = value.strip()
+        match short:
+            case "plugins":
+                self.names = split_list(value)
+                self.origin = self._document.locate(annotation_path(PLUGINS))
+                self.said.extend(plugin_problems(value, self._document))
+            case "connect-timeout":
+                self.edge = replace(self.edge, connect_timeout_ms=self._number(name, text, least=1))
+            case "read-timeout" | "write-timeout":
+                longest = max(self._number(name, text, least=1) or 0, self.edge.idle_timeout_ms or 0)
+                self.edge = replace(self.edge, idle_timeout_ms=longest or None)
+            case "retries":
+                self.edge = replace(self.edge, retries=self._number(name, text, most=_MOST_RETRIES))
+            case "host-header":
+                self._host(name, text)
+            case "path":
+                self._path(name, text)
+            case "protocol":
+                self._protocol(name, text.lower())
+            case _ if short in _GUARDS and text.lower() not in ("false", ""):
+                self._error("MG1104", name, "is not supported; the upstream would be trusted without it")
+            case _:
+                self.said.append(without_effect(name, self._document, ON_SERVICE))
+
+    def _number(self, name: str, text: str, *, least: int = 0, most: int = 2**31 - 2) -> int | None:
+        number = int(text) if _NUMBER.fullmatch(text) else -1
+        if least <= number <= most:
+            return number
+        self._error("MG2005", name, f"must be a whole number from {least} to {most}, got {show(text)}")
+        return None
+
+    def _host(self, name: str, text: str) -> None:
+        host, _, port = text.partition(":")
+        if is_dns_name(host.lower()) and (not port or _NUMBER.fullmatch(port)):
+            self.edge = replace(self.edge, host_header=text)
+        else:
+            self._error("MG2005", name, f"must be a host name, got {show(text)}")
+
+    def _path(self, name: str, text: str) -> None:
+        if text.startswith("/") and text.isprintable() and not set(text) & set(" ?#"):
+            self.edge = replace(self.edge, path=text.rstrip("/"))
+        else:
+            self._error("MG2005", name, f"must be a path that starts with /, got {show(text)}")
+
+    def _protocol(self, name: str, text: str) -> None:
+        if text in _PROTOCOLS:
+            self.protocol = _PROTOCOLS[text]
+        elif text in _OVER_TLS:
+            self._error("MG1104", name, f"{text} is not supported; requests would go out in clear")
+        elif text == "tcp":
+            self.said.append(
+                problem(
+                    self._document,
+                    "MG2005",
+                    annotation_path(name),
+                    f"{name}: tcp is for TCPIngress, which is not supported; it has no effect",
+                    severity=Severity.WARNING,
+                    key=True,
+                )
+            )
+        else:
+            self._error("MG2005", name, f"must be one of http, https, grpc, grpcs; got {show(text)}")
+
+    def _error(self, code: str, name: str, message: str) -> None:
+        self.said.append(problem(self._document, code, annotation_path(name), message))
