@@ -9,13 +9,14 @@ import pytest
 from tests.envoy.kong_edge import Ask, asked, plugin, route
 
 SIZE = "request-size-limiting"
+KEEP = "https://new.example:8443/x"
 MANIFESTS = (
     plugin("size", SIZE, "{allowed_payload_size: 1, size_unit: kilobytes}")
     + plugin("length", SIZE, "{allowed_payload_size: 5, size_unit: bytes, require_content_length: true}")
     + plugin("bots", "bot-detection", "{}")
     + plugin("own", "bot-detection", "{allow: ['^good', 'Friend'], deny: [curl, '^bad$']}")
     + plugin("move", "redirect", "{location: 'https://new.example/home?a=b'}")
-    + plugin("keep", "redirect", "{status_code: 308, location: 'https://new.example:8443/x', keep_incoming_path: true}")
+    + plugin("keep", "redirect", f"{{status_code: 308, location: '{KEEP}', keep_incoming_path: true}}")
     + plugin("web", "grpc-web", "{}")
     + plugin("web2", "grpc-web", "{allow_origin_header: 'https://shop.example'}")
     + plugin("key", "key-auth", "{}")
@@ -55,17 +56,18 @@ def test_sizes(tmp_path: Path) -> None:
 def test_robots(tmp_path: Path) -> None:
     people = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
     robots = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+    named = ("python-bot/1.0", "Twitterbot/1.0", "Go-http-client/1.1", "Scrapy", robots)
+    own = ("curl/8.5", "bad", robots)
     cases = {
-        "/bots": ((people, True), ("curl/8.5", True), ("", True), ("CUBOT X18", True), (robots, False))
-        + tuple((name, False) for name in ("python-bot/1.0", "Twitterbot/1.0", "Go-http-client/1.1", "Scrapy")),
-        "/own": ((people, True), ("good Googlebot/2.1", True), ("x Friend curl", True), ("curl/8.5", False))
-        + (("bad", False), ("badly", True), (robots, False)),
+        "/bots": dict.fromkeys((people, "curl/8.5", "", "CUBOT X18"), True) | dict.fromkeys(named, False),
+        "/own": dict.fromkeys((people, "good Googlebot/2.1", "x Friend curl", "badly"), True)
+        | dict.fromkeys(own, False),
     }
     requests = [
-        Ask(path, headers=(("User-Agent", agent),)) for path, agents in cases.items() for agent, _ in agents
+        Ask(path, headers=(("User-Agent", agent),)) for path, agents in cases.items() for agent in agents
     ]
     answers = asked(MANIFESTS, [*requests, Ask("/bots")], tmp_path)
-    wanted = [(agent, passes) for agents in cases.values() for agent, passes in agents]
+    wanted = [(agent, passes) for agents in cases.values() for agent, passes in agents.items()]
     assert [(w[0], a.reached) for w, a in zip(wanted, answers, strict=False)] == wanted
     for answer in answers:
         if not answer.reached:

@@ -159,7 +159,7 @@ class _ConsumerHeaders:
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
         if not any(isinstance(policy, JwtAuth | KeyAuth | BasicAuth) for policy in edge.policies):
             return ()
-        return consumer_headers.listener_filters(edge.consumers, jwt.most_tokens(edge.jwt))
+        return consumer_headers.listener_filters(edge.consumers, jwt.most_tokens(edge.of(JwtAuth)))
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
         return RouteParts()

@@ -107,8 +107,9 @@ OTHERS = sorted(CATALOG.keys() - SUPPORTED.keys())
 def test_plugins_that_only_watch_are_left_out_with_a_warning(name: str) -> None:
     text = f"{HEAD}plugin: {name}\nconfig: {{anything: goes}}\n"
     assert said(text) == [
-        f"f.yaml:4:9: warning MG2102 KongPlugin default/p plugin: plugin {name} is not supported yet; it only "
-        "watches, so requests pass without it; take it out of konghq.com/plugins to be rid of this warning"
+        f"f.yaml:4:9: warning MG2102 KongPlugin default/p plugin: plugin {name} is not supported yet; it "
+        "only watches, so requests pass without it; take it out of konghq.com/plugins to be rid of this "
+        "warning"
     ]
     assert (plugin(text).policy, plugin(text).problem, plugin(text).plugin) == (None, "", name)
 
