@@ -33,6 +33,7 @@ from meshgate.dialects.registry import KIND_PARSERS, lower_one
 from meshgate.dialects.schema import Spec
 from meshgate.dialects.shape import shape_of
 from meshgate.dialects.yaml_text import read_documents
+from tests.docs import kong_plugins_page
 
 GENERATED = "<!-- Made by `make test ARGS='tests/docs --update-golden'`; do not edit. -->"
 
@@ -138,6 +139,11 @@ def kinds_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def plugins_page() -> str:
+    """docs/kong-plugins.md."""
+    return "\n".join((_text(kong_plugins_page.HEAD), *kong_plugins_page.kong_plugins_page())) + "\n"
+
+
 def cli_page() -> str:
     """docs/cli.md."""
     root: Any = typer.main.get_command(build(()))
@@ -154,7 +160,12 @@ def cli_page() -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
-    {"diagnostics.md": diagnostics_page, "kinds.md": kinds_page, "cli.md": cli_page}
+    {
+        "diagnostics.md": diagnostics_page,
+        "kinds.md": kinds_page,
+        "kong-plugins.md": plugins_page,
+        "cli.md": cli_page,
+    }
 )
 """File in docs/ -> what makes it."""
 
@@ -291,7 +302,8 @@ adds is skipped). The annotations are in [ingress.md](ingress.md) and
 
 _REFUSED_PLUGINS = """\
 What refers to one of these, or to a plugin that Kong does not have, answers 503: a plugin that
-cannot run may be what keeps strangers out. The reason, by what the plugin is for:"""
+cannot run may be what keeps strangers out. Only those that watch are left out with a warning. By
+what the plugin is for:"""
 
 _CLI_HEAD = """
 # The command line

@@ -8,9 +8,11 @@ import pytest
 
 from meshgate.core.codes import CODES
 from meshgate.core.diagnostics import Severity
+from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.dialects.registry import KIND_PARSERS, lower_one
 from meshgate.dialects.yaml_text import read_documents
 from tests.docs.generated_pages import PAGES, SPECS
+from tests.docs.kong_plugins_page import SECTIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -47,3 +49,28 @@ def test_a_kind_that_guards_is_refused_and_not_warned() -> None:
     assert "| AuthorizationPolicy | `security.istio.io/v1`, `security.istio.io/v1beta1` |  | **refused**" in (
         PAGES["kinds.md"]()
     )
+
+
+def test_every_plugin_has_a_part_and_a_test_that_is_there() -> None:
+    assert set(SECTIONS) == set(SUPPORTED)
+    tests = DOCS.parent / "tests"
+    assert [s.test for s in SECTIONS.values() if not (tests / s.test).is_file()] == []
+
+
+@pytest.mark.parametrize("name", sorted(SECTIONS))
+def test_the_states_of_fields_are_those_of_the_code(name: str) -> None:
+    """What the page says is closed is refused when it is set; what works is not."""
+    config = SUPPORTED[name].config
+    listed = set(config.UNSUPPORTED) | set(config.UNSUPPORTED_SECURITY)
+    assert all(field.split(".")[0] not in listed for field in SECTIONS[name].notes)
+    for field in (f for f, note in SECTIONS[name].notes.items() if note == "closed where set"):
+        record, _, last = field.rpartition(".")
+        value = "true" if name == "key-auth" else "['a:b']"
+        text = f"{{{record}: {{{last}: {value}}}}}" if record else f"{{{last}: {value}}}"
+        documents, _ = read_documents(
+            "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {name: x}\n"
+            f"plugin: {name}\nconfig: {text}\n",
+            "x",
+        )
+        said = [d.code for d in lower_one(documents[0]).diagnostics if d.severity is Severity.ERROR]
+        assert said == ["MG1104"], field

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.envoy.kong_edge import JSON, Answer, Ask, asked, consumer, plugin, route
+from meshgate.model.reader import Reader
+from meshgate.pipeline import build, read_texts
+from meshgate.simulate import stand_in
+from meshgate.simulate.stand_in import gateway_proxy
+from meshgate.translate.self_contained import self_contained
+from tests.envoy.kong_edge import JSON, SERVICE, Answer, Ask, asked, consumer, plugin, route
 
 MANIFESTS = (
     consumer("alice", {"alice-login": ("basic-auth", {"username": "alice", "password": "Open:Sesame 1%"})})
@@ -80,3 +85,10 @@ def test_nobody_gets_in_where_there_are_no_users(tmp_path: Path) -> None:
     answers = asked(manifests, [Ask("/basic", headers=_login("-", "")), Ask("/basic")], tmp_path)
     for answer in answers:
         _is_refused(answer, "service")
+
+
+def test_no_password_is_in_the_configuration() -> None:
+    documents, _ = read_texts({"in.yaml": SERVICE + MANIFESTS})
+    config = self_contained(Reader(stand_in(build(documents).model)), gateway_proxy()).SerializeToString()
+    assert b"Sesame" not in config
+    assert b"alice:{SHA}" in config

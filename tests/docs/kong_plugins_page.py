@@ -1,0 +1,248 @@
+"""docs/kong-plugins.md: every field of every supported plugin from the schemas, and what to know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from textwrap import fill
+from types import MappingProxyType
+from typing import cast
+
+from pydantic_core import PydanticUndefined
+
+from meshgate.dialects.kong.plugins import SUPPORTED
+from meshgate.dialects.schema import Spec
+from meshgate.dialects.shape import shape_of
+from meshgate.model.service import EMPTY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What a plugin's part of the page says besides its fields."""
+
+    test: str
+    """File of the test against a real Envoy, under tests/."""
+    config: str
+    """An example in YAML's flow style."""
+    text: str
+    """What it does, and where it differs from Kong."""
+    notes: Mapping[str, str] = EMPTY
+    """Field -> its state, where it does not just work."""
+
+
+_BODY = dict.fromkeys(
+    ("remove.body", "rename.body", "replace.body", "add.body", "append.body"), "closed where set"
+)
+_JSON = dict.fromkeys(
+    ("remove.json", "rename.json", "replace.json", "add.json", "append.json"), "closed where set"
+)
+_TYPES = dict.fromkeys(
+    ("replace.json_types", "add.json_types", "append.json_types"), "no effect without json"
+)
+
+SECTIONS: Mapping[str, Section] = MappingProxyType(
+    {
+        "acl": Section(
+            test="envoy/test_kong_acl.py",
+            config="{allow: [staff]}",
+            text=(
+                "The groups of the consumer decide: Secrets with the label `konghq.com/credential: acl` "
+                "and a `group`. Nobody known: 401 `Unauthorized`; known and not allowed: 403 `You "
+                "cannot consume this service`. A consumer with a credential Secret that cannot be read "
+                "is refused by every `deny`, for that Secret may have named the group. The service gets "
+                "`X-Consumer-Groups`."
+            ),
+            notes={"always_use_authenticated_groups": "warned, no effect"},
+        ),
+        "basic-auth": Section(
+            test="envoy/test_kong_basic_auth.py",
+            config="{hide_credentials: true}",
+            text=(
+                "A username and a password: Secrets with the label `konghq.com/credential: basic-auth`. "
+                "Envoy's configuration holds SHA-1 hashes of the passwords, never themselves; choose "
+                "long ones. `Proxy-Authorization` is not read. With other plugins that authenticate, "
+                "all must agree."
+            ),
+        ),
+        "bot-detection": Section(
+            test="envoy/test_kong_small_plugins.py",
+            config="{allow: ['^our-crawler/'], deny: [curl]}",
+            text=(
+                "403 `Forbidden` for robots, by User-Agent: `allow`, then `deny`, then a list of our "
+                "own in the spirit of Kong's. Regular expressions are RE2's. Several User-Agent headers "
+                "count as one; Kong answers 400."
+            ),
+        ),
+        "correlation-id": Section(
+            test="envoy/test_kong_transformers.py",
+            config="{generator: uuid, echo_downstream: true}",
+            text=(
+                "A header that names the request, kept where the client sent one. `uuid#counter` is a "
+                "new UUID and the number of the connection, `tracker` ends in a UUID and the time: "
+                "Envoy does not count requests. A header that is there and empty stays empty."
+            ),
+        ),
+        "cors": Section(
+            test="envoy/test_kong_cors.py",
+            config="{origins: ['https://shop.example'], credentials: true, max_age: 3600}",
+            text=(
+                "Preflights are answered before authentication. Origins are regular expressions (RE2) "
+                "as in Kong. Of a preflight from an origin that may not call, only the status is as in "
+                "Kong: the headers are left out. Exposed headers are told where the request has an "
+                "Origin, and in preflights too."
+            ),
+            notes={"preflight_continue": "works, but for several origins (warned)"},
+        ),
+        "grpc-web": Section(
+            test="envoy/test_kong_small_plugins.py",
+            config="{allow_origin_header: 'https://shop.example'}",
+            text=(
+                "gRPC-Web of browsers becomes gRPC; name the Service's port `grpc`. Requests that are "
+                "no gRPC-Web pass as they are; Kong answers 400."
+            ),
+        ),
+        "ip-restriction": Section(
+            test="envoy/test_kong_ip_restriction.py",
+            config="{allow: [10.0.0.0/8, 127.0.0.0/8], deny: [10.6.6.6]}",
+            text=(
+                "403 `IP address not allowed: ADDRESS`. The address is the connection's; nothing that a "
+                "client writes into X-Forwarded-For counts. For one consumer alone it is not supported: "
+                "such a consumer cannot get in."
+            ),
+        ),
+        "jwt": Section(
+            test="e2e/test_shop_jwt.py", config="{claims_to_verify: [exp]}", text="See [jwt.md](jwt.md)."
+        ),
+        "key-auth": Section(
+            test="simulate/test_against_envoy.py",
+            config="{key_names: [apikey]}",
+            text="See [key-auth.md](key-auth.md).",
+            notes={"key_in_body": "closed where set", "run_on_preflight": "no effect: preflights need a key"},
+        ),
+        "rate-limiting": Section(
+            test="envoy/test_ratelimit_service.py",
+            config="{minute: 100, policy: local}",
+            text="See [rate-limiting.md](rate-limiting.md).",
+            notes={"policy": "works, but for cluster (closed)", "sync_rate": "warned, no effect"},
+        ),
+        "redirect": Section(
+            test="envoy/test_kong_small_plugins.py",
+            config="{status_code: 308, location: 'https://new.example', keep_incoming_path: true}",
+            text="After authentication and limits, as in Kong.",
+        ),
+        "request-size-limiting": Section(
+            test="envoy/test_kong_small_plugins.py",
+            config="{allowed_payload_size: 8, size_unit: kilobytes}",
+            text=(
+                "413 `Request size limit exceeded`. A body without Content-Length is held back until it "
+                "is whole or too long. With `require_content_length` chunked bodies get 411 too, which "
+                "Kong lets pass; Kong's 417 for `Expect: 100-continue` is a 413."
+            ),
+        ),
+        "request-termination": Section(
+            test="envoy/test_kong_request_termination.py",
+            config="{status_code: 503, message: back at noon}",
+            text="The gateway answers, after authentication and limits.",
+            notes={"echo": "warned: the request is not shown"},
+        ),
+        "request-transformer": Section(
+            test="envoy/test_kong_transformers.py",
+            config="{add: {headers: ['x-from:gateway'], querystring: ['via:$(headers.user-agent)']}}",
+            text=(
+                "Headers, query, path and method, in Kong's order. Of templates `$(headers.NAME)` and "
+                "`$(query_params.NAME)` work; others close the route, as changed bodies do. `Host` can "
+                "be replaced. Query parameters come out sorted by name."
+            ),
+            notes={**_BODY, "rename.querystring": "closed where set"},
+        ),
+        "response-transformer": Section(
+            test="envoy/test_kong_transformers.py",
+            config="{remove: {headers: [server]}, add: {headers: ['x-frame-options:DENY']}}",
+            text=(
+                "Headers of every answer, the gateway's own too. Changed bodies close the route, for "
+                "they may be there to hide something."
+            ),
+            notes={**_JSON, **_TYPES},
+        ),
+    }
+)
+
+HEAD = """
+# Kong's plugins
+
+GENERATED
+
+A KongPlugin is named by the annotation `konghq.com/plugins` of an Ingress or a Service
+([ingress.md](ingress.md)). The plugins run in Kong's own order: those that say who calls, then
+those that refuse, then limits, then those that change. States of a field:
+
+- **works**: as in Kong, but for what the plugin's part below says.
+- **warned**: a warning names it (`MG1103`); it has no effect.
+- **closed**: an error names it (`MG1104`), and the route answers 503.
+
+A value that is not allowed is an error (`MG2103`) that closes the route too. Every plugin is held
+against a real Envoy by the test in the last column.
+"""
+
+TAIL = """
+## Plugins that are not here
+
+What refers to one of them answers 503, but for those that only watch (`prometheus`,
+`opentelemetry`, `zipkin`, `http-log`, `tcp-log`, `udp-log`, `file-log`, `syslog`, `statsd`, `datadog`,
+`loggly`): they are left out with a warning, and requests pass. The list is in
+[kinds.md](kinds.md#plugins-that-are-refused).
+
+## Several that authenticate
+
+Where a route has two of `jwt`, `key-auth` and `basic-auth`, both must agree (Kong's AND).
+`anonymous`, which makes an OR of it, closes the route (`MG1104`).
+"""
+
+
+def kong_plugins_page() -> Iterator[str]:
+    """The page's lines after its head."""
+    yield from ("## All fields", "", "| plugin | field | default | state | test |", "|---|---|---|---|---|")
+    for name, plugin in sorted(SUPPORTED.items()):
+        section = SECTIONS[name]
+        for field, default, state in _fields(plugin.config, ""):
+            told = section.notes.get(field, state)
+            yield f"| {name} | `{field}` | {default} | {told} | `{section.test}` |"
+    yield ""
+    for name, section in sorted(SECTIONS.items()):
+        yield from (
+            f"## {name}",
+            "",
+            fill(section.text, 100, break_on_hyphens=False),
+            "",
+            "```yaml",
+            "apiVersion: configuration.konghq.com/v1",
+        )
+        yield from ("kind: KongPlugin", "metadata: {name: example}", f"plugin: {name}")
+        yield from (f"config: {section.config}", "```", "")
+    yield TAIL.strip()
+
+
+def _fields(spec: type[Spec], path: str) -> Iterator[tuple[str, str, str]]:
+    """(field, default, state) of a config, records in it field by field."""
+    shape = shape_of(spec)
+    for attribute, info in spec.model_fields.items():
+        name = f"{path}{info.alias or attribute}"
+        child = shape.get(info.alias or attribute)
+        if child is not None and child.many is None:
+            yield from _fields(child.model, f"{name}.")
+            continue
+        yield name, _default(info.get_default()), "works"
+    for name in spec.UNSUPPORTED:
+        yield path + name, "", "warned"
+    for name in spec.UNSUPPORTED_SECURITY:
+        yield path + name, "", "closed"
+
+
+def _default(value: object) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if value is None or value == "":
+        return ""
+    shown = list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value
+    return f"`{json.dumps(shown)}`"
