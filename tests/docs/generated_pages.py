@@ -14,7 +14,7 @@ from meshgate.cli.commands import build
 from meshgate.core.codes import CODES
 from meshgate.core.diagnostics import Severity
 from meshgate.core.origin import format_path
-from meshgate.dialects.istio import destination_rule, peer_authentication, virtual_service
+from meshgate.dialects.istio import destination_rule, gateway, peer_authentication, virtual_service
 from meshgate.dialects.kong import kong_consumer, kong_plugin
 from meshgate.dialects.kong.catalog import CATALOG, Purpose
 from meshgate.dialects.kong.plugins import SUPPORTED
@@ -49,6 +49,7 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         ("networking.k8s.io", "IngressClass"): ingress_class.IngressClassSpec,
         ("networking.istio.io", "VirtualService"): virtual_service.VirtualService,
         ("networking.istio.io", "DestinationRule"): destination_rule.DestinationRule,
+        ("networking.istio.io", "Gateway"): gateway.Gateway,
         ("security.istio.io", "PeerAuthentication"): peer_authentication.PeerAuthentication,
         ("configuration.konghq.com", "KongPlugin"): kong_plugin.KongPlugin,
         ("configuration.konghq.com", "KongClusterPlugin"): kong_plugin.KongPlugin,

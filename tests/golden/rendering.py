@@ -77,7 +77,7 @@ def resources(reader: Reader, proxy: Proxy, asks: tuple[str, ...]) -> dict[str, 
         return sorted(translator.wildcard(reader, proxy, type_url))
 
     gate = proxy.kind is ProxyKind.GATEWAY
-    routes = get(ROUTES, [EDGE_ROUTES]) if gate else {}
+    routes = get(ROUTES, _edge_routes(reader)) if gate else {}
     asked = [] if gate else [f"{OUTBOUND_ROUTES}/{host}" for host in asks]
     hosts = get(VIRTUAL_HOST, [*wildcard(VIRTUAL_HOST), *asked])
     virtual_hosts = list(hosts.values())
@@ -101,6 +101,11 @@ def resources(reader: Reader, proxy: Proxy, asks: tuple[str, ...]) -> dict[str, 
         for kind, found in everything.items()
         if found
     }
+
+
+def _edge_routes(reader: Reader) -> list[str]:
+    """The gateway's own route configuration, and those of Gateways."""
+    return [EDGE_ROUTES, *sorted({s.routes for s in reader.all_edge_servers().values()} - {""})]
 
 
 @lru_cache(maxsize=4)

@@ -53,6 +53,27 @@ REQUESTS: dict[tuple[str, str], tuple[tuple[str, str, str, Headers], ...]] = {
         ("GET", "a.example.com:8080", "/", ()),
         ("GET", "example.com", "/", ()),
     ),
+    ("istio/gateway-bookinfo", GATEWAY): (
+        ("GET", "localhost:8080", "/productpage", ()),
+        ("GET", "any.example", "/static/a.css", ()),
+        ("GET", "any.example", "/details/0", ()),
+        ("GET", "any.example", "/elsewhere", ()),
+        ("GET", "any.example", "/productpage/", ()),
+    ),
+    ("istio/gateway-and-ingress", GATEWAY): (
+        ("GET", "shop.example", "/web", ()),
+        ("GET", "shop.example", "/api/x", ()),
+        ("GET", "shop.example", "/any", ()),
+        ("GET", "shop.example", "/", ()),
+        ("GET", "wide.example", "/", ()),
+        ("GET", "other.example", "/any", ()),
+        ("GET", "other.example", "/web", ()),
+    ),
+    ("istio/gateway-tls", GATEWAY): (
+        ("GET", "shop.example", "/x?y", ()),
+        ("GET", "pay.example:8080", "/", ()),
+        ("GET", "other.example", "/", ()),
+    ),
     ("kubernetes/missing-service-and-port", GATEWAY): (
         ("GET", "x", "/none", ()),
         ("GET", "x", "/port/x", ()),

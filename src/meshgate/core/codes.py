@@ -46,6 +46,7 @@ CODES = MappingProxyType(
         "MG3010": "the referenced consumer or credential is missing or used twice",
         "MG3011": "the referenced host is not a service of the mesh",
         "MG3012": "no IngressClass or controller of ours takes this Ingress",
+        "MG3021": "the referenced Gateway does not exist, or no server of it is for the host",
         "MG4001": "the workload has no command that can run on this machine",
         "MG4002": "a probe of this kind cannot run here",
         "MG4003": "a port is already in use",

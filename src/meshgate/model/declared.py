@@ -10,6 +10,7 @@ from meshgate.core.diagnostics import ObjectRef
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
 from meshgate.model.destination import Subset, TrafficPolicy
+from meshgate.model.gateway import GatewayObject, StreamRule
 from meshgate.model.names import Name
 from meshgate.model.policy import HttpsOnly, Policy
 from meshgate.model.route import PathMatch, Rule, StringMatch
@@ -50,7 +51,7 @@ class ConfigMapObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshRules:
-    """A VirtualService's HTTP part. Hosts in `rules` are as written; `link` completes them."""
+    """A VirtualService. Hosts in `rules` are as written; `link` completes them."""
 
     ref: ObjectRef
     namespace: str
@@ -59,6 +60,9 @@ class MeshRules:
     gateways: tuple[str, ...]
     """`mesh` or names of Gateways; empty means `mesh`."""
     rules: tuple[Rule, ...]
+    tls: tuple[StreamRule, ...] = ()
+    """Connections with TLS that is not ended here, by server name."""
+    tcp: tuple[StreamRule, ...] = ()
     export_to: tuple[str, ...] = ("*",)
     created: str = ""
     """RFC 3339 creation time, then name: older rules win."""
@@ -223,6 +227,7 @@ class Declared:
     destination_rules: tuple[DestinationRules, ...] = ()
     peer_policies: tuple[PeerPolicy, ...] = ()
     edge_rules: tuple[EdgeRules, ...] = ()
+    gateways: tuple[GatewayObject, ...] = ()
     ingress_classes: tuple[IngressClass, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     consumers: tuple[ConsumerObject, ...] = ()

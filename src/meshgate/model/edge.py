@@ -16,6 +16,8 @@ class EdgeHost:
     host: str
     """`*`, `*.example.com` or a full name, lower case."""
     rules: tuple[Rule, ...]
+    routes: str = "edge"
+    """The route configuration that it belongs to: `edge` holds the Ingresses' hosts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,4 +30,8 @@ class Certificate:
     """SNI names; empty for the default certificate."""
     chain_pem: bytes
     key_pem: Secret
+    ca_pem: bytes = b""
+    """Authorities of clients' certificates (Gateway servers with mode MUTUAL)."""
+    servers_only: bool = False
+    """Shown by Gateway servers that name it and nowhere else."""
     origin: Origin = BUILT_IN

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
+from meshgate.model.gateway import EdgeServer
 from meshgate.model.names import Name
 from meshgate.model.route import Rule
 from meshgate.model.service import Service
@@ -59,11 +60,13 @@ class Model:
     inbound: Mapping[str, Inbound]
     """By workload key."""
     edge_hosts: Mapping[str, EdgeHost]
-    """By host."""
+    """By host; hosts of other route configurations than `edge` by `<routes>/<host>`."""
     certificates: Mapping[str, Certificate]
     """By name."""
     consumers: Mapping[str, Consumer]
     """By consumer id."""
+    edge_servers: Mapping[str, EdgeServer] = field(default_factory=dict)
+    """By the filter chain's name."""
     instances: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     """By workload key, sorted by pod. Changes in a lane of its own."""
     svids: Mapping[str, Svid] = field(default_factory=dict)

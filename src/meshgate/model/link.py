@@ -4,7 +4,8 @@ One step per file: `linking_workloads` (sidecars, environment, selectors), `link
 (PeerAuthentication), `linking_destinations` (DestinationRule), `linking_mesh`
 (VirtualService), `linking_consumers`, `linking_plugins`, `linking_edge` and
 `linking_routes` (Ingress, joined with the mesh's rules), `linking_paths` (the algebra of
-paths behind that), `linking_certificates`. `linking_input` gives all of them the same
+paths behind that), `linking_gateways` (Istio's Gateways, with `linking_gateway_hosts`,
+`_tls` and `_streams`), `linking_certificates`. `linking_input` gives all of them the same
 sorted input, which is why the order of documents never matters.
 """
 
@@ -17,10 +18,11 @@ from typing import TypeVar
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.model.declared import Declared
 from meshgate.model.graph import Model
-from meshgate.model.linking_certificates import link_certificates
+from meshgate.model.linking_certificates import joined, link_certificates
 from meshgate.model.linking_consumers import declared_consumers, link_consumers
 from meshgate.model.linking_destinations import link_destinations, report_upgrades
-from meshgate.model.linking_edge import link_edge_hosts, taken_ingresses
+from meshgate.model.linking_edge import link_edge_hosts, link_ingress_rules, taken_ingresses
+from meshgate.model.linking_gateways import link_gateways
 from meshgate.model.linking_inbound import link_inbound
 from meshgate.model.linking_input import Findings, Input
 from meshgate.model.linking_mesh import link_mesh_hosts
@@ -53,6 +55,10 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
     plugins = Plugins(given, known_consumers, edges, findings)
     let_in = tuple(c for c in known_consumers if c.name not in plugins.closed_consumers)
 
+    ingress = link_ingress_rules(given, edges, mesh_hosts, plugins, findings)
+    gateways = link_gateways(given, destinations, ingress, findings)
+    certificates = joined(link_certificates(given, edges, findings), gateways.certificates)
+
     model = Model(
         services=_frozen({host: given.hosts[host] for host in sorted(given.hosts)}),
         backends=_frozen(backends),
@@ -60,9 +66,10 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         destinations=_frozen(destinations),
         workloads=_frozen(workloads),
         inbound=_frozen(inbound),
-        edge_hosts=_frozen(link_edge_hosts(given, edges, mesh_hosts, plugins, findings)),
-        certificates=_frozen(link_certificates(given, edges, findings)),
+        edge_hosts=_frozen({**link_edge_hosts(ingress), **gateways.hosts}),
+        certificates=_frozen(certificates),
         consumers=_frozen(link_consumers(given, let_in, findings)),
+        edge_servers=_frozen(gateways.servers),
     )
     return model, findings.all()
 

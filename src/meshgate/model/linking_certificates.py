@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
@@ -67,6 +68,15 @@ def link_certificates(
         for name, use in sorted(uses.items())
         if use.default or use.hosts
     }
+
+
+def joined(ingress: Mapping[str, Certificate], servers: Mapping[str, Certificate]) -> dict[str, Certificate]:
+    """Certificates of Ingresses and of Gateway servers; a Secret that both use is one of them."""
+    found = dict(servers)
+    for name, certificate in ingress.items():
+        authorities = servers[name].ca_pem if name in servers else b""
+        found[name] = replace(certificate, ca_pem=authorities)
+    return dict(sorted(found.items()))
 
 
 def _usable(

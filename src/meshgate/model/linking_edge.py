@@ -59,14 +59,18 @@ def taken_ingresses(given: Input, findings: Findings) -> tuple[EdgeRules, ...]:
     return tuple(taken.values())
 
 
-def link_edge_hosts(
+OwnRules = tuple[tuple[Rule, ...], bool]
+"""The rules of one host, and whether one of them takes every request."""
+
+
+def link_ingress_rules(
     given: Input,
     edges: tuple[EdgeRules, ...],
     mesh_hosts: Mapping[str, tuple[MeshHost, ...]],
     plugins: Plugins,
     findings: Findings,
-) -> dict[str, EdgeHost]:
-    """By host; every host's rules in the order in which they are tried."""
+) -> dict[str, OwnRules]:
+    """By host: its own rules in the order in which they are tried."""
     routes: dict[str, list[EdgeRoute]] = {}
     claimed: dict[object, EdgeRoute] = {}
     for route in (r for rules in edges for r in _routes(rules)):
@@ -82,11 +86,16 @@ def link_edge_hosts(
             "this path has no effect",
             "remove one of them",
         )
-    own: dict[str, tuple[tuple[Rule, ...], bool]] = {}
+    own: dict[str, OwnRules] = {}
     for host, entries in sorted(routes.items()):
         ordered = sorted(entries, key=_precedence)  # stable: the older first
         compiled = (compile_route(route, given, mesh_hosts, plugins, findings) for route in ordered)
-        own[host] = _reachable(tuple(itertools.chain.from_iterable(compiled)))
+        own[host] = reachable(tuple(itertools.chain.from_iterable(compiled)))
+    return own
+
+
+def link_edge_hosts(own: Mapping[str, OwnRules]) -> dict[str, EdgeHost]:
+    """The Ingresses' hosts, each with its own rules and those that it falls back to."""
     return {host: EdgeHost(host=host, rules=_with_fallbacks(host, own)) for host in own}
 
 
@@ -134,13 +143,13 @@ def _precedence(route: EdgeRoute) -> tuple[bool, int, int, int, int, int]:
     return (route.is_default, -conditions, -len(rules.headers), _RANK[kind], -priority, -length)
 
 
-def _reachable(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], bool]:
+def reachable(rules: tuple[Rule, ...]) -> OwnRules:
     """The rules up to one that takes every request, and whether there is one."""
     last = next((i for i, rule in enumerate(rules) if is_catch_all(rule)), None)
     return (rules, False) if last is None else (rules[: last + 1], True)
 
 
-def _with_fallbacks(host: str, own: Mapping[str, tuple[tuple[Rule, ...], bool]]) -> tuple[Rule, ...]:
+def _with_fallbacks(host: str, own: Mapping[str, OwnRules]) -> tuple[Rule, ...]:
     """The host's own rules, then those of wider hosts while a request can still get there."""
     found: tuple[Rule, ...] = ()
     for candidate in dict.fromkeys(host_candidates(host, own)):

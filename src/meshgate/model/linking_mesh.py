@@ -7,7 +7,7 @@ others keep their share and this one's cluster is simply absent. Internal to `li
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -57,14 +57,17 @@ def link_mesh_hosts(
     """By full or wildcard host, oldest first; a host that an older rule shadows is MG3008."""
     hosts: dict[str, list[tuple[MeshHost, MeshRules]]] = {}
     for declared in oldest_first(given.declared.mesh_rules):
-        _report_gateways(declared, findings)
         if declared.gateways and MESH_GATEWAY not in declared.gateways:
+            continue
+        _report_streams(declared, findings)
+        if not declared.rules:
             continue
         for written in declared.hosts:
             host = complete_host(written, declared.namespace)
             if host not in _destination_hosts(declared):  # those are reported where they are written
                 given.report_host(written, host, declared.origin, declared.ref, ("spec", "hosts"))
-        rules = _link_rules(declared, _Context(given, destinations, declared, findings))
+        context = RuleContext(given, destinations, declared, findings)
+        rules = link_rules(context, lambda m: not m.gateways or MESH_GATEWAY in m.gateways)
         for host in dict.fromkeys(complete_host(h, declared.namespace) for h in declared.hosts):
             entry = MeshHost(
                 host=host, namespace=declared.namespace, export_to=declared.export_to, rules=rules
@@ -84,7 +87,7 @@ def link_mesh_hosts(
 
 
 @dataclass(frozen=True, slots=True)
-class _Context:
+class RuleContext:
     """What the rules of one VirtualService are linked with."""
 
     given: Input
@@ -105,27 +108,27 @@ def _covers(elder: MeshHost, younger: MeshHost) -> bool:
     return all(elder.visible_from(younger.namespace if n == "." else n) for n in younger.export_to)
 
 
-def _report_gateways(declared: MeshRules, findings: Findings) -> None:
-    named = {g for g in declared.gateways if g != MESH_GATEWAY}
-    named |= {g for r in declared.rules for m in r.matches for g in m.gateways if g != MESH_GATEWAY}
-    for gateway in sorted(named):
-        findings.warn(
-            "MG1103",
-            declared.origin,
-            declared.ref,
-            f"Gateway {gateway!r} is not supported yet; the rules for it have no effect",
-            "use an Ingress, which follows the rules for `mesh`",
-            ("spec", "gateways"),
-        )
+def _report_streams(declared: MeshRules, findings: Findings) -> None:
+    for name, rules, effect in (
+        ("tls", declared.tls, "TLS is passed on by its server name alone, without these rules"),
+        ("tcp", declared.tcp, "TCP goes to the service's port, without these rules"),
+    ):
+        if rules:
+            findings.warn(
+                "MG1103", rules[0].origin, declared.ref, f"inside the mesh {effect}", "", ("spec", name)
+            )
 
 
-def _link_rules(declared: MeshRules, context: _Context) -> tuple[Rule, ...]:
+def link_rules(context: RuleContext, holds: Callable[[RequestMatch], bool]) -> tuple[Rule, ...]:
+    """The HTTP rules with those of their matches that hold somewhere, destinations completed.
+
+    Rules without a match left are left out, as are those behind one that takes every request
+    (MG3009).
+    """
     linked: list[Rule] = []
     catch_all: Rule | None = None
-    for rule in declared.rules:
-        matches = tuple(
-            replace(m, gateways=()) for m in rule.matches if not m.gateways or MESH_GATEWAY in m.gateways
-        )
+    for rule in context.declared.rules:
+        matches = tuple(replace(m, gateways=()) for m in rule.matches if holds(m))
         if rule.matches and not matches:
             continue
         if catch_all is not None:
@@ -151,7 +154,7 @@ def _destination_hosts(declared: MeshRules) -> frozenset[str]:
     )
 
 
-def _link_action(rule: Rule, context: _Context) -> Action:
+def _link_action(rule: Rule, context: RuleContext) -> Action:
     action = rule.action
     match action:
         case Forward():
@@ -162,11 +165,11 @@ def _link_action(rule: Rule, context: _Context) -> Action:
             assert_never(action)
 
 
-def _link_forward(action: Forward, rule: Rule, context: _Context) -> Action:
+def _link_forward(action: Forward, rule: Rule, context: RuleContext) -> Action:
     weighted: list[WeightedDestination] = []
     problems: list[str] = []
     for entry in action.destinations:
-        destination, problem = _link_destination(entry.destination, rule, context)
+        destination, problem = link_destination(entry.destination, rule.origin, context)
         weighted.append(replace(entry, destination=destination))
         if problem:
             problems.append(problem)
@@ -174,13 +177,13 @@ def _link_forward(action: Forward, rule: Rule, context: _Context) -> Action:
         return Refuse(status=503, reason="; ".join(dict.fromkeys(problems)) or "the rule has no destination")
     mirrors = []
     for mirror in action.mirrors:
-        destination, problem = _link_destination(mirror.destination, rule, context)
+        destination, problem = link_destination(mirror.destination, rule.origin, context)
         if not problem:
             mirrors.append(replace(mirror, destination=destination))
     return replace(action, destinations=tuple(weighted), mirrors=tuple(mirrors))
 
 
-def _link_destination(written: Destination, rule: Rule, context: _Context) -> tuple[Destination, str]:
+def link_destination(written: Destination, at: Origin, context: RuleContext) -> tuple[Destination, str]:
     """The destination with full host and port, and what is wrong with it (empty: nothing).
 
     A port that was not written becomes the service's only port, else stays 0: the port
@@ -193,16 +196,12 @@ def _link_destination(written: Destination, rule: Rule, context: _Context) -> tu
         name = named_service(host)
         absence = context.given.absence("Service", name) if name else "is not a service of the mesh"
         problem = f"service {name} {absence}" if name else f"{host} {absence}"
-        context.warn(
-            "MG3011", rule.origin, f"{problem}; its requests get 503", "add the Service, or mend the host"
-        )
+        context.warn("MG3011", at, f"{problem}; its requests get 503", "add the Service, or mend the host")
         return full, problem
     if written.port and service.port(written.port) is None:
         ports = ", ".join(str(p.number) for p in service.ports) or "none"
         problem = f"service {service.name} has no port {written.port}"
-        context.warn(
-            "MG3002", rule.origin, f"{problem} but {ports}; its requests get 503", "name one of its ports"
-        )
+        context.warn("MG3002", at, f"{problem} but {ports}; its requests get 503", "name one of its ports")
         return full, problem
     if not written.port and len(service.ports) == 1:
         full = replace(full, port=service.ports[0].number)
@@ -210,7 +209,7 @@ def _link_destination(written: Destination, rule: Rule, context: _Context) -> tu
         problem = f"subset {written.subset!r} of {service.name} is not defined"
         context.warn(
             "MG3003",
-            rule.origin,
+            at,
             f"{problem} by any DestinationRule for {host}; its requests get 503",
             f"add the subset to a DestinationRule with host {host}",
         )

@@ -8,6 +8,7 @@ from typing import TypeVar
 from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
+from meshgate.model.gateway import EdgeServer
 from meshgate.model.graph import MeshHost, Model, Read
 from meshgate.model.service import Service
 from meshgate.model.workload import Inbound, Instance, Svid, Workload
@@ -73,8 +74,16 @@ class Reader:
     def all_certificates(self) -> Mapping[str, Certificate]:
         return self._all("certificates", self._model.certificates)
 
+    def all_edge_servers(self) -> Mapping[str, EdgeServer]:
+        return self._all("edge_servers", self._model.edge_servers)
+
     def all_consumers(self) -> Mapping[str, Consumer]:
         return self._all("consumers", self._model.consumers)
+
+    def has_edge_server(self, name: str) -> bool:
+        """Whether there is a filter chain of that name, whatever it says."""
+        self.reads.add(("edge_servers", "*"))
+        return name in self._model.edge_servers
 
     def mesh_host_names(self) -> frozenset[str]:
         """The keys alone: does not depend on what the entries say."""

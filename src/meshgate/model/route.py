@@ -178,6 +178,8 @@ class Redirect:
     authority: str = ""
     scheme: str = ""
     port: int = 0
+    to_https_port: bool = False
+    """To the port at which the gateway serves HTTPS; only in edge rules."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

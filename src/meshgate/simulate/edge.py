@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from envoy.config.listener.v3 import listener_pb2
-
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.policies.consumer_headers import IDENTITY_HEADERS, INTERNAL_HEADERS
@@ -14,19 +12,22 @@ from meshgate.simulate.deciding import Place, decide
 from meshgate.simulate.paths import see
 from meshgate.simulate.request import Request, compared_headers
 from meshgate.simulate.verdict import Outcome, Verdict
-from meshgate.translate import gateway
-from meshgate.translate.names import EDGE_ROUTES, split_authority
+from meshgate.translate import gateway, gateway_servers
+from meshgate.translate.names import split_authority
+from meshgate.translate.virtual_host import edge_key
 
 
 def at_gateway(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
     """What the gateway does with the request."""
+    host, port = split_authority(request.authority)
     name = gateway.HTTPS if request.scheme == "https" else gateway.HTTP
+    own = gateway_servers.LISTENER_PREFIX + str(port)
+    if own in gateway.listener_names(reader, proxy):
+        name = own
     verdict = Verdict(proxy=proxy.id, outcome=Outcome.REFUSE, listener=name)
-    if name == gateway.HTTPS:
-        listener = gateway.listener(reader, proxy, name)
-        host, _ = split_authority(request.authority)
-        if listener is None or not _has_certificate(listener, host.lower()):
-            return replace(verdict, reason=f"the gateway has no certificate for {host}")
+    configuration = gateway.route_configuration_of(reader, proxy, name, host.lower())
+    if not configuration:
+        return replace(verdict, reason=f"the gateway has no certificate for {host}")
     seen = see(request.path, edge=True)
     if seen.invalid:
         return replace(verdict, status=400, reason=seen.problem)
@@ -44,14 +45,13 @@ def at_gateway(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
         request, seen.path, (*IDENTITY_HEADERS, *INTERNAL_HEADERS, *(n.lower() for n in underscored))
     )
     verdict = replace(verdict, path=seen.path)
-    routes = gateway.routes(reader, proxy)
+    routes = gateway.routes(reader, proxy, configuration)
     chosen = matching.virtual_host(
         routes.virtual_hosts, request.authority, ignore_port=routes.ignore_port_in_host_matching
     )
     if chosen is None:
         return replace(verdict, status=404, reason=f"no rule of the edge is for the host {request.authority}")
-    host_name = chosen.name.removeprefix(f"{EDGE_ROUTES}/")
-    edge_host = reader.edge_host(host_name)
+    edge_host = reader.edge_host(edge_key(chosen.name))
     place = Place(
         reader=reader,
         proxy=proxy,
@@ -60,15 +60,3 @@ def at_gateway(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
         consumers=tuple(reader.all_consumers().values()),
     )
     return decide(place, headers, replace(verdict, virtual_host=chosen.name))
-
-
-def _has_certificate(listener: listener_pb2.Listener, host: str) -> bool:
-    """Whether the listener has a filter chain for the server name (exact, then each wildcard above it)."""
-    if listener.HasField("default_filter_chain"):
-        return True
-    labels = host.split(".")
-    names = {host, *("*." + ".".join(labels[i:]) for i in range(1, len(labels)))}
-    return any(
-        names & set(chain.filter_chain_match.server_names) or not chain.filter_chain_match.server_names
-        for chain in listener.filter_chains
-    )

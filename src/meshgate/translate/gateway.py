@@ -9,6 +9,7 @@ from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from meshgate.core.origin import BUILT_IN
+from meshgate.model.gateway import HTTP_PORT, HTTPS_PORT
 from meshgate.model.policy import RateLimit
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
@@ -18,17 +19,18 @@ from meshgate.policies.chain import plugin_replies
 from meshgate.policies.consumer_headers import early_removal
 from meshgate.policies.packing import boolean, duration, pack, uint32
 from meshgate.policies.replies import local_replies
-from meshgate.translate import tls, virtual_host
+from meshgate.translate import gateway_servers, tls, virtual_host
 from meshgate.translate.http import connection_manager, http_chain
-from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES, outbound_cluster
+from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES, outbound_cluster, server_routes
 from meshgate.translate.route import MAX_DIRECT_BODY, with_port
 
 HTTP, HTTPS = "http", "https"
 
 
-def listener_names(proxy: Proxy) -> list[str]:
-    """`http`, and `https` where the gateway has a port for it."""
-    return [HTTP, HTTPS] if proxy.https_port else [HTTP]
+def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
+    """`http`, `https` where the gateway has a port for it, and one per further port of a Gateway."""
+    own = [HTTP, HTTPS] if proxy.https_port else [HTTP]
+    return own + gateway_servers.listener_names(reader, proxy)
 
 
 def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
@@ -36,38 +38,51 @@ def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
     policies = edge_policies(reader)
     if name == HTTP:
         found = _listener(name, proxy.address, proxy.http_port)
-        found.filter_chains.add(filters=[http_chain(_manager(HTTP, policies))])
+        servers = server_routes(HTTP_PORT)
+        configuration = servers if reader.has_edge_server(servers) else EDGE_ROUTES
+        found.filter_chains.add(filters=[http_chain(_manager(HTTP, policies, configuration))])
         return found
     if name == HTTPS and proxy.https_port:
         return _https(reader, proxy, policies)
+    port = gateway_servers.listener_port(name)
+    if port is not None:
+        found = _listener(name, proxy.address, port)
+        gateway_servers.add_chains(reader, found, port, lambda routes: _manager(name, policies, routes))
+        return found if found.filter_chains or found.HasField("default_filter_chain") else None
     return None
 
 
-def routes(reader: Reader, proxy: Proxy) -> route_pb2.RouteConfiguration:
-    """Every virtual host of the edge in one piece, for those who want to see it whole."""
-    config = _configuration()
-    for name in sorted(virtual_host_names(reader)):
-        found = virtual_host.edge(reader, proxy, name)
+def route_configuration_of(reader: Reader, proxy: Proxy, name: str, host: str) -> str:
+    """The route configuration that a listener reaches by a server name; empty where it reaches none."""
+    found = listener(reader, proxy, name)
+    return gateway_servers.configuration_by_name(found, host) if found is not None else ""
+
+
+def routes(reader: Reader, proxy: Proxy, name: str = EDGE_ROUTES) -> route_pb2.RouteConfiguration:
+    """Every virtual host of a route configuration in one piece, for those who want to see it whole."""
+    config = _configuration(name)
+    for host in sorted(n for n in virtual_host_names(reader) if n.startswith(f"{name}/")):
+        found = virtual_host.edge(reader, proxy, host)
         if found is not None:
             config.virtual_hosts.append(found)
     return config
 
 
-def route_configuration() -> route_pb2.RouteConfiguration:
+def route_configuration(name: str = EDGE_ROUTES) -> route_pb2.RouteConfiguration:
     """What the gateway's listeners ask for: its virtual hosts come one by one.
 
     So a change costs the one host that it concerns, and a host that Envoy refuses is refused
     alone. Unlike a sidecar, the gateway is sent all hosts and asks for none: strangers
     choose which hosts they ask it for.
     """
-    config = _configuration()
+    config = _configuration(name)
     config.vhds.config_source.CopyFrom(tls.ads_source())
     return config
 
 
 def virtual_host_names(reader: Reader) -> frozenset[str]:
     """The resource names of the edge's virtual hosts."""
-    return frozenset(f"{EDGE_ROUTES}/{host}" for host in reader.edge_host_names())
+    return frozenset(key if "/" in key else f"{EDGE_ROUTES}/{key}" for key in reader.edge_host_names())
 
 
 def clusters(reader: Reader) -> list[str]:
@@ -79,12 +94,14 @@ def clusters(reader: Reader) -> list[str]:
                 named = [d.destination for d in rule.action.destinations]
                 named += [mirror.destination for mirror in rule.action.mirrors]
                 names.update(outbound_cluster(with_port(reader, one, 0)) for one in named)
+    for server in reader.all_edge_servers().values():
+        names.update(outbound_cluster(entry.destination) for entry in server.destinations)
     return sorted(names)
 
 
-def _configuration() -> route_pb2.RouteConfiguration:
+def _configuration(name: str) -> route_pb2.RouteConfiguration:
     config = route_pb2.RouteConfiguration(
-        name=EDGE_ROUTES,
+        name=name,
         validate_clusters=boolean(False),
         max_direct_response_body_size_bytes=uint32(MAX_DIRECT_BODY),
     )
@@ -108,16 +125,20 @@ def _listener(name: str, address: str, port: int) -> listener_pb2.Listener:
 
 
 def _https(reader: Reader, proxy: Proxy, policies: EdgePolicies) -> listener_pb2.Listener:
-    """One chain per certificate, chosen by SNI; the default certificate for every other name."""
+    """One chain per server and certificate, chosen by SNI; the default certificate for other names."""
     found = _listener(HTTPS, proxy.address, proxy.https_port)
     found.listener_filters.add(name="envoy.filters.listener.tls_inspector").typed_config.CopyFrom(
         pack(tls_inspector_pb2.TlsInspector())
     )
-    taken: set[str] = set()
-    manager = http_chain(_manager(HTTPS, policies))
+    taken = gateway_servers.add_chains(
+        reader, found, HTTPS_PORT, lambda routes: _manager(HTTPS, policies, routes)
+    )
+    manager = http_chain(_manager(HTTPS, policies, EDGE_ROUTES))
     # A default certificate that somebody named comes before our own.
     certificates = sorted(reader.all_certificates().items(), key=lambda c: (c[1].origin == BUILT_IN, c[0]))
     for name, certificate in certificates:
+        if certificate.servers_only:
+            continue
         socket = tls.downstream_edge(EDGE_CERTIFICATE_PREFIX + name)
         names = [h for h in certificate.hosts if h not in taken]
         taken.update(names)
@@ -130,10 +151,10 @@ def _https(reader: Reader, proxy: Proxy, policies: EdgePolicies) -> listener_pb2
     return found
 
 
-def _manager(stat_prefix: str, policies: EdgePolicies) -> hcm.HttpConnectionManager:
+def _manager(stat_prefix: str, policies: EdgePolicies, configuration: str) -> hcm.HttpConnectionManager:
     filters = [f for entry in CHAIN for f in entry.listener(policies)]
     manager = connection_manager(stat_prefix, filters)
-    manager.rds.route_config_name = EDGE_ROUTES
+    manager.rds.route_config_name = configuration
     manager.rds.config_source.CopyFrom(tls.ads_source())
     manager.early_header_mutation_extensions.append(early_removal())
     manager.local_reply_config.CopyFrom(local_replies(policies.of(RateLimit), plugin_replies(policies)))

@@ -25,6 +25,7 @@ FORWARD_PROXY_CLUSTER = "ForwardProxyCluster"
 OWN_CERTIFICATE = "default"
 TRUST_BUNDLE = "ROOTCA"
 EDGE_CERTIFICATE_PREFIX = "kubernetes://"
+EDGE_AUTHORITIES_PREFIX = "kubernetes-cacert://"
 DEFAULT_EDGE_CERTIFICATE = "meshgate-default-certificate"
 
 
@@ -59,6 +60,11 @@ def parse_cluster(name: str) -> ClusterName | None:
 def service_routes(host: str, port: int) -> str:
     """The route configuration of a local port that leads to one service (ports isolation)."""
     return f"service|{port}||{host}"
+
+
+def server_routes(port: int) -> str:
+    """The route configuration of all plaintext servers of Gateways at a port."""
+    return f"http.{port}"
 
 
 def split_authority(authority: str) -> tuple[str, int]:

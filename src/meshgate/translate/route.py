@@ -79,7 +79,7 @@ def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
             )
             _override(route.route, parts)
         case Redirect() as action:
-            _redirect(route, action)
+            _redirect(route, action, context.proxy)
         case DirectResponse() as action:
             route.direct_response.status = action.status
             if action.body:
@@ -236,7 +236,7 @@ def _replace_prefix(target: pb.RouteAction, prefix: str, match: RequestMatch) ->
     target.regex_rewrite.substitution = prefix.replace("\\", "\\\\")
 
 
-def _redirect(route: pb.Route, action: Redirect) -> None:
+def _redirect(route: pb.Route, action: Redirect, proxy: Proxy) -> None:
     codes = {
         301: pb.RedirectAction.MOVED_PERMANENTLY,
         302: pb.RedirectAction.FOUND,
@@ -253,6 +253,8 @@ def _redirect(route: pb.Route, action: Redirect) -> None:
         route.redirect.scheme_redirect = action.scheme
     if action.port:
         route.redirect.port_redirect = action.port
+    elif action.to_https_port and proxy.https_port:
+        route.redirect.port_redirect = proxy.https_port
 
 
 def _fault(fault: Fault) -> fault_pb2.HTTPFault:

@@ -8,6 +8,7 @@ from meshgate.model.names import TRUST_DOMAIN
 from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.translate.names import (
+    EDGE_AUTHORITIES_PREFIX,
     EDGE_CERTIFICATE_PREFIX,
     OWN_CERTIFICATE,
     TRUST_BUNDLE,
@@ -29,6 +30,13 @@ def translate(reader: Reader, proxy: Proxy, name: str) -> secret_pb2.Secret | No
     if name.startswith(EDGE_CERTIFICATE_PREFIX) and proxy.kind is ProxyKind.GATEWAY:
         found = reader.certificate(name.removeprefix(EDGE_CERTIFICATE_PREFIX))
         return None if found is None else _certificate(name, found.chain_pem, found.key_pem.reveal())
+    if name.startswith(EDGE_AUTHORITIES_PREFIX) and proxy.kind is ProxyKind.GATEWAY:
+        found = reader.certificate(name.removeprefix(EDGE_AUTHORITIES_PREFIX))
+        if found is None or not found.ca_pem:
+            return None
+        secret = secret_pb2.Secret(name=name)
+        secret.validation_context.trusted_ca.inline_bytes = found.ca_pem
+        return secret
     return None
 
 

@@ -51,7 +51,8 @@ class _Builder:
     def listeners(self) -> list[listener_pb2.Listener]:
         if self._gateway:
             found = [
-                gateway.listener(self._reader, self._proxy, n) for n in gateway.listener_names(self._proxy)
+                gateway.listener(self._reader, self._proxy, n)
+                for n in gateway.listener_names(self._reader, self._proxy)
             ]
         else:
             names = inbound.listener_names(self._reader, self._proxy)
@@ -81,7 +82,7 @@ class _Builder:
         if manager.HasField("rds"):
             name = manager.rds.route_config_name
             if self._gateway:
-                found: route_pb2.RouteConfiguration | None = gateway.routes(self._reader, self._proxy)
+                found: route_pb2.RouteConfiguration | None = gateway.routes(self._reader, self._proxy, name)
             else:
                 found = outbound.routes(self._reader, self._proxy, name)
             manager.route_config.CopyFrom(found or route_pb2.RouteConfiguration(name=name))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
+from types import MappingProxyType
 
 from envoy.config.core.v3 import base_pb2, config_source_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 
+from meshgate.model.gateway import ServerTls, ServerTlsMode
 from meshgate.policies.packing import boolean, pack
-from meshgate.translate.names import OWN_CERTIFICATE, TRUST_BUNDLE
+from meshgate.translate.names import (
+    EDGE_AUTHORITIES_PREFIX,
+    EDGE_CERTIFICATE_PREFIX,
+    OWN_CERTIFICATE,
+    TRUST_BUNDLE,
+)
 
 ALPN_HTTP2 = ("istio-h2", "istio", "h2")
 """What a proxy of ours offers for HTTP/2 to another: the first tells the filter chain what
@@ -19,6 +27,15 @@ ALPN_TCP = ("istio-peer-exchange", "istio")
 MESH_HTTP_ALPN = ("istio-h2", "istio-http/1.1", "istio-http/1.0")
 MESH_ALPN = (*MESH_HTTP_ALPN, "istio-peer-exchange", "istio")
 SERVER_ALPN = ("h2", "http/1.1", "istio-peer-exchange", "istio")
+
+_VERSIONS = MappingProxyType(
+    {
+        "TLSV1_0": common_pb2.TlsParameters.TLSv1_0,
+        "TLSV1_1": common_pb2.TlsParameters.TLSv1_1,
+        "TLSV1_2": common_pb2.TlsParameters.TLSv1_2,
+        "TLSV1_3": common_pb2.TlsParameters.TLSv1_3,
+    }
+)
 
 
 def ads_source() -> config_source_pb2.ConfigSource:
@@ -67,6 +84,46 @@ def downstream_edge(secret_name: str) -> base_pb2.TransportSocket:
     common.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
     common.tls_certificate_sds_secret_configs.append(_sds(secret_name))
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def downstream_server(settings: ServerTls) -> base_pb2.TransportSocket:
+    """TLS of a Gateway's server: its certificates, versions and ciphers, and whose clients may come."""
+    context = tls_pb2.DownstreamTlsContext()
+    common = context.common_tls_context
+    common.alpn_protocols.extend(("h2", "http/1.1"))
+    params = common.tls_params
+    params.tls_minimum_protocol_version = _VERSIONS[settings.min_version or "TLSV1_2"]
+    if settings.max_version:
+        params.tls_maximum_protocol_version = _VERSIONS[settings.max_version]
+    params.cipher_suites.extend(settings.cipher_suites)
+    if settings.mode is ServerTlsMode.ISTIO_MUTUAL:
+        common.tls_certificate_sds_secret_configs.append(_sds(OWN_CERTIFICATE))
+        authorities = TRUST_BUNDLE
+    else:
+        names = [EDGE_CERTIFICATE_PREFIX + name for name in settings.credentials]
+        common.tls_certificate_sds_secret_configs.extend(_sds(name) for name in names)
+        authorities = EDGE_AUTHORITIES_PREFIX + settings.credentials[0]
+    if settings.mode is not ServerTlsMode.SIMPLE:
+        context.require_client_certificate.value = settings.mode is not ServerTlsMode.OPTIONAL_MUTUAL
+        combined = common.combined_validation_context
+        combined.validation_context_sds_secret_config.CopyFrom(_sds(authorities))
+        combined.default_validation_context.SetInParent()
+        for name in settings.subject_alt_names:
+            san = combined.default_validation_context.match_typed_subject_alt_names.add()
+            san.san_type = san_type(name)
+            san.matcher.exact = name
+    return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def san_type(name: str) -> common_pb2.SubjectAltNameMatcher.SanType.ValueType:
+    """Where in a certificate a name stands: a URI, an address or a DNS name."""
+    if "://" in name:
+        return common_pb2.SubjectAltNameMatcher.URI
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return common_pb2.SubjectAltNameMatcher.DNS
+    return common_pb2.SubjectAltNameMatcher.IP_ADDRESS
 
 
 def plaintext() -> base_pb2.TransportSocket:

@@ -12,7 +12,6 @@ from meshgate.model.reader import Reader
 from meshgate.translate import cluster, endpoint, gateway, inbound, outbound, secret, virtual_host
 from meshgate.translate.names import (
     CLUSTER,
-    EDGE_ROUTES,
     ENDPOINTS,
     LISTENER,
     ROUTES,
@@ -33,7 +32,7 @@ class EnvoyTranslator:
         match type_url:
             case t if t == LISTENER:
                 if gate:
-                    return frozenset(gateway.listener_names(proxy))
+                    return frozenset(gateway.listener_names(reader, proxy))
                 names = inbound.listener_names(reader, proxy) + outbound.listener_names(reader, proxy)
                 return frozenset(names)
             case t if t == CLUSTER:
@@ -84,7 +83,8 @@ def _listener(reader: Reader, proxy: Proxy, name: str, *, gate: bool) -> Message
 
 def _routes(reader: Reader, proxy: Proxy, name: str, *, gate: bool) -> route_pb2.RouteConfiguration | None:
     if gate:
-        return gateway.route_configuration() if name == EDGE_ROUTES else None
+        # A virtual host's own configuration is part of its name, so any other has no hosts.
+        return gateway.route_configuration(name)
     return outbound.routes(reader, proxy, name)
 
 

@@ -64,19 +64,25 @@ def service_only(reader: Reader, proxy: Proxy, host: str, port: int) -> pb.Virtu
 
 
 def edge(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | None:
-    """The gateway's virtual host `edge/<host>`; of all policies it depends on its own only."""
-    prefix, _, host = resource_name.partition("/")
-    edge_host = reader.edge_host(host) if prefix == EDGE_ROUTES else None
+    """The gateway's virtual host `<routes>/<host>`; of all policies it depends on its own only."""
+    edge_host = reader.edge_host(edge_key(resource_name))
     if edge_host is None:
         return None
-    policies = EdgePolicies.collect({}, {host: edge_host})
-    found = pb.VirtualHost(name=resource_name, domains=[host], request_headers_to_remove=INTERNAL_HEADERS)
+    policies = EdgePolicies.collect({}, {edge_host.host: edge_host})
+    found = pb.VirtualHost(
+        name=resource_name, domains=[edge_host.host], request_headers_to_remove=INTERNAL_HEADERS
+    )
     context = RouteContext(
         reader=reader, proxy=proxy, port=0, parts_of=lambda rule: route_parts(rule.policies, policies)
     )
     for rule in edge_host.rules:
         found.routes.extend(routes(context, rule))
     return found
+
+
+def edge_key(resource_name: str) -> str:
+    """The key in `edge_hosts` of a virtual host's resource."""
+    return resource_name.removeprefix(f"{EDGE_ROUTES}/")
 
 
 def mesh_rules(reader: Reader, host: str, client_namespace: str) -> MeshHost | None:

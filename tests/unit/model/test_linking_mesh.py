@@ -189,8 +189,8 @@ def test_named_gateways_are_reported_and_only_mesh_rules_stay() -> None:
     assert list(model.mesh_hosts) == [HOST]
     (kept,) = model.mesh_hosts[HOST][0].rules
     assert kept.matches == (RequestMatch(paths=(prefix("/y"),)),)
-    assert codes(found) == ["MG1103", "MG1103"]
-    assert {"'gw'" in d.message for d in found} == {True, False}
+    assert codes(found) == ["MG3021", "MG3021"]
+    assert {"default/gw" in d.message for d in found} == {True, False}
 
 
 def test_destination_rules_merge_as_in_istio() -> None:

@@ -19,7 +19,8 @@ def _host(text: str) -> str:
     raise fault("MG2004", "must be a host name")
 
 
-def _host_or_wildcard(text: str) -> str:
+def host_or_wildcard(text: str) -> str:
+    """`text` if it is a host, `*` or begins with `*.`; a fault (MG2004) otherwise."""
     if text == "*" or (text.startswith(("*.", "*-")) and is_dns_name(text[2:].lower())):
         return text
     return _host(text)
@@ -38,7 +39,7 @@ def _subset(text: str) -> str:
 
 
 Host = Annotated[str, AfterValidator(_host)]
-HostOrWildcard = Annotated[str, AfterValidator(_host_or_wildcard)]
+HostOrWildcard = Annotated[str, AfterValidator(host_or_wildcard)]
 ExportTo = Annotated[str, AfterValidator(_export)]
 SubsetName = Annotated[str, AfterValidator(_subset)]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]

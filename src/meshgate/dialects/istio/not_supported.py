@@ -73,12 +73,6 @@ _WASM = _Missing(effect="the extension does not run; what it would guard stays o
 NOT_SUPPORTED = (
     _kind(
         "networking",
-        "Gateway",
-        "gateways",
-        _Missing(effect="it opens no listener", remedy="use an Ingress, which follows the rules for `mesh`"),
-    ),
-    _kind(
-        "networking",
         "ServiceEntry",
         "serviceentries",
         _Missing(effect="its hosts are not known to the mesh; they are reached as without a mesh"),

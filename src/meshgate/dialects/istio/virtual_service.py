@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import ClassVar
 
-from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.diagnostics import Diagnostic
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.hosts import ExportTo, HostOrWildcard
 from meshgate.dialects.istio.http_route import HttpRouteSpec, RouteLowering
+from meshgate.dialects.istio.stream_route import TcpRouteSpec, TlsRouteSpec, lower_streams
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Items, Spec, check, problem
@@ -20,16 +19,13 @@ MESH = "mesh"
 
 
 class VirtualServiceSpec(Spec):
-    """Istio 1.27's fields; only HTTP is routed."""
-
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "tls": "TLS is passed on by its server name alone, without these rules",
-        "tcp": "TCP goes to the service's port, without these rules",
-    }
+    """Istio 1.27's fields."""
 
     hosts: Items[HostOrWildcard]
     gateways: Items[str] = ()
     http: Items[HttpRouteSpec] = ()
+    tls: Items[TlsRouteSpec] = ()
+    tcp: Items[TcpRouteSpec] = ()
     export_to: Items[ExportTo] = ()
 
 
@@ -38,7 +34,7 @@ class VirtualService(ObjectSpec):
 
 
 def lower_virtual_service(document: Document) -> Lowered:
-    """The HTTP rules of a VirtualService (MG1103, MG2003, MG2004, MG2006, MG2007 beside `check`'s)."""
+    """The rules of a VirtualService (MG1103, MG2003, MG2004, MG2006, MG2007 beside `check`'s)."""
     value, said = check(VirtualService, document)
     if value is None:
         return Lowered(diagnostics=tuple(said))
@@ -51,8 +47,10 @@ def lower_virtual_service(document: Document) -> Lowered:
         own = route.name if names[route.name] == 1 else ""
         name = own or f"virtualservice/{document.ref.namespace}/{document.ref.name}/{index}"
         rules.append(lowering.rule(route, name, ("spec", "http", index)))
-    if not rules:
-        _report_empty(document, said)
+    tls = lower_streams(spec.tls, "tls", document, said)
+    tcp = lower_streams(spec.tcp, "tcp", document, said)
+    if not (spec.http or spec.tls or spec.tcp):
+        said.append(problem(document, "MG2003", ("spec",), "must have http, tls or tcp"))
         return Lowered(diagnostics=tuple(said))
     declared = MeshRules(
         ref=document.ref,
@@ -60,6 +58,8 @@ def lower_virtual_service(document: Document) -> Lowered:
         hosts=spec.hosts,
         gateways=spec.gateways,
         rules=tuple(rules),
+        tls=tls,
+        tcp=tcp,
         export_to=spec.export_to or ("*",),
         created=document.created,
         origin=document.locate(),
@@ -87,15 +87,6 @@ def _check_hosts(spec: VirtualServiceSpec, document: Document, said: list[Diagno
             said.append(
                 problem(document, "MG2006", path, f"{host} is there twice", remedy="keep one of them")
             )
-
-
-def _report_empty(document: Document, said: list[Diagnostic]) -> None:
-    """Nothing to route: an error, unless a warning about `tls` or `tcp` has said why."""
-    written = document.data.get("spec")
-    if not (isinstance(written, Mapping) and (written.get("tls") or written.get("tcp"))):
-        said.append(
-            problem(document, "MG2003", ("spec",), "must have http, tls or tcp", severity=Severity.ERROR)
-        )
 
 
 VIRTUAL_SERVICE = KindParser(

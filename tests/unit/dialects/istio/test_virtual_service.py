@@ -8,6 +8,7 @@ import pytest
 
 from meshgate.core.origin import Origin
 from meshgate.model.declared import MeshRules
+from meshgate.model.gateway import StreamMatch
 from meshgate.model.route import (
     DEFAULT_RETRY,
     Cors,
@@ -379,16 +380,25 @@ def test_a_delegate_is_closed_and_the_other_rules_work() -> None:
     ]
 
 
-def test_tcp_and_tls_are_named_and_not_followed() -> None:
-    text = HEAD + "  tcp: [{route: []}]\n  tls: [{route: []}]\n"
-    assert read(text).declared.mesh_rules == ()
-    assert read(text).declared.broken == ()
-    assert said(text) == [
-        "f.yaml:6:3: warning MG1103 VirtualService shop/pay spec.tcp: "
-        "TCP goes to the service's port, without these rules",
-        "f.yaml:7:3: warning MG1103 VirtualService shop/pay spec.tls: "
-        "TLS is passed on by its server name alone, without these rules",
-    ]
+def test_tcp_and_tls_routes() -> None:
+    route = "route: [{destination: {host: db, port: {number: 5432}}}]"
+    text = HEAD + (
+        f"  tcp: [{{match: [{{port: 5432, gateways: [edge]}}], {route}}}]\n"
+        f"  tls: [{{match: [{{sniHosts: [A.example, '*.b.example']}}], {route}}}]\n"
+    )
+    (rules,) = read(text).declared.mesh_rules
+    assert said(text) == []
+    assert rules.rules == ()
+    assert rules.tcp[0].matches == (StreamMatch(port=5432, gateways=("edge",)),)
+    assert rules.tls[0].matches == (StreamMatch(sni_hosts=("a.example", "*.b.example")),)
+    assert rules.tls[0].destinations[0].destination == Destination(host="db", port=5432)
+
+
+def test_a_stream_match_by_address_takes_nothing_rather_than_everything() -> None:
+    route = "route: [{destination: {host: db}}]"
+    text = HEAD + f"  tcp: [{{match: [{{destinationSubnets: [10.0.0.0/8]}}], {route}}}]\n"
+    assert read(text).declared.mesh_rules[0].tcp == ()
+    assert [line.split()[2] for line in said(text)] == ["MG1103"]
 
 
 def test_hosts_that_cannot_be() -> None:
