@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,22 @@ def test_groups(tmp_path: Path) -> None:
     assert shown["x-consumer-groups"] == ["admin, a, b 100%"]
     assert not [name for name in shown if name.startswith("x-meshgate") or "_" in name]
     assert "x-consumer-groups" not in answers[9].seen.headers
+
+
+@pytest.mark.envoy
+def test_two_credentials_do_not_lend_groups(tmp_path: Path) -> None:
+    """The second consumer counts, as in Kong; what the first belongs to does not become the second's."""
+    login = base64.b64encode(b"login:pw").decode()
+    manifests = (
+        MANIFESTS
+        + consumer("plain", {"plain-login": ("basic-auth", {"username": "login", "password": "pw"})})
+        + plugin("basic", "basic-auth", "{}")
+        + route("two", "key", "basic", "allow")
+        + route("open", "key", "basic")
+    )
+    both = (("apikey", "admins"), ("Authorization", f"Basic {login}"))
+    requests = [Ask("/two", headers=both), Ask("/open", headers=both), Ask("/allow", headers=both)]
+    two, opened, allowed = asked(manifests, requests, tmp_path)
+    assert (two.status, two.message) == (403, "You cannot consume this service")
+    assert opened.seen.headers["x-consumer-username"] == ["plain"]
+    assert allowed.seen.headers["x-consumer-username"] == ["admin"]

@@ -13,6 +13,8 @@ KEEP = "https://new.example:8443/x"
 MANIFESTS = (
     plugin("size", SIZE, "{allowed_payload_size: 1, size_unit: kilobytes}")
     + plugin("length", SIZE, "{allowed_payload_size: 5, size_unit: bytes, require_content_length: true}")
+    + plugin("large", SIZE, "{allowed_payload_size: 200, size_unit: kilobytes}")
+    + route("large", "large")
     + plugin("bots", "bot-detection", "{}")
     + plugin("own", "bot-detection", "{allow: ['^good', 'Friend'], deny: [curl, '^bad$']}")
     + plugin("move", "redirect", "{location: 'https://new.example/home?a=b'}")
@@ -50,6 +52,19 @@ def test_sizes(tmp_path: Path) -> None:
         assert (answer.status, answer.message) == (413, "Request size limit exceeded")
     for answer in answers[8:]:  # chunked ones too, which Kong lets pass
         assert (answer.status, answer.message) == (411, "A valid Content-Length header is required")
+
+
+@pytest.mark.envoy
+def test_limits_beyond_what_a_connection_buffers(tmp_path: Path) -> None:
+    requests = [
+        Ask("/large", "POST", headers=CHUNKED, body=_chunks(*[10_000] * 20)),
+        Ask("/large", "POST", headers=CHUNKED, body=_chunks(*[10_000] * 21)),
+        Ask("/large", "POST", body=b"x" * 200_000),
+    ]
+    passes, too_long, declared = asked(MANIFESTS, requests, tmp_path)
+    assert len(passes.seen.body) == 200_000
+    assert (too_long.status, too_long.message) == (413, "Request size limit exceeded")
+    assert len(declared.seen.body) == 200_000
 
 
 @pytest.mark.envoy

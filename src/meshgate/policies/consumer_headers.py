@@ -79,18 +79,22 @@ def listener_filters(consumers: tuple[Consumer, ...], most_tokens: int) -> tuple
     }
     by_key = {c.id: (consumer, c.id) for consumer in consumers for c in consumer.keys}
     by_login = {c.username: (consumer, c.username) for consumer in consumers for c in consumer.basic}
-    return tuple(
-        _lookup(name, header_name, table)
+    tables = [
+        (name, header_name, table)
         for name, header_name, table in (
             ("meshgate.consumer.jwt", jwt.CREDENTIAL_HEADER, by_jwt),
             ("meshgate.consumer.key_auth", key_auth.CREDENTIAL_HEADER, by_key),
             ("meshgate.consumer.basic_auth", basic_auth.CREDENTIAL_HEADER, by_login),
         )
         if table
-    )
+    ]
+    # Who shows two consumers' credentials is the last of them, and has nothing of the first's.
+    return tuple(_lookup(*one, after_others=i > 0) for i, one in enumerate(tables))
 
 
-def _lookup(name: str, header_name: str, table: dict[str, tuple[Consumer, str]]) -> hcm.HttpFilter:
+def _lookup(
+    name: str, header_name: str, table: dict[str, tuple[Consumer, str]], *, after_others: bool
+) -> hcm.HttpFilter:
     matcher = matcher_pb2.Matcher()
     tree = matcher.matcher_tree
     tree.input.CopyFrom(
@@ -99,7 +103,9 @@ def _lookup(name: str, header_name: str, table: dict[str, tuple[Consumer, str]])
     for credential in sorted(table):
         consumer, identifier = table[credential]
         action = composite_pb2.ExecuteFilterAction(
-            typed_config=extension("envoy.filters.http.header_mutation", _mutation(consumer, identifier))
+            typed_config=extension(
+                "envoy.filters.http.header_mutation", _mutation(consumer, identifier, after_others)
+            )
         )
         tree.exact_match_map.map[credential].action.CopyFrom(xds_extension("composite", action))
     wrapped = extension_matcher_pb2.ExtensionWithMatcher(
@@ -119,7 +125,7 @@ def _quoted_groups(consumer: Consumer) -> str:
     return "".join((*unknown, *map(quoted_group, consumer.groups)))
 
 
-def _mutation(consumer: Consumer, identifier: str) -> header_mutation_pb2.HeaderMutation:
+def _mutation(consumer: Consumer, identifier: str, after_others: bool) -> header_mutation_pb2.HeaderMutation:
     values = {
         CONSUMER_ID: consumer.id,
         "x-consumer-username": consumer.username,
@@ -133,4 +139,6 @@ def _mutation(consumer: Consumer, identifier: str) -> header_mutation_pb2.Header
         if value:
             escaped = value.replace("%", "%%")
             config.mutations.request_mutations.add(append=header(name, escaped))
+        elif after_others:
+            config.mutations.request_mutations.add(remove=name)
     return config
