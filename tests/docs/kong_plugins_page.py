@@ -196,7 +196,10 @@ What refers to one of them answers 503, but for those that only watch (`promethe
 ## Several that authenticate
 
 Where a route has two of `jwt`, `key-auth` and `basic-auth`, both must agree (Kong's AND).
-`anonymous`, which makes an OR of it, closes the route (`MG1104`).
+`anonymous` names the KongConsumer that stands for whoever has no valid credential: `jwt` has it,
+and its routes let strangers in as that consumer, with `X-Anonymous-Consumer: true`. Envoy's filters
+for keys and passwords cannot let anybody pass, so `anonymous` on `key-auth` and `basic-auth` closes
+the route (`MG1104`), and an OR of several that authenticate cannot be had.
 """
 
 

@@ -118,6 +118,7 @@ class Plugins:
         self._bound = frozenset(p.ref for n, namespace in named if (p := self._find(n, namespace)))
         self.closed_consumers: set[Name] = set()
         """Consumers that refer to a plugin that cannot be had: they must not get in without it."""
+        self._names = frozenset(n for c in consumers for n in (c.username, consumer_id(c.name)) if n)
         found = {c.name: self._consumer_plugins(c) for c in consumers if c.plugin_names}
         self._of_consumer = {name: plugins for name, plugins in found.items() if plugins}
 
@@ -150,6 +151,17 @@ class Plugins:
             first = next((s for scope in scopes for s in scope if isinstance(s.policy, kind)), None)
             if first is not None:
                 policies.append(first.policy)
+        stranger = next((p for p in policies if isinstance(p, JwtAuth) and p.anonymous), None)
+        if stranger is not None and stranger.anonymous not in self._names:
+            problem = f"there is no KongConsumer {stranger.anonymous!r} for strangers"
+            self._findings.error(
+                "MG3010",
+                stranger.origin,
+                rules.ref,
+                f"{problem}; the route answers 503",
+                "add it, or take anonymous out of the plugin jwt",
+            )
+            return Applied((), problem)
         authenticated = any(isinstance(p, _AUTHENTICATION) for p in policies)
         limit = self._limit(scopes, authenticated, route_label)
         if limit is not None:

@@ -67,6 +67,8 @@ class JwtAuth:
     """0: no limit."""
     run_on_preflight: bool = True
     realm: str = ""
+    anonymous: str = ""
+    """Username or id of the consumer that stands for who has no valid token; empty: they are refused."""
     origin: Origin = BUILT_IN
 
 

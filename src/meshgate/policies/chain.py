@@ -32,6 +32,7 @@ from meshgate.model.policy import (
 )
 from meshgate.policies import (
     acl,
+    anonymous,
     basic_auth,
     bot_detection,
     consumer_headers,
@@ -207,6 +208,13 @@ CHAIN: tuple[EdgeFilter, ...] = (
     ),
     # Tells the services and all that follows who it is.
     _ConsumerHeaders(),
+    # Whoever is still nobody goes on as the consumer for strangers, or not at all.
+    _Authentication(
+        JwtAuth,
+        anonymous.listener_filters,
+        lambda policy, _: anonymous.route_parts(policy),
+        anonymous.replies,
+    ),
     # Kong's priority 990: after authentication, before all that counts.
     _Plain(
         IpRestriction, ip_restriction.listener_filters, ip_restriction.route_parts, ip_restriction.replies

@@ -54,11 +54,15 @@ INTERNAL_HEADERS = (
 )
 """Only the gateway's own filters may read these; removed again before the service."""
 
+ANONYMOUS = "x-meshgate-anonymous"
+"""Names the consumer that stands for strangers, between two filters: the lookup removes it."""
+
 
 def early_removal() -> extension_pb2.TypedExtensionConfig:
     """Removes what a client must not say about itself, before routing and all filters."""
     mutations = [
-        mutation_rules_pb2.HeaderMutation(remove=name) for name in (*IDENTITY_HEADERS, *INTERNAL_HEADERS)
+        mutation_rules_pb2.HeaderMutation(remove=name)
+        for name in (*IDENTITY_HEADERS, *INTERNAL_HEADERS, ANONYMOUS)
     ]
     return extension(
         "envoy.http.early_header_mutation.header_mutation", early_pb2.HeaderMutation(mutations=mutations)
@@ -92,22 +96,38 @@ def listener_filters(consumers: tuple[Consumer, ...], most_tokens: int) -> tuple
     return tuple(_lookup(*one, after_others=i > 0) for i, one in enumerate(tables))
 
 
+def anonymous_lookup(table: dict[str, Consumer]) -> hcm.HttpFilter:
+    """The lookup of consumers that stand for strangers, by the name in `ANONYMOUS`."""
+    changes: dict[str, header_mutation_pb2.HeaderMutation] = {}
+    for name, consumer in table.items():
+        config = _mutation(consumer, "", after_others=True)
+        config.mutations.request_mutations.add(append=header("x-anonymous-consumer", "true"))
+        config.mutations.request_mutations.add(remove=ANONYMOUS)
+        changes[name] = config
+    return _by_header("meshgate.consumer.anonymous", ANONYMOUS, changes)
+
+
 def _lookup(
     name: str, header_name: str, table: dict[str, tuple[Consumer, str]], *, after_others: bool
 ) -> hcm.HttpFilter:
+    changes = {key: _mutation(*entry, after_others=after_others) for key, entry in table.items()}
+    return _by_header(name, header_name, changes)
+
+
+def _by_header(
+    name: str, header_name: str, changes: dict[str, header_mutation_pb2.HeaderMutation]
+) -> hcm.HttpFilter:
+    """A filter that does what stands for the header's value, whatever the number of values."""
     matcher = matcher_pb2.Matcher()
     tree = matcher.matcher_tree
     tree.input.CopyFrom(
         xds_extension("header", http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=header_name))
     )
-    for credential in sorted(table):
-        consumer, identifier = table[credential]
+    for value in sorted(changes):
         action = composite_pb2.ExecuteFilterAction(
-            typed_config=extension(
-                "envoy.filters.http.header_mutation", _mutation(consumer, identifier, after_others)
-            )
+            typed_config=extension("envoy.filters.http.header_mutation", changes[value])
         )
-        tree.exact_match_map.map[credential].action.CopyFrom(xds_extension("composite", action))
+        tree.exact_match_map.map[value].action.CopyFrom(xds_extension("composite", action))
     wrapped = extension_matcher_pb2.ExtensionWithMatcher(
         extension_config=extension("envoy.filters.http.composite", composite_pb2.Composite()),
         xds_matcher=matcher,
@@ -125,7 +145,9 @@ def _quoted_groups(consumer: Consumer) -> str:
     return "".join((*unknown, *map(quoted_group, consumer.groups)))
 
 
-def _mutation(consumer: Consumer, identifier: str, after_others: bool) -> header_mutation_pb2.HeaderMutation:
+def _mutation(
+    consumer: Consumer, identifier: str, *, after_others: bool
+) -> header_mutation_pb2.HeaderMutation:
     values = {
         CONSUMER_ID: consumer.id,
         "x-consumer-username": consumer.username,

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from envoy.config.core.v3 import base_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from google.protobuf import empty_pb2
 
 from meshgate.model.consumer import Consumer, JwtCredential
 from meshgate.model.policy import JwtAuth
@@ -44,6 +45,7 @@ def requirement_name(policy: JwtAuth) -> str:
         policy.secret_is_base64,
         policy.maximum_expiration_s,
         policy.run_on_preflight,
+        *(("anonymous",) if policy.anonymous else ()),
     )
     return "jwt-" + hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
@@ -75,7 +77,7 @@ def listener_filters(
             providers = {f"{name}/-": _provider(policy, None)}
         for provider_name, provider in providers.items():
             config.providers[provider_name].CopyFrom(provider)
-        config.requirement_map[name].CopyFrom(_any_of(sorted(providers)))
+        config.requirement_map[name].CopyFrom(_any_of(sorted(providers), strangers=bool(policy.anonymous)))
     return (http_filter(FILTER, config, disabled=True),)
 
 
@@ -86,10 +88,13 @@ def route_parts(policy: JwtAuth) -> RouteParts:
     return RouteParts(filters={FILTER: pack(per_route)}, metadata=metadata)
 
 
-def _any_of(names: list[str]) -> pb.JwtRequirement:
-    if len(names) == 1:
+def _any_of(names: list[str], *, strangers: bool) -> pb.JwtRequirement:
+    """One of the providers; with `strangers`, whoever has no valid token passes without a name."""
+    if len(names) == 1 and not strangers:
         return pb.JwtRequirement(provider_name=names[0])
     each = [pb.JwtRequirement(provider_name=name) for name in names]
+    if strangers:
+        each.append(pb.JwtRequirement(allow_missing_or_failed=empty_pb2.Empty()))
     return pb.JwtRequirement(requires_any=pb.JwtRequirementOrList(requirements=each))
 
 

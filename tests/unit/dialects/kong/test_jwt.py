@@ -37,7 +37,7 @@ def test_every_field() -> None:
     config = (
         "config: {uri_param_names: [t, t], cookie_names: [c], header_names: [X-Token, x-token], "
         "key_claim_name: kid, secret_is_base64: true, claims_to_verify: [exp, nbf], "
-        "maximum_expiration: 3600, run_on_preflight: false, realm: shop}\n"
+        "maximum_expiration: 3600, run_on_preflight: false, realm: shop, anonymous: guest}\n"
     )
     (found,) = declared(HEAD + config).plugins
     assert found.policy == JwtAuth(
@@ -51,6 +51,7 @@ def test_every_field() -> None:
         maximum_expiration_s=3600,
         run_on_preflight=False,
         realm="shop",
+        anonymous="guest",
         origin=Origin("f.yaml", 5, 9),
     )
 
@@ -58,11 +59,6 @@ def test_every_field() -> None:
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        (
-            "anonymous: guest",
-            "5:10: error MG1104 KongPlugin default/auth config.anonymous: an anonymous consumer is not "
-            "supported; the plugin stays closed",
-        ),
         (
             "claims_to_verify: [iat]",
             "5:29: error MG2103 KongPlugin default/auth config.claims_to_verify[0]: must be one "

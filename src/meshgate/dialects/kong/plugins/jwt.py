@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from meshgate.dialects.kong.plugins.config import Config, HeaderName, Quotable, Report, Word
+from meshgate.dialects.kong.plugins.config import Config, HeaderName, Line, Quotable, Report, Word
 from meshgate.dialects.schema import Items
 from meshgate.model.policy import JwtAuth
 
@@ -18,10 +17,6 @@ MAX_EXPIRATION_S = 31_536_000
 class JwtConfig(Config):
     """Every field of the plugin."""
 
-    UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {
-        "anonymous": "an anonymous consumer is not supported; the plugin stays closed"
-    }
-
     uri_param_names: Items[Word] = ("jwt",)
     cookie_names: Items[Word] = ()
     header_names: Items[HeaderName] = ("authorization",)
@@ -31,6 +26,7 @@ class JwtConfig(Config):
     maximum_expiration: Annotated[int, Field(ge=0, le=MAX_EXPIRATION_S)] = 0
     run_on_preflight: bool = True
     realm: Quotable = ""
+    anonymous: Line = ""
 
 
 def lower_jwt(config: JwtConfig, report: Report) -> JwtAuth:
@@ -50,5 +46,6 @@ def lower_jwt(config: JwtConfig, report: Report) -> JwtAuth:
         maximum_expiration_s=config.maximum_expiration,
         run_on_preflight=config.run_on_preflight,
         realm=config.realm,
+        anonymous=config.anonymous,
         origin=report.origin(),
     )

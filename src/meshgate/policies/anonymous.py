@@ -1,0 +1,79 @@
+"""Kong's `anonymous`: who could not say who they are go on as one consumer that stands for them.
+
+`jwt` alone can let them pass in Envoy. After all lookups a request that is still nobody's is
+given the consumer's name, a lookup turns that into its headers, and what has no consumer then
+(there is none of that name) is refused with 500, as in Kong.
+"""
+
+from __future__ import annotations
+
+from envoy.extensions.common.matching.v3 import extension_matcher_pb2
+from envoy.extensions.filters.http.composite.v3 import composite_pb2
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from envoy.type.matcher.v3 import http_inputs_pb2
+from xds.type.matcher.v3 import matcher_pb2
+
+from meshgate.model.consumer import Consumer
+from meshgate.model.policy import JwtAuth
+from meshgate.policies.consumer_headers import ANONYMOUS, CONSUMER_ID, anonymous_lookup
+from meshgate.policies.denial import denial_filter, having, neither, present, refusals, strikes
+from meshgate.policies.packing import extension, header, http_filter, pack, xds_extension
+from meshgate.policies.parts import RouteParts
+from meshgate.policies.replies import error_reply
+
+FILTER, REQUIRED_FILTER = "meshgate.anonymous", "meshgate.anonymous.required"
+REASON = "anonymous-missing"
+
+
+def listener_filters(
+    policies: tuple[JwtAuth, ...], consumers: tuple[Consumer, ...]
+) -> tuple[hcm.HttpFilter, ...]:
+    """Where any route lets strangers in: gives them a name, and looks that up."""
+    names = {p.anonymous for p in policies if p.anonymous}
+    if not names:
+        return ()
+    table = {name: c for c in reversed(consumers) for name in (c.username, c.id) if name in names}
+    wrapped = extension_matcher_pb2.ExtensionWithMatcher(
+        extension_config=extension("envoy.filters.http.composite", composite_pb2.Composite()),
+        xds_matcher=_nobody("-"),
+    )
+    naming = http_filter(FILTER, wrapped, disabled=True)
+    lookup = (anonymous_lookup(table),) if table else ()
+    return (naming, *lookup, denial_filter(REQUIRED_FILTER))
+
+
+def route_parts(policy: JwtAuth) -> RouteParts:
+    """The name for strangers on this route."""
+    if not policy.anonymous:
+        return RouteParts()
+    naming = extension_matcher_pb2.ExtensionWithMatcherPerRoute(xds_matcher=_nobody(policy.anonymous))
+    required = refusals({REASON: strikes(neither(having(present(CONSUMER_ID))))})
+    return RouteParts(filters={FILTER: pack(naming), REQUIRED_FILTER: required})
+
+
+def replies(policies: tuple[JwtAuth, ...]) -> tuple[hcm.ResponseMapper, ...]:
+    """Kong's answer where the consumer is missing, without its name."""
+    if not any(p.anonymous for p in policies):
+        return ()
+    return (error_reply(REASON, 500, "An unexpected error occurred"),)
+
+
+def _nobody(name: str) -> matcher_pb2.Matcher:
+    """Requests without a consumer get the name."""
+    somebody = matcher_pb2.Matcher.MatcherList.Predicate()
+    somebody.single_predicate.input.CopyFrom(
+        xds_extension("header", http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=CONSUMER_ID))
+    )
+    somebody.single_predicate.value_match.safe_regex.google_re2.SetInParent()
+    somebody.single_predicate.value_match.safe_regex.regex = ".+"
+    naming = header_mutation_pb2.HeaderMutation()
+    naming.mutations.request_mutations.add(append=header(ANONYMOUS, name.replace("%", "%%")))
+    action = composite_pb2.ExecuteFilterAction(
+        typed_config=extension("envoy.filters.http.header_mutation", naming)
+    )
+    matcher = matcher_pb2.Matcher()
+    rule = matcher.matcher_list.matchers.add()
+    rule.predicate.not_matcher.CopyFrom(somebody)
+    rule.on_match.action.CopyFrom(xds_extension("composite", action))
+    return matcher
