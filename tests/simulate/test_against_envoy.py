@@ -117,6 +117,11 @@ REQUESTS: dict[tuple[str, str], tuple[tuple[str, str, str, Headers], ...]] = {
         ("GET", "x", "/shop", ()),
         ("GET", "x", "/shop", (("authorization", "Bearer e30.e30.e30"),)),
     ),
+    ("kong/jwt-anonymous", GATEWAY): (
+        ("GET", "x", "/shop/a", ()),
+        ("GET", "x", "/shop", (("authorization", "Bearer e30.e30.e30"),)),
+        ("GET", "x", "/closed", ()),
+    ),
     ("kong/broken-plugin", GATEWAY): (
         ("GET", "x", "/broken", ()),
         ("GET", "x", "/missing", ()),

@@ -132,6 +132,6 @@ def _termination(policy: Termination, headers: Mapping[str, str]) -> PolicyMet:
     kind, says = "request-termination", f"the gateway answers {policy.status} by itself"
     if policy.trigger:
         says += f" where there is a header or query parameter {policy.trigger}"
-        if policy.trigger not in headers and policy.trigger not in parameters(headers[":path"]):
+        if policy.trigger.lower() not in headers and policy.trigger not in parameters(headers[":path"]):
             return PolicyMet(kind=kind, says=f"{says}; there is none", origin=policy.origin)
     return PolicyMet(kind=kind, says=says, origin=policy.origin, refuses=policy.status)

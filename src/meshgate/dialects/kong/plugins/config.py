@@ -14,7 +14,8 @@ from meshgate.core.origin import FieldPath, Origin
 from meshgate.dialects.document import Document
 from meshgate.dialects.schema import Spec, fault, problem
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN = re.compile(r"[!#$&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110's, without the percent sign, by which Envoy's formats begin."""
 
 
 class Config(Spec):

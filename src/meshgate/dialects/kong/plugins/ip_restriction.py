@@ -14,6 +14,8 @@ from meshgate.model.policy import IpRestriction
 
 def _network(text: str) -> str:
     try:
+        if "%" in text:  # a zone, which only this machine could tell
+            raise ValueError
         return str(ipaddress.ip_network(text, strict=False))
     except ValueError:
         raise fault("MG2103", "must be an IP address or a network like 10.0.0.0/8") from None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from meshgate.dialects.kong.plugins.config import Config, HeaderName, Line, Report
+from meshgate.dialects.kong.plugins.config import Config, Line, Report, ShownHeaderName
 from meshgate.model.policy import Termination
 
 JSON = "application/json; charset=utf-8"
@@ -30,7 +30,7 @@ class RequestTerminationConfig(Config):
     content_type: Line | None = None
     body: Annotated[str, Field(max_length=65536)] | None = None
     echo: bool = False
-    trigger: HeaderName | None = None
+    trigger: ShownHeaderName | None = None
 
 
 def lower_request_termination(config: RequestTerminationConfig, report: Report) -> Termination:

@@ -10,9 +10,10 @@ from meshgate.dialects.kong.plugins.config import Report
 from meshgate.dialects.schema import show
 from meshgate.model.policies.change import Pairs
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN = re.compile(r"[!#$&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110's, without the percent sign, by which Envoy's formats begin."""
 _TEMPLATE = re.compile(r"\$\((.*?)\)")
-_SIMPLE = re.compile(r"""(headers|query_params)(?:\.([\w-]+)|\[\s*["']([\w-]+)["']\s*\])""")
+_SIMPLE = re.compile(r"""(headers|query_params)(?:\.([\w-]+)|\[\s*["']([\w-]+)["']\s*\])""", re.ASCII)
 _COMMANDS = {"headers": "REQ", "query_params": "QUERY_PARAM"}
 _INTERNAL = ("x-meshgate-", "x-envoy-", ":")
 
