@@ -14,7 +14,14 @@ from meshgate.cli.commands import build
 from meshgate.core.codes import CODES
 from meshgate.core.diagnostics import Severity
 from meshgate.core.origin import format_path
-from meshgate.dialects.istio import destination_rule, gateway, peer_authentication, virtual_service
+from meshgate.dialects.istio import (
+    authorization_policy,
+    destination_rule,
+    gateway,
+    peer_authentication,
+    request_authentication,
+    virtual_service,
+)
 from meshgate.dialects.kong import kong_consumer, kong_plugin
 from meshgate.dialects.kong.catalog import CATALOG, Purpose
 from meshgate.dialects.kong.plugins import SUPPORTED
@@ -51,6 +58,8 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         ("networking.istio.io", "DestinationRule"): destination_rule.DestinationRule,
         ("networking.istio.io", "Gateway"): gateway.Gateway,
         ("security.istio.io", "PeerAuthentication"): peer_authentication.PeerAuthentication,
+        ("security.istio.io", "AuthorizationPolicy"): authorization_policy.AuthorizationPolicyObject,
+        ("security.istio.io", "RequestAuthentication"): request_authentication.RequestAuthenticationObject,
         ("configuration.konghq.com", "KongPlugin"): kong_plugin.KongPlugin,
         ("configuration.konghq.com", "KongClusterPlugin"): kong_plugin.KongPlugin,
         ("configuration.konghq.com", "KongConsumer"): kong_consumer.KongConsumer,
@@ -60,6 +69,8 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
 
 _ISTIO = "apiVersion: networking.istio.io/v1\nkind: %s\nmetadata: {name: x}\nspec: {host%s, %s}"
 _PEERS = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: x}\nspec: {%s}"
+_ACCESS = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nspec: {%s}\nmetadata: {name: x}"
+_TOKENS = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nspec: {%s}\nmetadata: {name: x}"
 _PLUGIN = (
     "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {name: x}\nplugin: %s\nconfig: {%s}"
 )
@@ -88,6 +99,10 @@ NOT_HONOURED: tuple[str, ...] = (
     _PLUGIN % ("rate-limiting", "minute: 1, policy: redis, redis: {host: x}, sync_rate: 1"),
     _PLUGIN % ("rate-limiting", "minute: 1, policy: redis, redis: {host: x, password: '{vault://x}'}"),
     _PEERS % "portLevelMtls: {80: {mode: STRICT}}",
+    _ACCESS % "action: CUSTOM, provider: {name: x}",
+    _ACCESS % "targetRef: {kind: Gateway, group: gateway.networking.k8s.io, name: x}",
+    _ACCESS % "rules: [{when: [{key: experimental.envoy.filters.x, values: [y]}]}]",
+    _TOKENS % "jwtRules: [{issuer: x}]",
 )
 """Objects whose fields are taken and whose values are not: the page shows what is said."""
 

@@ -30,13 +30,14 @@ RUN = (
     "docs/routing.md",
     "docs/ingress.md",
     "docs/mtls.md",
+    "docs/authorization.md",
     "docs/jwt.md",
     "docs/key-auth.md",
     "docs/rate-limiting.md",
     "docs/explain.md",
     "docs/local-runtime.md",
 )
-FIRST = ("README.md", "docs/getting-started.md", "docs/mtls.md")
+FIRST = ("README.md", "docs/getting-started.md", "docs/mtls.md", "docs/authorization.md")
 COMMAND_S = 120.0
 AGREE_S = 30.0
 """How long an answer may take to become what the page shows: pods start, rules reach the proxies."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
+from meshgate.model.authorization import AuthorizationPolicy, RequestAuthentication
 from meshgate.model.destination import Subset, TrafficPolicy
 from meshgate.model.gateway import GatewayObject, StreamRule
 from meshgate.model.names import Name
@@ -226,6 +227,8 @@ class Declared:
     mesh_rules: tuple[MeshRules, ...] = ()
     destination_rules: tuple[DestinationRules, ...] = ()
     peer_policies: tuple[PeerPolicy, ...] = ()
+    authorization_policies: tuple[AuthorizationPolicy, ...] = ()
+    request_authentications: tuple[RequestAuthentication, ...] = ()
     edge_rules: tuple[EdgeRules, ...] = ()
     gateways: tuple[GatewayObject, ...] = ()
     ingress_classes: tuple[IngressClass, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from meshgate.model.authorization import Guard
 from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
@@ -20,6 +21,9 @@ from meshgate.model.workload import Inbound, Instance, Svid, Workload
 
 Read = tuple[str, str]
 """(facet, key) that a translation depends on; key `*` stands for the facet's set of keys."""
+
+EDGE = "gateway"
+"""The only key of facets about the gateway itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,8 @@ class Model:
     """By consumer id."""
     edge_servers: Mapping[str, EdgeServer] = field(default_factory=dict)
     """By the filter chain's name."""
+    edge_guard: Mapping[str, Guard] = field(default_factory=dict)
+    """`gateway` -> what stands before the edge; empty where nothing does."""
     instances: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     """By workload key, sorted by pod. Changes in a lane of its own."""
     svids: Mapping[str, Svid] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Links declared objects into the one model: names resolved, defaults filled in, mistakes found.
 
 One step per file: `linking_workloads` (sidecars, environment, selectors), `linking_inbound`
-(PeerAuthentication), `linking_destinations` (DestinationRule), `linking_mesh`
+(PeerAuthentication), `linking_authorization` (AuthorizationPolicy, RequestAuthentication),
+`linking_destinations` (DestinationRule), `linking_mesh`
 (VirtualService), `linking_consumers`, `linking_plugins`, `linking_edge` and
 `linking_routes` (Ingress, joined with the mesh's rules), `linking_paths` (the algebra of
 paths behind that), `linking_gateways` (Istio's Gateways, with `linking_gateway_hosts`,
@@ -16,8 +17,10 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from meshgate.core.diagnostics import Diagnostic
+from meshgate.model.authorization import OPEN
 from meshgate.model.declared import Declared
-from meshgate.model.graph import Model
+from meshgate.model.graph import EDGE, Model
+from meshgate.model.linking_authorization import link_guards
 from meshgate.model.linking_certificates import joined, link_certificates
 from meshgate.model.linking_consumers import declared_consumers, link_consumers
 from meshgate.model.linking_destinations import link_destinations, report_upgrades
@@ -46,6 +49,8 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
     backends = link_backends(given, findings)
     inbound = link_inbound(given, workloads, backends, findings)
 
+    inbound, edge_guard = link_guards(given, workloads, backends, inbound, findings)
+
     destinations = link_destinations(given, findings)
     report_upgrades(destinations, backends, workloads, findings)
     mesh_hosts = link_mesh_hosts(given, destinations, findings)
@@ -70,6 +75,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         certificates=_frozen(certificates),
         consumers=_frozen(link_consumers(given, let_in, findings)),
         edge_servers=_frozen(gateways.servers),
+        edge_guard=_frozen({} if edge_guard == OPEN else {EDGE: edge_guard}),
     )
     return model, findings.all()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from meshgate.model.declared import MeshRules
 from meshgate.model.gateway import GatewayObject, Server
@@ -23,8 +23,7 @@ def is_ours(gateway: GatewayObject, findings: Findings) -> bool:
     There is one gateway here, so every selector by the customary labels of an Istio ingress
     means it: `istio: ingressgateway`, `app: istio-ingressgateway` and their like.
     """
-    customary = all(k in ("istio", "app") and v in _CUSTOMARY for k, v in gateway.selector.items())
-    if customary or selects(gateway.selector, GATEWAY_LABELS):
+    if takes_gateway(gateway.selector):
         return True
     wanted = ", ".join(f"{k}={v}" for k, v in sorted(gateway.selector.items()))
     findings.warn(
@@ -36,6 +35,12 @@ def is_ours(gateway: GatewayObject, findings: Findings) -> bool:
         ("spec", "selector"),
     )
     return False
+
+
+def takes_gateway(selector: Mapping[str, str]) -> bool:
+    """Whether labels mean our gateway: its own, or the customary ones; an empty selector does."""
+    customary = all(k in ("istio", "app") and v in _CUSTOMARY for k, v in selector.items())
+    return customary or selects(selector, GATEWAY_LABELS)
 
 
 def gateway_name(written: str, namespace: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from meshgate.model.authorization import OPEN, Guard
 from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
 from meshgate.model.gateway import EdgeServer
-from meshgate.model.graph import MeshHost, Model, Read
+from meshgate.model.graph import EDGE, MeshHost, Model, Read
 from meshgate.model.service import Service
 from meshgate.model.workload import Inbound, Instance, Svid, Workload
 
@@ -43,6 +44,9 @@ class Reader:
 
     def edge_host(self, host: str) -> EdgeHost | None:
         return self._one("edge_hosts", host, self._model.edge_hosts)
+
+    def edge_guard(self) -> Guard:
+        return self._one("edge_guard", EDGE, self._model.edge_guard) or OPEN
 
     def certificate(self, name: str) -> Certificate | None:
         return self._one("certificates", name, self._model.certificates)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
+from meshgate.model.authorization import OPEN, Guard
 from meshgate.model.names import Name
 from meshgate.model.service import EMPTY, AppProtocol
 
@@ -154,6 +155,8 @@ class Inbound:
     ports: tuple[InboundPort, ...]
     default_mtls: MtlsMode
     """For ports that no service names."""
+    guard: Guard = OPEN
+    """AuthorizationPolicies and RequestAuthentications."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

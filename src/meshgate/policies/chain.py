@@ -182,6 +182,11 @@ class _Cors:
         return ()
 
 
+AUTHENTICATED: EdgeFilter = _Authentication(
+    JwtAuth, anonymous.listener_filters, lambda policy, _: anonymous.route_parts(policy), anonymous.replies
+)
+"""The entry behind which Istio's policies stand: they want to know nothing of Kong's plugins."""
+
 CHAIN: tuple[EdgeFilter, ...] = (
     # Outermost, so that it changes what all others put into an answer; Kong's priority 800.
     _Plain(ResponseTransformer, transformers.response_filters, transformers.response_parts),
@@ -209,12 +214,7 @@ CHAIN: tuple[EdgeFilter, ...] = (
     # Tells the services and all that follows who it is.
     _ConsumerHeaders(),
     # Whoever is still nobody goes on as the consumer for strangers, or not at all.
-    _Authentication(
-        JwtAuth,
-        anonymous.listener_filters,
-        lambda policy, _: anonymous.route_parts(policy),
-        anonymous.replies,
-    ),
+    AUTHENTICATED,
     # Kong's priority 990: after authentication, before all that counts.
     _Plain(
         IpRestriction, ip_restriction.listener_filters, ip_restriction.route_parts, ip_restriction.replies

@@ -12,6 +12,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import cast
 
 from meshgate.core.secret import Secret
+from meshgate.model.authorization import JwtRule
 from meshgate.model.consumer import JwtCredential, KeyCredential
 from meshgate.model.edge import Certificate
 from meshgate.model.graph import Model
@@ -20,6 +21,7 @@ from meshgate.simulate.certificates import leaf
 
 PLACEHOLDER = base64.b64encode(b"redacted: this is no key but stands where one was").decode()
 """Valid as text and as base64, and long enough for every HMAC."""
+PLACEHOLDER_KEY_SET = f'{{"keys":[{{"kty":"oct","alg":"HS256","k":"{PLACEHOLDER}"}}]}}'
 
 
 def redact(model: Model) -> Model:
@@ -42,6 +44,8 @@ class _Cleaning:
         match value:
             case JwtCredential(secret=Secret()):
                 return replace(value, secret=Secret.of(PLACEHOLDER))
+            case JwtRule(jwks=Secret()):
+                return replace(value, jwks=Secret.of(PLACEHOLDER_KEY_SET))
             case KeyCredential():
                 # The id is made of the key: whoever guesses the key could tell by it.
                 name = f"redacted-{next(self._numbers)}"

@@ -71,10 +71,21 @@ def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bo
 
 
 def runtime() -> bootstrap_pb2.LayeredRuntime:
-    """Settings without a field of their own: regexes as large as Istio allows (Envoy's default is 100)."""
+    """Settings without a field of their own.
+
+    Regexes may be as large as Istio allows (Envoy's default is 100). Authorization rules
+    compare several values of a header as one text, as Istio documents it: an ALLOW rule for
+    `admin` is not met by `guest` and `admin`. (Envoy 1.40 would compare them one by one;
+    what keeps requests out does so by its pattern, see `policies/matching_text.py`.)
+    """
     found = bootstrap_pb2.LayeredRuntime()
     layer = found.layers.add(name="meshgate")
-    layer.static_layer.update({"re2.max_program_size.error_level": MAX_REGEX_PROGRAM})
+    layer.static_layer.update(
+        {
+            "re2.max_program_size.error_level": MAX_REGEX_PROGRAM,
+            "envoy.reloadable_features.rbac_match_headers_individually": False,
+        }
+    )
     return found
 
 

@@ -18,7 +18,7 @@ from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.model.service import AppProtocol
 from meshgate.policies.packing import duration, pack, uint32
-from meshgate.translate import tls
+from meshgate.translate import keys, tls
 from meshgate.translate.cluster_policy import balance, outliers, pool_limits
 from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.dns import dns_cache
@@ -45,6 +45,8 @@ def translate(reader: Reader, proxy: Proxy, name: str) -> cluster_pb2.Cluster | 
         return _original_destination(name)
     if name == FORWARD_PROXY_CLUSTER:
         return _forward_proxy()
+    if name.startswith(keys.PREFIX):
+        return keys.translate(name)
     parts = parse_cluster(name)
     if parts is None:
         return None

@@ -15,11 +15,13 @@ from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Forward
 from meshgate.policies import CHAIN, EdgePolicies
-from meshgate.policies.chain import plugin_replies
+from meshgate.policies.chain import AUTHENTICATED, plugin_replies
 from meshgate.policies.consumer_headers import early_removal
 from meshgate.policies.packing import boolean, duration, pack, uint32
 from meshgate.policies.replies import local_replies
-from meshgate.translate import gateway_servers, tls, virtual_host
+from meshgate.translate import gateway_servers, keys, tls, virtual_host
+from meshgate.translate import guard as guarding
+from meshgate.translate.guard import Access
 from meshgate.translate.http import connection_manager, http_chain
 from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES, outbound_cluster, server_routes
 from meshgate.translate.route import MAX_DIRECT_BODY, with_port
@@ -35,19 +37,26 @@ def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
 
 def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
     """The listener of that name."""
-    policies = edge_policies(reader)
+    policies, guard = edge_policies(reader), reader.edge_guard()
     if name == HTTP:
         found = _listener(name, proxy.address, proxy.http_port)
         servers = server_routes(HTTP_PORT)
         configuration = servers if reader.has_edge_server(servers) else EDGE_ROUTES
-        found.filter_chains.add(filters=[http_chain(_manager(HTTP, policies, configuration))])
+        # Rules may call the port as clients of a Service before the gateway would.
+        ports = frozenset({HTTP_PORT, proxy.http_port})
+        manager = _manager(HTTP, policies, Access(guard=guard, ports=ports), configuration)
+        found.filter_chains.add(filters=[http_chain(manager)])
         return found
     if name == HTTPS and proxy.https_port:
-        return _https(reader, proxy, policies)
+        access = Access(guard=guard, ports=frozenset({HTTPS_PORT, proxy.https_port}))
+        return _https(reader, proxy, policies, access)
     port = gateway_servers.listener_port(name)
     if port is not None:
         found = _listener(name, proxy.address, port)
-        gateway_servers.add_chains(reader, found, port, lambda routes: _manager(name, policies, routes))
+        access = Access(guard=guard, ports=frozenset({port}))
+        gateway_servers.add_chains(
+            reader, found, port, access, lambda routes: _manager(name, policies, access, routes)
+        )
         return found if found.filter_chains or found.HasField("default_filter_chain") else None
     return None
 
@@ -86,8 +95,8 @@ def virtual_host_names(reader: Reader) -> frozenset[str]:
 
 
 def clusters(reader: Reader) -> list[str]:
-    """Every cluster that a rule of the edge names: the gateway keeps them ready."""
-    names: set[str] = set()
+    """Every cluster that a rule of the edge names, or that has keys: the gateway keeps them ready."""
+    names = set(keys.clusters(reader.edge_guard()))
     for host in reader.all_edge_hosts().values():
         for rule in host.rules:
             if isinstance(rule.action, Forward):
@@ -124,16 +133,16 @@ def _listener(name: str, address: str, port: int) -> listener_pb2.Listener:
     return found
 
 
-def _https(reader: Reader, proxy: Proxy, policies: EdgePolicies) -> listener_pb2.Listener:
+def _https(reader: Reader, proxy: Proxy, policies: EdgePolicies, access: Access) -> listener_pb2.Listener:
     """One chain per server and certificate, chosen by SNI; the default certificate for other names."""
     found = _listener(HTTPS, proxy.address, proxy.https_port)
     found.listener_filters.add(name="envoy.filters.listener.tls_inspector").typed_config.CopyFrom(
         pack(tls_inspector_pb2.TlsInspector())
     )
     taken = gateway_servers.add_chains(
-        reader, found, HTTPS_PORT, lambda routes: _manager(HTTPS, policies, routes)
+        reader, found, HTTPS_PORT, access, lambda routes: _manager(HTTPS, policies, access, routes)
     )
-    manager = http_chain(_manager(HTTPS, policies, EDGE_ROUTES))
+    manager = http_chain(_manager(HTTPS, policies, access, EDGE_ROUTES))
     # A default certificate that somebody named comes before our own.
     certificates = sorted(reader.all_certificates().items(), key=lambda c: (c[1].origin == BUILT_IN, c[0]))
     for name, certificate in certificates:
@@ -151,9 +160,18 @@ def _https(reader: Reader, proxy: Proxy, policies: EdgePolicies) -> listener_pb2
     return found
 
 
-def _manager(stat_prefix: str, policies: EdgePolicies, configuration: str) -> hcm.HttpConnectionManager:
-    filters = [f for entry in CHAIN for f in entry.listener(policies)]
+def _manager(
+    stat_prefix: str, policies: EdgePolicies, access: Access, configuration: str
+) -> hcm.HttpConnectionManager:
+    filters: list[hcm.HttpFilter] = []
+    for entry in CHAIN:
+        filters += entry.listener(policies)
+        if entry is AUTHENTICATED:
+            # Istio's policies look at what the client sent, so they stand before what changes
+            # it; a token that they take out of the request is no longer needed then.
+            filters += guarding.http_filters(access.guard, access.ports)
     manager = connection_manager(stat_prefix, filters)
+    guarding.see_as_authorized(manager, access.guard)
     manager.rds.route_config_name = configuration
     manager.rds.config_source.CopyFrom(tls.ads_source())
     manager.early_header_mutation_extensions.append(early_removal())

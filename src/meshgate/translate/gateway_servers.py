@@ -14,6 +14,7 @@ from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.policies.packing import pack
 from meshgate.translate import tls
+from meshgate.translate.guard import Access, network_filters
 from meshgate.translate.http import http_chain
 from meshgate.translate.names import outbound_cluster
 
@@ -39,7 +40,9 @@ def listener_port(name: str) -> int | None:
     return int(port) if port != name and port.isdecimal() else None
 
 
-def add_chains(reader: Reader, found: listener_pb2.Listener, port: int, manager: MakeManager) -> set[str]:
+def add_chains(
+    reader: Reader, found: listener_pb2.Listener, port: int, access: Access, manager: MakeManager
+) -> set[str]:
     """Adds the chains of a port's servers; gives the server names that they have taken.
 
     A server whose certificate is gone gets no chain: it is closed, the others stay.
@@ -56,7 +59,7 @@ def add_chains(reader: Reader, found: listener_pb2.Listener, port: int, manager:
         else:
             chain = found.default_filter_chain
             chain.name = name
-        _fill(chain, name, server, manager)
+        _fill(chain, name, server, access, manager)
     looks = any(server.sni for _, server in servers)
     if looks and not any(f.name == TLS_INSPECTOR for f in found.listener_filters):
         inspector = found.listener_filters.add(name=TLS_INSPECTOR)
@@ -65,7 +68,11 @@ def add_chains(reader: Reader, found: listener_pb2.Listener, port: int, manager:
 
 
 def _fill(
-    chain: listener_components_pb2.FilterChain, name: str, server: EdgeServer, manager: MakeManager
+    chain: listener_components_pb2.FilterChain,
+    name: str,
+    server: EdgeServer,
+    access: Access,
+    manager: MakeManager,
 ) -> None:
     if server.routes:
         made = manager(server.routes)
@@ -80,6 +87,7 @@ def _fill(
             made.set_current_client_cert_details.dns = True
         chain.filters.append(http_chain(made))
     else:
+        chain.filters.extend(network_filters(access.guard, access.ports))
         chain.filters.append(_tcp_chain(name, server))
     if server.tls is not None:
         chain.transport_socket.CopyFrom(tls.downstream_server(server.tls))

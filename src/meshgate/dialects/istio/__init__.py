@@ -1,4 +1,4 @@
-"""Istio's kinds: VirtualService, DestinationRule, Gateway, PeerAuthentication, one file per kind.
+"""Istio's kinds: VirtualService, DestinationRule, Gateway and the three of security, one file per kind.
 
 Fields and behaviour follow Istio 1.27. Each file checks one object and lowers it to
 `model.declared`; none looks at other objects, and hosts stay as written (`link` completes
@@ -8,10 +8,12 @@ error where it guards something.
 
 from __future__ import annotations
 
+from meshgate.dialects.istio.authorization_policy import AUTHORIZATION_POLICY
 from meshgate.dialects.istio.destination_rule import DESTINATION_RULE
 from meshgate.dialects.istio.gateway import GATEWAY
 from meshgate.dialects.istio.not_supported import NOT_SUPPORTED
 from meshgate.dialects.istio.peer_authentication import PEER_AUTHENTICATION
+from meshgate.dialects.istio.request_authentication import REQUEST_AUTHENTICATION
 from meshgate.dialects.istio.virtual_service import VIRTUAL_SERVICE
 from meshgate.dialects.kind import KindParser
 
@@ -20,5 +22,7 @@ KINDS: tuple[KindParser, ...] = (
     DESTINATION_RULE,
     GATEWAY,
     PEER_AUTHENTICATION,
+    AUTHORIZATION_POLICY,
+    REQUEST_AUTHENTICATION,
     *NOT_SUPPORTED,
 )

@@ -52,17 +52,6 @@ def _kind(
     )
 
 
-_AUTHORIZATION = _Missing(
-    effect="its rules are not enforced; the workloads that it selects stay open to every caller that "
-    "PeerAuthentication lets in",
-    remedy="do not rely on it; PeerAuthentication STRICT at least keeps out callers without an identity",
-    guards=True,
-)
-_REQUEST_AUTHENTICATION = _Missing(
-    effect="no sidecar checks tokens; the workloads that it selects stay open to requests with a bad token",
-    remedy="check tokens at the edge with the Kong plugin jwt",
-    guards=True,
-)
 _ENVOY_FILTER = _Missing(
     effect="Envoy's configuration is not patched; what the patch would guard stays open",
     remedy="use the kinds and plugins that are supported",
@@ -111,18 +100,4 @@ NOT_SUPPORTED = (
         _ALPHA | {"v1"},
     ),
     _kind("extensions", "WasmPlugin", "wasmplugins", _WASM, _ALPHA),
-    _kind(
-        "security",
-        "AuthorizationPolicy",
-        "authorizationpolicies",
-        _AUTHORIZATION,
-        frozenset({"v1beta1", "v1"}),
-    ),
-    _kind(
-        "security",
-        "RequestAuthentication",
-        "requestauthentications",
-        _REQUEST_AUTHENTICATION,
-        frozenset({"v1beta1", "v1"}),
-    ),
 )

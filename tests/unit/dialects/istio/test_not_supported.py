@@ -34,8 +34,6 @@ def test_a_kind_without_effect_is_a_warning(group: str, version: str, kind: str)
 @pytest.mark.parametrize(
     ("group", "version", "kind"),
     [
-        ("security", "v1", "AuthorizationPolicy"),
-        ("security", "v1beta1", "RequestAuthentication"),
         ("networking", "v1alpha3", "EnvoyFilter"),
         ("extensions", "v1alpha1", "WasmPlugin"),
     ],
@@ -50,11 +48,9 @@ def test_a_kind_that_guards_is_an_error_that_says_what_stays_open(
     assert [b.ref.kind for b in lowered.declared.broken] == [kind]
 
 
-def test_the_text_about_an_authorization_policy() -> None:
-    assert said(_object("security", "v1", "AuthorizationPolicy")) == [
-        "f.yaml:2:7: error MG1101 AuthorizationPolicy default/a kind: AuthorizationPolicy is not "
-        "supported yet: "
-        "its rules are not enforced; the workloads that it selects stay open to every caller that "
-        "PeerAuthentication lets in; do not rely on it; PeerAuthentication STRICT at least keeps out callers "
-        "without an identity"
+def test_the_text_about_an_envoy_filter() -> None:
+    assert said(_object("networking", "v1alpha3", "EnvoyFilter")) == [
+        "f.yaml:2:7: error MG1101 EnvoyFilter default/a kind: EnvoyFilter is not supported yet: Envoy's "
+        "configuration is not patched; what the patch would guard stays open; use the kinds and plugins that "
+        "are supported"
     ]

@@ -1,0 +1,102 @@
+"""RequestAuthentications with Envoy's `jwt_authn`: no token passes, a bad one is 401.
+
+What a good token says lands in the metadata that authorization rules read. Keys that are
+fetched are asked for by a request and kept for five minutes; a fetch that fails refuses
+the token, whatever was known before (Envoy 1.40 with `async_fetch` would keep old keys).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
+from envoy.config.core.v3 import base_pb2, extension_pb2
+from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as pb
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
+
+from meshgate.model.authorization import Guard, JwtRule, RemoteKeys
+from meshgate.policies.packing import duration, extension, http_filter
+
+FILTER = "meshgate.request_authentication"
+"""Not Envoy's usual name: routes of the edge switch Kong's `jwt` on by that one."""
+TOKEN_METADATA = "envoy.filters.http.jwt_authn"
+"""Where Envoy's filter writes, whatever it is called."""
+PAYLOAD = "payload"
+_ALWAYS_LISTS = ("scope", "permission")
+"""Claims that are lists in one text for Istio."""
+_CACHE_MS = 300_000
+
+ClusterOf = Callable[[RemoteKeys], str]
+"""The cluster that leads to a key set."""
+
+
+def http_filters(guard: Guard, cluster: ClusterOf) -> tuple[hcm.HttpFilter, ...]:
+    """The filter that checks tokens; none where nobody's tokens are to be checked."""
+    if not guard.jwt or guard.closed:
+        return ()
+    config = pb.JwtAuthentication(bypass_cors_preflight=True)
+    names = [f"origins-{i}" for i in range(len(guard.jwt))]
+    for name, rule in zip(names, guard.jwt, strict=True):
+        config.providers[name].CopyFrom(_provider(rule, cluster))
+    one = config.rules.add()
+    one.match.prefix = "/"
+    one.requires.CopyFrom(_requirement(names))
+    return (http_filter(FILTER, config),)
+
+
+def removal(guard: Guard) -> tuple[extension_pb2.TypedExtensionConfig, ...]:
+    """Removes what only a verified token may say, before routing and all filters."""
+    # A header that brings tokens cannot be removed before they are read; the filter itself sets it.
+    brings = {name.lower() for rule in guard.jwt for name, _ in rule.from_headers}
+    names = sorted({name for rule in guard.jwt for name in rule.output_headers} - brings)
+    if not names:
+        return ()
+    mutations = [mutation_rules_pb2.HeaderMutation(remove=name) for name in names]
+    found = header_mutation_pb2.HeaderMutation(mutations=mutations)
+    return (extension("envoy.http.early_header_mutation.header_mutation", found),)
+
+
+def _requirement(names: list[str]) -> pb.JwtRequirement:
+    """A valid token of any issuer, or none at all: Istio's form for several of them."""
+    single = [pb.JwtRequirement(provider_name=name) for name in names]
+    missing = pb.JwtRequirement()
+    missing.allow_missing.SetInParent()
+    if len(names) == 1:
+        return _any(*single, missing)
+    none = pb.JwtRequirement(
+        requires_all=pb.JwtRequirementAndList(requirements=[_any(one, missing) for one in single])
+    )
+    return _any(*single, none)
+
+
+def _any(*requirements: pb.JwtRequirement) -> pb.JwtRequirement:
+    return pb.JwtRequirement(requires_any=pb.JwtRequirementOrList(requirements=requirements))
+
+
+def _provider(rule: JwtRule, cluster: ClusterOf) -> pb.JwtProvider:
+    provider = pb.JwtProvider(
+        issuer=rule.issuer,
+        audiences=rule.audiences,
+        forward=rule.forward,
+        forward_payload_header=rule.payload_header,
+        payload_in_metadata=PAYLOAD,
+        from_params=rule.from_params,
+        from_cookies=rule.from_cookies,
+    )
+    provider.normalize_payload_in_metadata.space_delimited_claims.extend(
+        dict.fromkeys((*_ALWAYS_LISTS, *rule.space_delimited))
+    )
+    for name, prefix in rule.from_headers:
+        provider.from_headers.add(name=name, value_prefix=prefix)
+    for header, claim in rule.claim_headers:
+        provider.claim_to_headers.add(header_name=header, claim_name=claim)
+    if rule.remote is not None:
+        remote = provider.remote_jwks
+        remote.http_uri.uri = rule.remote.url
+        remote.http_uri.cluster = cluster(rule.remote)
+        remote.http_uri.timeout.CopyFrom(duration(rule.timeout_ms))
+        remote.cache_duration.CopyFrom(duration(_CACHE_MS))
+    elif rule.jwks is not None:
+        provider.local_jwks.CopyFrom(base_pb2.DataSource(inline_string=rule.jwks.reveal_text()))
+    return provider
