@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from meshgate.model.graph import Model
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.reader import Reader
+from meshgate.simulate import guards_met
 from meshgate.simulate.edge import at_gateway
 from meshgate.simulate.mesh import at_sidecar, without_sidecar
 from meshgate.simulate.request import Request
@@ -41,18 +42,20 @@ def call(
     request = Request(method=method, authority=host, path=path, headers=tuple(pairs), scheme=scheme)
     reader = Reader(model)
     if isinstance(proxy, Proxy):
-        at = at_gateway if proxy.kind is ProxyKind.GATEWAY else at_sidecar
-        return at(reader, proxy, request)
+        if proxy.kind is ProxyKind.GATEWAY:
+            return guards_met.at_the_gateway(reader, at_gateway(reader, proxy, request))
+        return guards_met.at_destinations(reader, at_sidecar(reader, proxy, request))
     if proxy == GATEWAY:
-        return at_gateway(reader, gateway_proxy(), request)
+        return guards_met.at_the_gateway(reader, at_gateway(reader, gateway_proxy(), request))
     key = caller_key(proxy)
     caller = model.workloads.get(key)
     if caller is None:
         known = ", ".join(f"{w.name.name}.{w.name.namespace}" for w in model.workloads.values()) or "none"
         raise UnknownCaller(f"there is no Deployment {key}; there are: {known}")
     if not caller.meshed:
-        return without_sidecar(reader, caller, request)
-    return at_sidecar(reader, client_proxy(model, caller, isolation), request)
+        return guards_met.at_destinations(reader, without_sidecar(reader, caller, request))
+    verdict = at_sidecar(reader, client_proxy(model, caller, isolation), request)
+    return guards_met.at_destinations(reader, verdict)
 
 
 def caller_key(text: str) -> str:
