@@ -61,12 +61,14 @@ MANIFESTS = (
 def test_https_only(tmp_path: Path) -> None:
     spoofed = (("X-Forwarded-Proto", "https"), ("Forwarded", "proto=https"))
     requests = [Ask("/secure", headers=spoofed), Ask("/moved/a?b=c"), Ask("/forced")]
-    secure, moved, forced = asked(MANIFESTS, requests, tmp_path, service=OPTIONS)
+    requests.append(Ask("/forced", headers=(("Host", "shop.example:8080"),)))
+    secure, moved, forced, with_port = asked(MANIFESTS, requests, tmp_path, service=OPTIONS)
     assert (secure.status, secure.body) == (426, '{"message":"Please use HTTPS protocol"}')
     assert secure.header("content-type") == JSON
     assert secure.header("location") is None
-    assert (moved.status, moved.header("location")) == (308, "https://shop.example/moved/a?b=c")
-    assert (forced.status, forced.header("location")) == (302, "https://shop.example/forced")
+    assert (moved.status, moved.header("location")) == (308, "https://shop.example:8443/moved/a?b=c")
+    assert (forced.status, forced.header("location")) == (302, "https://shop.example:8443/forced")
+    assert with_port.header("location") == forced.header("location")
 
 
 @pytest.mark.envoy

@@ -62,6 +62,8 @@ class EdgePolicies:
     consumers: tuple[Consumer, ...]
     policies: tuple[Policy, ...]
     """Each once, in an order that does not depend on the input's."""
+    https_port: int = 443
+    """Where HTTPS is served; 0: nowhere."""
 
     @classmethod
     def collect(cls, consumers: Mapping[str, Consumer], hosts: Mapping[str, EdgeHost]) -> EdgePolicies:
@@ -169,6 +171,17 @@ class _ConsumerHeaders:
         return ()
 
 
+class _HttpsOnly:
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return https_only.listener_filters(edge.of(HttpsOnly))
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        return RouteParts.merge(https_only.route_parts(p) for p in policies if isinstance(p, HttpsOnly))
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return https_only.replies(edge.of(HttpsOnly), edge.https_port)
+
+
 class _Cors:
     """Envoy's `cors` is in every listener, for a VirtualService may ask for it on any route."""
 
@@ -191,7 +204,7 @@ CHAIN: tuple[EdgeFilter, ...] = (
     # Outermost, so that it changes what all others put into an answer; Kong's priority 800.
     _Plain(ResponseTransformer, transformers.response_filters, transformers.response_parts),
     # Kong's router decides this before any plugin runs.
-    _Plain(HttpsOnly, https_only.listener_filters, https_only.route_parts, https_only.replies),
+    _HttpsOnly(),
     # Kong's priority 100001: all that follows may want to know the id.
     _Plain(CorrelationId, correlation_id.listener_filters, correlation_id.route_parts),
     # Kong's priority 2500: robots get nothing, not even a preflight's answer.

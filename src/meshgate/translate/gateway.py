@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from envoy.config.core.v3 import protocol_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
@@ -37,7 +39,8 @@ def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
 
 def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
     """The listener of that name."""
-    policies, guard = edge_policies(reader), reader.edge_guard()
+    policies = replace(edge_policies(reader), https_port=proxy.https_port)
+    guard = reader.edge_guard()
     if name == HTTP:
         found = _listener(name, proxy.address, proxy.http_port)
         servers = server_routes(HTTP_PORT)
