@@ -20,6 +20,7 @@ from meshgate.dialects.istio import (
     gateway,
     peer_authentication,
     request_authentication,
+    service_entry,
     virtual_service,
 )
 from meshgate.dialects.kong import kong_consumer, kong_plugin
@@ -57,6 +58,7 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         ("networking.istio.io", "VirtualService"): virtual_service.VirtualService,
         ("networking.istio.io", "DestinationRule"): destination_rule.DestinationRule,
         ("networking.istio.io", "Gateway"): gateway.Gateway,
+        ("networking.istio.io", "ServiceEntry"): service_entry.ServiceEntry,
         ("security.istio.io", "PeerAuthentication"): peer_authentication.PeerAuthentication,
         ("security.istio.io", "AuthorizationPolicy"): authorization_policy.AuthorizationPolicyObject,
         ("security.istio.io", "RequestAuthentication"): request_authentication.RequestAuthenticationObject,

@@ -211,3 +211,42 @@ def test_timeouts_retries_and_hashes_are_told() -> None:
 def test_an_unknown_caller_is_named() -> None:
     with pytest.raises(UnknownCaller, match="default/nobody"):
         call(shop(), "GET", "payment", "/", proxy="nobody")
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "problem"),
+    [
+        ("simple.example", Tls.SIMPLE, ""),
+        ("mutual.example", Tls.MUTUAL, ""),
+        ("loose.example", Tls.SIMPLE, ""),
+        ("closed.example", Tls.UNKNOWN, "a DestinationRule asks for TLS"),
+        ("nokey.example", Tls.UNKNOWN, "a DestinationRule asks for TLS"),
+    ],
+)
+def test_tls_to_hosts_outside_of_the_mesh(host: str, tls: Tls, problem: str) -> None:
+    verdict = call(model("istio/client-tls-external"), "GET", host, "/", proxy="client")
+    (found,) = verdict.destinations
+    assert found.cluster == f"outbound|80||{host}"
+    assert found.tls is tls
+    assert found.problem.startswith(problem)
+    assert bool(found.problem) is bool(problem)
+
+
+def test_who_does_not_see_a_service_entry_goes_as_without_it() -> None:
+    verdict = call(model("istio/service-entry"), "GET", "hidden.example", "/", proxy="client")
+    assert [d.cluster for d in verdict.destinations] == ["ForwardProxyCluster"]
+
+
+@pytest.mark.parametrize(
+    ("url", "cluster"),
+    [
+        ("shop.example", "outbound|80||shop.default.svc.cluster.local"),
+        ("pay.example", "outbound|80||shop.default.svc.cluster.local"),
+    ],
+)
+def test_a_server_with_tls_has_a_table_of_its_own(url: str, cluster: str) -> None:
+    secure = call(model("istio/gateway-tls"), "GET", url, "/", scheme="https")
+    assert [d.cluster for d in secure.destinations] == [cluster]
+    assert secure.virtual_host.startswith("https.443.")
+    plain = call(model("istio/gateway-tls"), "GET", url, "/")
+    assert (plain.outcome, plain.status) == (Outcome.REDIRECT, 301)

@@ -56,7 +56,7 @@ def service_table(model: Model, instances: Mapping[str, tuple[Instance, ...]]) -
     """Service address -> port -> pods: what pods without a sidecar need to call by address."""
     table: dict[str, dict[int, tuple[tuple[str, int], ...]]] = {}
     for host, address in model.addresses.items():
-        service = model.services[host]
+        service = model.services.get(host) or model.entries[host]
         ready = [i for key in model.backends.get(host, ()) for i in instances.get(key, ())]
         table[address] = {
             port.number: tuple((i.ip, number) for i in ready if (number := reached_port(port, i)))

@@ -231,6 +231,8 @@ class Declared:
     request_authentications: tuple[RequestAuthentication, ...] = ()
     edge_rules: tuple[EdgeRules, ...] = ()
     gateways: tuple[GatewayObject, ...] = ()
+    service_entries: tuple[Service, ...] = ()
+    """One for each host of each ServiceEntry."""
     ingress_classes: tuple[IngressClass, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     consumers: tuple[ConsumerObject, ...] = ()

@@ -72,6 +72,19 @@ class ClientTlsMode(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTls:
+    """What SIMPLE and MUTUAL are done with."""
+
+    sni: str = ""
+    """Empty: the host itself, or with a wildcard host the one that a request asks for."""
+    subject_alt_names: tuple[str, ...] = ()
+    """Of which the server's certificate must have one; empty for the server name."""
+    credential: str = ""
+    """Name of a Secret beside the rule; empty for the authorities that the system trusts."""
+    insecure_skip_verify: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficPolicy:
     """Every part may be None: then the wider policy's part holds (subset over port over rule)."""
 
@@ -81,6 +94,8 @@ class TrafficPolicy:
     outliers: Outliers | None = None
     tls: ClientTlsMode | None = None
     """None: mTLS by itself wherever the other side is meshed."""
+    client_tls: ClientTls | None = None
+    """Goes with `tls`. SIMPLE or MUTUAL without it cannot be had: the host is closed."""
     ports: tuple[tuple[int, TrafficPolicy], ...] = ()
     """Port-level policies; each replaces the rule's for that port, part by part unset = default."""
 

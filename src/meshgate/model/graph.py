@@ -73,6 +73,10 @@ class Model:
     """By the filter chain's name."""
     edge_guard: Mapping[str, Guard] = field(default_factory=dict)
     """`gateway` -> what stands before the edge; empty where nothing does."""
+    entries: Mapping[str, Service] = field(default_factory=dict)
+    """ServiceEntries by host; `*.x` for wildcards."""
+    client_credentials: Mapping[str, Certificate] = field(default_factory=dict)
+    """By `namespace/name`: what proxies show to, and trust of, servers outside of the mesh."""
     instances: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     """By workload key, sorted by pod. Changes in a lane of its own."""
     svids: Mapping[str, Svid] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from meshgate.model.declared import Declared
 from meshgate.model.graph import EDGE, Model
 from meshgate.model.linking_authorization import link_guards
 from meshgate.model.linking_certificates import joined, link_certificates
+from meshgate.model.linking_client_tls import link_client_credentials
 from meshgate.model.linking_consumers import declared_consumers, link_consumers
 from meshgate.model.linking_destinations import link_destinations, report_upgrades
 from meshgate.model.linking_edge import link_edge_hosts, link_ingress_rules, taken_ingresses
@@ -65,7 +66,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
     certificates = joined(link_certificates(given, edges, findings), gateways.certificates)
 
     model = Model(
-        services=_frozen({host: given.hosts[host] for host in sorted(given.hosts)}),
+        services=_frozen({s.host: s for s in sorted(given.services.values(), key=lambda s: s.host)}),
         backends=_frozen(backends),
         mesh_hosts=_frozen(mesh_hosts),
         destinations=_frozen(destinations),
@@ -76,6 +77,8 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         consumers=_frozen(link_consumers(given, let_in, findings)),
         edge_servers=_frozen(gateways.servers),
         edge_guard=_frozen({} if edge_guard == OPEN else {EDGE: edge_guard}),
+        entries=_frozen(dict(sorted(given.entries.items()))),
+        client_credentials=_frozen(link_client_credentials(given, findings)),
     )
     return model, findings.all()
 

@@ -125,7 +125,8 @@ class Input:
             declared.namespaces, lambda n: n.name, lambda n: ObjectRef("Namespace", "", n)
         )
         self.services: dict[Name, Service] = self._unique(declared.services, lambda s: s.name, service_ref)
-        self.hosts: dict[str, Service] = {s.host: s for s in self.services.values()}
+        self.entries = self._entries()
+        self.hosts: dict[str, Service] = {**self.entries, **{s.host: s for s in self.services.values()}}
         self.workloads: dict[Name, Workload] = self._unique(
             declared.workloads, lambda w: w.name, workload_ref
         )
@@ -145,6 +146,21 @@ class Input:
             (b.ref.kind, b.ref.namespace, b.ref.name): b
             for b in sorted(declared.broken, key=lambda b: (b.ref, b.origin, b.problem), reverse=True)
         }
+
+    def _entries(self) -> dict[str, Service]:
+        """ServiceEntries by host; of two for one host the first by name counts (MG3008)."""
+        entries: dict[str, Service] = {}
+        for entry in sorted(self.declared.service_entries, key=lambda e: (e.host, e.name, e.origin)):
+            first = entries.setdefault(entry.host, entry)
+            if first is not entry:
+                self._findings.warn(
+                    "MG3008",
+                    entry.origin,
+                    ObjectRef("ServiceEntry", entry.name.namespace, entry.name.name, "networking.istio.io"),
+                    f"ServiceEntry {first.name} at {first.origin} already adds {entry.host}",
+                    "keep the host in one of them",
+                )
+        return entries
 
     def broken(self, kind: str, name: Name) -> Broken | None:
         """The object of that kind and name that is there but has errors."""

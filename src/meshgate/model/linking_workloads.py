@@ -78,8 +78,8 @@ def link_backends(given: Input, findings: Findings) -> dict[str, tuple[str, ...]
         for label in workload.labels.items():
             labelled.setdefault((workload.name.namespace, *label), []).append(workload)
     backends: dict[str, tuple[str, ...]] = {}
-    for name, service in given.services.items():
-        if not service.selector:
+    for name, service in (*given.services.items(), *((e.name, e) for e in given.entries.values())):
+        if not service.selector or service.host in backends:
             continue
         candidates = min(
             (labelled.get((name.namespace, *label), []) for label in service.selector.items()), key=len

@@ -25,7 +25,17 @@ class Reader:
         self.reads: set[Read] = set()
 
     def service(self, host: str) -> Service | None:
-        return self._one("services", host, self._model.services)
+        return self._one("services", host, self._model.services) or self.entry(host)
+
+    def entry(self, host: str) -> Service | None:
+        """The ServiceEntry of exactly that host or wildcard."""
+        return self._one("entries", host, self._model.entries)
+
+    def all_entries(self) -> Mapping[str, Service]:
+        return self._all("entries", self._model.entries)
+
+    def client_credential(self, name: str) -> Certificate | None:
+        return self._one("client_credentials", name, self._model.client_credentials)
 
     def backends(self, host: str) -> tuple[str, ...]:
         return self._one("backends", host, self._model.backends) or ()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.model.external import External
 from meshgate.model.names import Name, service_host
 
 
@@ -99,12 +100,14 @@ class Service:
     plugins_origin: Origin | None = None
     """Place of that annotation; None: `origin`."""
     edge: EdgeOptions = EdgeOptions()
+    external: External | None = None
+    """Of a ServiceEntry; None for a Service."""
     origin: Origin = field(default=BUILT_IN)
 
     @property
     def host(self) -> str:
         """The full DNS name."""
-        return service_host(self.name)
+        return self.external.host if self.external else service_host(self.name)
 
     def port(self, wanted: int | str) -> ServicePort | None:
         """The port with this number or name; 0 asks for the only port there is."""

@@ -10,7 +10,7 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2
 from envoy.config.route.v3 import route_components_pb2 as pb
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 
-from meshgate.model.destination import Subset
+from meshgate.model.destination import ClientTlsMode, Subset
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.service import EMPTY
@@ -18,7 +18,7 @@ from meshgate.model.workload import MtlsMode
 from meshgate.simulate.verdict import Reached, Tls
 from meshgate.translate import cluster as clusters
 from meshgate.translate import endpoint as endpoints
-from meshgate.translate.destination import destination_policy
+from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.names import ClusterName, parse_cluster
 
 _TLS = "envoy.transport_sockets.tls"
@@ -54,9 +54,13 @@ def reached(reader: Reader, proxy: Proxy, name: str, *, percent: float = 100) ->
     )
     if built is None:
         return replace(common, problem=_absence(reader, parts, subset))
-    assignment = endpoints.translate(reader, proxy, name)
+    own = built.type != cluster_pb2.Cluster.EDS
+    assignment = built.load_assignment if own else endpoints.translate(reader, proxy, name)
     found = [e for group in assignment.endpoints for e in group.lb_endpoints] if assignment else []
     tls = _tls(built, found)
+    rules = destination_policy(reader, parts.host, proxy.namespace)
+    if tls is Tls.MUTUAL and traffic_policy(rules, parts.port, parts.subset).tls is ClientTlsMode.SIMPLE:
+        tls = Tls.SIMPLE
     problem = "no pod is ready" if not found else _refused(reader, parts, tls)
     return replace(common, endpoints=len(found), tls=tls, peers=_peers(built), problem=problem)
 
@@ -76,7 +80,7 @@ def _absence(reader: Reader, parts: ClusterName, subset: Subset | None) -> str:
         return f"subset {parts.subset!r} is not defined"
     if service.external_name:
         return f"service {service.name} leads out of the mesh by name ({service.external_name})"
-    return f"a DestinationRule asks for TLS to {parts.host} that is not supported"
+    return f"a DestinationRule asks for TLS to {parts.host} that cannot be had"
 
 
 def _tls(built: cluster_pb2.Cluster, found: list[endpoint_components_pb2.LbEndpoint]) -> Tls:

@@ -50,7 +50,7 @@ class _Cleaning:
                 # The id is made of the key: whoever guesses the key could tell by it.
                 name = f"redacted-{next(self._numbers)}"
                 return KeyCredential(id=name, key=Secret.of(name))
-            case Certificate():
+            case Certificate() if value.chain_pem:
                 chain, key = leaf(value.name, value.hosts or ("localhost",))
                 return replace(value, chain_pem=chain, key_pem=key)
             case Svid():

@@ -105,7 +105,8 @@ def _instance(model: Model, key: str, number: int) -> Instance:
     numbers = {p.number for p in workload.ports} | {p.port for p in (inbound.ports if inbound else ())}
     for host, keys in model.backends.items():
         if key in keys:
-            targets = (p.target or p.number for p in model.services[host].ports)
+            service = model.services.get(host) or model.entries[host]
+            targets = (p.target or p.number for p in service.ports)
             numbers.update(t for t in targets if isinstance(t, int))
     return Instance(
         pod=Name(workload.name.namespace, f"{workload.name.name}-0"),

@@ -31,6 +31,8 @@ class Tls(enum.Enum):
     """How the proxy speaks to a destination."""
 
     MUTUAL = "mTLS"
+    SIMPLE = "TLS"
+    """The server shows a certificate, the client none."""
     PLAIN = "plaintext"
     MIXED = "mTLS to some endpoints, plaintext to others"
     UNKNOWN = "unknown: no endpoint"

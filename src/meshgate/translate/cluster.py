@@ -18,7 +18,7 @@ from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.model.service import AppProtocol
 from meshgate.policies.packing import duration, pack, uint32
-from meshgate.translate import keys, tls
+from meshgate.translate import client_tls, external, keys, tls
 from meshgate.translate.cluster_policy import balance, outliers, pool_limits
 from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.dns import dns_cache
@@ -64,8 +64,12 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     if parts.subset and (rules is None or rules.subset(parts.subset) is None):
         return None
     policy = traffic_policy(rules, parts.port, parts.subset)
+    begun = None
     if policy.tls in (ClientTlsMode.SIMPLE, ClientTlsMode.MUTUAL):
-        return None  # what a rule asks for and we cannot do must not become plaintext
+        speaks = port.protocol.is_http2 if port.protocol.is_http else None
+        begun = client_tls.origination(reader, proxy, rules, policy, parts.host, speaks)
+        if begun is None:
+            return None  # what a rule asks for and we cannot do must not become plaintext
     cluster = cluster_pb2.Cluster(
         name=name,
         type=cluster_pb2.Cluster.EDS,
@@ -79,6 +83,11 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     balance(cluster, policy, redirected=redirected)
     if proxy.kind is ProxyKind.GATEWAY and service.edge.connect_timeout_ms is not None:
         cluster.connect_timeout.CopyFrom(duration(service.edge.connect_timeout_ms))
+    chosen = rules.subset(parts.subset) if rules and parts.subset else None
+    if service.external is not None and not external.locate(
+        cluster, proxy, service.external, port, chosen.labels if chosen else {}
+    ):
+        return None
     pool_limits(cluster, policy.pool)
     if policy.outliers:
         outliers(cluster, policy.outliers)
@@ -92,8 +101,9 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     # And where they were just taken away, pods with one serve until they are replaced.
     identities |= {(i.pod.namespace, i.service_account) for i in instances if i.meshed}
     wanted = policy.pool is None or policy.pool.h2_upgrade is not False
-    http2 = port.protocol.is_http2 or (all_meshed and wanted)
-    _protocol(cluster, port.protocol, policy, http2=http2)
+    http2 = port.protocol.is_http2 or (all_meshed and wanted and begun is None)
+    by_request = begun is not None and client_tls.names_by_request(policy, parts.host)
+    _protocol(cluster, port.protocol, policy, http2=http2, server_name_by_request=by_request)
     match policy.tls:
         case None | ClientTlsMode.ISTIO_MUTUAL:
             if identities:
@@ -101,19 +111,29 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
                 _mesh_tls(cluster, port.protocol, identities, parts, http2=http2, required=required)
         case ClientTlsMode.DISABLE:
             pass
+        case ClientTlsMode.SIMPLE | ClientTlsMode.MUTUAL:
+            cluster.transport_socket.CopyFrom(begun)
         case _:
             assert_never(policy.tls)
     return cluster
 
 
 def _protocol(
-    cluster: cluster_pb2.Cluster, protocol: AppProtocol, policy: TrafficPolicy, *, http2: bool
+    cluster: cluster_pb2.Cluster,
+    protocol: AppProtocol,
+    policy: TrafficPolicy,
+    *,
+    http2: bool,
+    server_name_by_request: bool,
 ) -> None:
     """HTTP/2 between proxies of ours, whatever the application speaks; else what it speaks."""
     if not (protocol.is_http or protocol is AppProtocol.UNKNOWN):
         return
     pool = policy.pool or ConnectionPool()
     options = http_protocol_options_pb2.HttpProtocolOptions()
+    if server_name_by_request:
+        options.upstream_http_protocol_options.auto_sni = True
+        options.upstream_http_protocol_options.auto_san_validation = True
     common = options.common_http_protocol_options
     if pool.idle_timeout_ms is not None:
         common.idle_timeout.CopyFrom(duration(pool.idle_timeout_ms))

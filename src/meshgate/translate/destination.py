@@ -59,6 +59,7 @@ def traffic_policy(policy: DestinationPolicy | None, port: int, subset: str) -> 
         pool=own.pool or effective.pool,
         outliers=own.outliers or effective.outliers,
         tls=own.tls or effective.tls,
+        client_tls=own.client_tls if own.tls else effective.client_tls,
     )
 
 

@@ -25,6 +25,7 @@ FORWARD_PROXY_CLUSTER = "ForwardProxyCluster"
 OWN_CERTIFICATE = "default"
 TRUST_BUNDLE = "ROOTCA"
 EDGE_CERTIFICATE_PREFIX = "kubernetes://"
+CLIENT_CREDENTIAL_PREFIX = "client-credential://"
 EDGE_AUTHORITIES_PREFIX = "kubernetes-cacert://"
 DEFAULT_EDGE_CERTIFICATE = "meshgate-default-certificate"
 

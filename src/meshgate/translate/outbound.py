@@ -165,6 +165,13 @@ def _opaque_ports(reader: Reader) -> list[tuple[str, int, str]]:
         address = reader.address(host)
         if address:
             found.extend((host, p.number, address) for p in service.ports if p.protocol in _OPAQUE)
+    for host, entry in sorted(reader.all_entries().items()):
+        addresses = [a for a in entry.external.addresses if ":" not in a] if entry.external else []
+        ports = [p.number for p in entry.ports if p.protocol in _OPAQUE]
+        found.extend((host, port, address) for address in addresses for port in ports)
+    # Envoy refuses the whole listener where two chains are for the same connections.
+    first = {(port, address): host for host, port, address in reversed(found)}
+    found = [one for one in found if first[one[1], one[2]] == one[0]]
     return found
 
 

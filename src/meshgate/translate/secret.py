@@ -7,7 +7,9 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from meshgate.model.names import TRUST_DOMAIN
 from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
+from meshgate.translate.client_tls import may_use
 from meshgate.translate.names import (
+    CLIENT_CREDENTIAL_PREFIX,
     EDGE_AUTHORITIES_PREFIX,
     EDGE_CERTIFICATE_PREFIX,
     OWN_CERTIFICATE,
@@ -29,6 +31,10 @@ def translate(reader: Reader, proxy: Proxy, name: str) -> secret_pb2.Secret | No
         return secret
     if name.startswith(EDGE_CERTIFICATE_PREFIX) and proxy.kind is ProxyKind.GATEWAY:
         found = reader.certificate(name.removeprefix(EDGE_CERTIFICATE_PREFIX))
+        return None if found is None else _certificate(name, found.chain_pem, found.key_pem.reveal())
+    if name.startswith(CLIENT_CREDENTIAL_PREFIX):
+        key = name.removeprefix(CLIENT_CREDENTIAL_PREFIX)
+        found = reader.client_credential(key) if may_use(proxy, key) else None
         return None if found is None else _certificate(name, found.chain_pem, found.key_pem.reveal())
     if name.startswith(EDGE_AUTHORITIES_PREFIX) and proxy.kind is ProxyKind.GATEWAY:
         found = reader.certificate(name.removeprefix(EDGE_AUTHORITIES_PREFIX))

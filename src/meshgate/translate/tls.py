@@ -45,7 +45,8 @@ def ads_source() -> config_source_pb2.ConfigSource:
     return source
 
 
-def _sds(name: str) -> secret_pb2.SdsSecretConfig:
+def sds(name: str) -> secret_pb2.SdsSecretConfig:
+    """A secret that comes over ADS."""
     return secret_pb2.SdsSecretConfig(name=name, sds_config=ads_source())
 
 
@@ -56,7 +57,7 @@ def downstream_mesh() -> base_pb2.TransportSocket:
     _common(context.common_tls_context)
     context.common_tls_context.combined_validation_context.default_validation_context.SetInParent()
     context.common_tls_context.combined_validation_context.validation_context_sds_secret_config.CopyFrom(
-        _sds(TRUST_BUNDLE)
+        sds(TRUST_BUNDLE)
     )
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
@@ -67,7 +68,7 @@ def upstream_mesh(alpn: Iterable[str], identities: Iterable[str], sni: str) -> b
     context.common_tls_context.alpn_protocols.extend(alpn)
     _common(context.common_tls_context)
     combined = context.common_tls_context.combined_validation_context
-    combined.validation_context_sds_secret_config.CopyFrom(_sds(TRUST_BUNDLE))
+    combined.validation_context_sds_secret_config.CopyFrom(sds(TRUST_BUNDLE))
     combined.default_validation_context.SetInParent()
     for identity in identities:
         san = combined.default_validation_context.match_typed_subject_alt_names.add()
@@ -82,7 +83,7 @@ def downstream_edge(secret_name: str) -> base_pb2.TransportSocket:
     common = context.common_tls_context
     common.alpn_protocols.extend(("h2", "http/1.1"))
     common.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
-    common.tls_certificate_sds_secret_configs.append(_sds(secret_name))
+    common.tls_certificate_sds_secret_configs.append(sds(secret_name))
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
@@ -97,16 +98,16 @@ def downstream_server(settings: ServerTls) -> base_pb2.TransportSocket:
         params.tls_maximum_protocol_version = _VERSIONS[settings.max_version]
     params.cipher_suites.extend(settings.cipher_suites)
     if settings.mode is ServerTlsMode.ISTIO_MUTUAL:
-        common.tls_certificate_sds_secret_configs.append(_sds(OWN_CERTIFICATE))
+        common.tls_certificate_sds_secret_configs.append(sds(OWN_CERTIFICATE))
         authorities = TRUST_BUNDLE
     else:
         names = [EDGE_CERTIFICATE_PREFIX + name for name in settings.credentials]
-        common.tls_certificate_sds_secret_configs.extend(_sds(name) for name in names)
+        common.tls_certificate_sds_secret_configs.extend(sds(name) for name in names)
         authorities = EDGE_AUTHORITIES_PREFIX + settings.credentials[0]
     if settings.mode is not ServerTlsMode.SIMPLE:
         context.require_client_certificate.value = settings.mode is not ServerTlsMode.OPTIONAL_MUTUAL
         combined = common.combined_validation_context
-        combined.validation_context_sds_secret_config.CopyFrom(_sds(authorities))
+        combined.validation_context_sds_secret_config.CopyFrom(sds(authorities))
         combined.default_validation_context.SetInParent()
         for name in settings.subject_alt_names:
             san = combined.default_validation_context.match_typed_subject_alt_names.add()
@@ -135,4 +136,4 @@ def plaintext() -> base_pb2.TransportSocket:
 
 def _common(common: tls_pb2.CommonTlsContext) -> None:
     common.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
-    common.tls_certificate_sds_secret_configs.append(_sds(OWN_CERTIFICATE))
+    common.tls_certificate_sds_secret_configs.append(sds(OWN_CERTIFICATE))

@@ -13,6 +13,7 @@ from meshgate.model.service import Service
 from meshgate.policies import EdgePolicies, RouteParts
 from meshgate.policies.chain import route_parts
 from meshgate.policies.consumer_headers import INTERNAL_HEADERS
+from meshgate.translate import external
 from meshgate.translate.names import (
     EDGE_ROUTES,
     FORWARD_PROXY_CLUSTER,
@@ -39,7 +40,15 @@ def outbound(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost
     full = requested_host(host, proxy.namespace)
     service = reader.service(full)
     rules = mesh_rules(reader, full, proxy.namespace)
+    if service is None and rules is None:
+        # Names of two labels look like a service's in another namespace, and are seldom meant so.
+        service = external.entry(reader, host.lower(), proxy.namespace)
+        rules = mesh_rules(reader, host.lower(), proxy.namespace)
+    elif service is not None and not _visible(service, proxy.namespace):
+        service = None
     port = _service_port(service, asked)
+    if rules is None and service is not None and service.external and service.port(port) is None:
+        service = None
     if rules is not None:
         found.routes.extend(_mesh_routes(reader, proxy, rules, port))
     elif service is not None:
@@ -95,6 +104,11 @@ def mesh_rules(reader: Reader, host: str, client_namespace: str) -> MeshHost | N
             if entry.visible_from(client_namespace):
                 return entry
     return None
+
+
+def _visible(service: Service, namespace: str) -> bool:
+    own = service.name.namespace
+    return service.external is None or service.external.visible_from(namespace, own)
 
 
 def _service_port(service: Service | None, asked: int) -> int:

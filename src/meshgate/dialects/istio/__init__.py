@@ -1,4 +1,4 @@
-"""Istio's kinds: VirtualService, DestinationRule, Gateway and the three of security, one file per kind.
+"""Istio's kinds, one file each: VirtualService, DestinationRule, Gateway, ServiceEntry, security's three.
 
 Fields and behaviour follow Istio 1.27. Each file checks one object and lowers it to
 `model.declared`; none looks at other objects, and hosts stay as written (`link` completes
@@ -14,6 +14,7 @@ from meshgate.dialects.istio.gateway import GATEWAY
 from meshgate.dialects.istio.not_supported import NOT_SUPPORTED
 from meshgate.dialects.istio.peer_authentication import PEER_AUTHENTICATION
 from meshgate.dialects.istio.request_authentication import REQUEST_AUTHENTICATION
+from meshgate.dialects.istio.service_entry import SERVICE_ENTRY
 from meshgate.dialects.istio.virtual_service import VIRTUAL_SERVICE
 from meshgate.dialects.kind import KindParser
 
@@ -21,6 +22,7 @@ KINDS: tuple[KindParser, ...] = (
     VIRTUAL_SERVICE,
     DESTINATION_RULE,
     GATEWAY,
+    SERVICE_ENTRY,
     PEER_AUTHENTICATION,
     AUTHORIZATION_POLICY,
     REQUEST_AUTHENTICATION,

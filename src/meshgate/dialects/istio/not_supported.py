@@ -62,12 +62,6 @@ _WASM = _Missing(effect="the extension does not run; what it would guard stays o
 NOT_SUPPORTED = (
     _kind(
         "networking",
-        "ServiceEntry",
-        "serviceentries",
-        _Missing(effect="its hosts are not known to the mesh; they are reached as without a mesh"),
-    ),
-    _kind(
-        "networking",
         "Sidecar",
         "sidecars",
         _Missing(effect="every sidecar already learns only what it uses; its other settings have no effect"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
@@ -14,7 +15,14 @@ from meshgate.dialects.istio.consistent_hash import ConsistentHashSpec, lower_ha
 from meshgate.dialects.istio.durations import AtLeast1Ms
 from meshgate.dialects.istio.hosts import PortSelectorSpec
 from meshgate.dialects.schema import DurationMs, Items, Spec, problem
-from meshgate.model.destination import Balance, ClientTlsMode, ConnectionPool, Outliers, TrafficPolicy
+from meshgate.model.destination import (
+    Balance,
+    ClientTls,
+    ClientTlsMode,
+    ConnectionPool,
+    Outliers,
+    TrafficPolicy,
+)
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Percent = Annotated[int, Field(ge=0, le=100)]
@@ -100,22 +108,20 @@ class OutlierSpec(Spec):
 
 
 class ClientTlsSpec(Spec):
-    """Istio's `ClientTLSSettings`; certificates of one's own cannot be held by the model yet."""
+    """Istio's `ClientTLSSettings`; certificates come from Secrets, not from files of a container."""
 
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "sni": "the server name is the host that was asked for",
-        "insecureSkipVerify": "the server's certificate is treated as without this field",
-    }
     UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {
-        "clientCertificate": "certificates of one's own are not supported; its host is closed",
-        "privateKey": "certificates of one's own are not supported; its host is closed",
-        "caCertificates": "authorities of one's own are not supported; its host is closed",
-        "credentialName": "certificates of one's own are not supported; its host is closed",
-        "subjectAltNames": "the server's name cannot be checked by a list; its host is closed",
+        "clientCertificate": "certificates come from a Secret by credentialName; its host is closed",
+        "privateKey": "certificates come from a Secret by credentialName; its host is closed",
         "caCrl": "revocation lists are not supported; its host is closed",
     }
 
     mode: Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] = "DISABLE"
+    credential_name: str = ""
+    ca_certificates: str = ""
+    subject_alt_names: Items[str] = ()
+    sni: str = ""
+    insecure_skip_verify: bool = False
 
 
 class PortPolicySpec(Spec):
@@ -182,6 +188,7 @@ class PolicyLowering:
             pool=_pool(spec.connection_pool) if spec.connection_pool else None,
             outliers=self._outliers(spec.outlier_detection, (*path, "outlierDetection")),
             tls=self._tls(spec.tls, (*path, "tls")),
+            client_tls=_client_tls(spec.tls),
             ports=ports,
         )
 
@@ -212,13 +219,29 @@ class PolicyLowering:
     def _tls(self, spec: ClientTlsSpec | None, path: FieldPath) -> ClientTlsMode | None:
         if spec is None:
             return None
-        if spec.mode in ("SIMPLE", "MUTUAL"):
+        if spec.mode == "MUTUAL" and not spec.credential_name:
             self._add(
                 "MG1104",
                 (*path, "mode"),
-                f"{spec.mode}: TLS to a server outside of the mesh is not supported; its host is closed",
-                remedy="use ISTIO_MUTUAL, whose certificates are made here, or DISABLE",
+                "MUTUAL needs a certificate of the client; its host is closed",
+                remedy="name a Secret with tls.crt, tls.key and ca.crt in credentialName",
             )
+        if spec.ca_certificates not in ("", "system"):
+            self._add(
+                "MG1104",
+                (*path, "caCertificates"),
+                "authorities come from a Secret or the system, not from files; its host is closed",
+                remedy="name a Secret with ca.crt in credentialName, or write system",
+            )
+        if spec.mode in ("DISABLE", "ISTIO_MUTUAL"):
+            for attribute in sorted(spec.model_fields_set - {"mode"}):
+                self._add(
+                    "MG1103",
+                    (*path, to_camel(attribute)),
+                    f"has no effect beside mode {spec.mode}",
+                    severity=Severity.WARNING,
+                    remedy="use mode SIMPLE or MUTUAL, or remove it",
+                )
         return ClientTlsMode(spec.mode)
 
     def _add(
@@ -231,6 +254,17 @@ class PolicyLowering:
         remedy: str = "",
     ) -> None:
         self._said.append(problem(self._document, code, path, message, severity=severity, remedy=remedy))
+
+
+def _client_tls(spec: ClientTlsSpec | None) -> ClientTls | None:
+    if spec is None or spec.mode not in ("SIMPLE", "MUTUAL"):
+        return None
+    return ClientTls(
+        sni=spec.sni,
+        subject_alt_names=spec.subject_alt_names,
+        credential=spec.credential_name.removeprefix("kubernetes://"),
+        insecure_skip_verify=spec.insecure_skip_verify,
+    )
 
 
 def _balance(spec: LoadBalancerSpec) -> Balance | None:

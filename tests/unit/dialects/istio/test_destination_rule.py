@@ -10,6 +10,7 @@ from meshgate.core.origin import Origin
 from meshgate.model.declared import DestinationRules
 from meshgate.model.destination import (
     Balance,
+    ClientTls,
     ClientTlsMode,
     ConnectionPool,
     ConsistentHash,
@@ -198,24 +199,24 @@ def test_the_old_name_of_consecutive_errors_counts_where_the_new_one_is_missing(
     [
         (
             "tls: {mode: MUTUAL}",
-            "7:17: error MG1104 spec.trafficPolicy.tls.mode: MUTUAL: TLS to a server outside of the mesh is "
-            "not supported; its host is closed; use ISTIO_MUTUAL, whose certificates are made here, "
-            "or DISABLE",
+            "7:17: error MG1104 spec.trafficPolicy.tls.mode: MUTUAL needs a certificate of the client; its "
+            "host is closed; name a Secret with tls.crt, tls.key and ca.crt in credentialName",
         ),
         (
             "tls: {mode: SIMPLE, caCertificates: /ca.pem}",
-            "7:25: error MG1104 spec.trafficPolicy.tls.caCertificates: authorities of one's own are not "
-            "supported; its host is closed",
+            "7:41: error MG1104 spec.trafficPolicy.tls.caCertificates: authorities come from a Secret or the "
+            "system, not from files; its host is closed; name a Secret with ca.crt in credentialName, or "
+            "write system",
         ),
         (
-            "tls: {mode: SIMPLE, subjectAltNames: [a]}",
-            "7:25: error MG1104 spec.trafficPolicy.tls.subjectAltNames: the server's name cannot "
-            "be checked by "
-            "a list; its host is closed",
+            "tls: {mode: SIMPLE, caCrl: /crl}",
+            "7:25: error MG1104 spec.trafficPolicy.tls.caCrl: revocation lists are not supported; its host "
+            "is closed",
         ),
         (
             "tls: {mode: DISABLE, sni: a}",
-            "7:26: warning MG1103 spec.trafficPolicy.tls.sni: the server name is the host that was asked for",
+            "7:31: warning MG1103 spec.trafficPolicy.tls.sni: has no effect beside mode DISABLE; use mode "
+            "SIMPLE or MUTUAL, or remove it",
         ),
         (
             "tls: {mode: simple}",
@@ -303,6 +304,20 @@ def test_a_rule_for_some_clients_only_is_named() -> None:
 
 
 def test_tls_that_cannot_be_had_closes_its_host_instead_of_going_in_the_clear() -> None:
-    for fields in ("tls: {mode: SIMPLE}", "tls: {mode: SIMPLE, caCertificates: /ca.pem}"):
+    for fields in ("tls: {mode: MUTUAL}", "tls: {mode: SIMPLE, caCertificates: /ca.pem}"):
         (found,) = read(with_policy(fields)).declared.destination_rules
         assert found.policy.tls is ClientTlsMode.MUTUAL
+        assert found.policy.client_tls is None
+
+
+def test_tls_to_servers_outside_of_the_mesh() -> None:
+    (found,) = read(
+        with_policy(
+            "tls: {mode: SIMPLE, caCertificates: system, credentialName: 'kubernetes://ca', sni: a.example, "
+            "subjectAltNames: [b.example]}"
+        )
+    ).declared.destination_rules
+    assert found.policy.tls is ClientTlsMode.SIMPLE
+    assert found.policy.client_tls == ClientTls(
+        sni="a.example", subject_alt_names=("b.example",), credential="ca"
+    )

@@ -1,0 +1,88 @@
+"""TLS that a proxy begins by a DestinationRule, SIMPLE or MUTUAL: whom it trusts, and as whom it comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envoy.config.core.v3 import base_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
+
+from meshgate.model.destination import ClientTlsMode, DestinationPolicy, TrafficPolicy
+from meshgate.model.proxy import Proxy, ProxyKind
+from meshgate.model.reader import Reader
+from meshgate.policies.packing import pack
+from meshgate.translate.names import CLIENT_CREDENTIAL_PREFIX
+from meshgate.translate.tls import san_type, sds
+
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where systems keep the authorities that they trust, in Istio's order."""
+
+SYSTEM_AUTHORITIES = next((path for path in _BUNDLES if Path(path).exists()), _BUNDLES[0])
+"""Of this machine, looked up once: Envoy refuses a cluster whose file is not there, which closes it."""
+
+
+def may_use(proxy: Proxy, credential: str) -> bool:
+    """Whether a proxy gets the private key of `namespace/name`: the gateway, and the namespace's own."""
+    return proxy.kind is ProxyKind.GATEWAY or credential.partition("/")[0] == proxy.namespace
+
+
+def origination(
+    reader: Reader,
+    proxy: Proxy,
+    rules: DestinationPolicy | None,
+    policy: TrafficPolicy,
+    host: str,
+    http2: bool | None,
+) -> base_pb2.TransportSocket | None:
+    """The transport socket; None where what the rule asks for cannot be had: the host stays closed.
+
+    `http2` is what the requests are sent as; None for connections, which choose themselves.
+    """
+    settings = policy.client_tls
+    if settings is None or rules is None:
+        return None
+    wildcard = host.startswith("*")
+    context = tls_pb2.UpstreamTlsContext(sni=settings.sni or ("" if wildcard else host))
+    common = context.common_tls_context
+    common.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
+    if http2 is not None:
+        common.alpn_protocols.append("h2" if http2 else "http/1.1")
+    authorities = b""
+    if settings.credential:
+        name = f"{rules.namespace}/{settings.credential}"
+        credential = reader.client_credential(name)
+        if credential is None or not may_use(proxy, name):
+            return None
+        authorities = credential.ca_pem
+        if not authorities and not settings.insecure_skip_verify:
+            return None  # never the system's authorities in place of those that were named
+        if policy.tls is ClientTlsMode.MUTUAL:
+            if not credential.chain_pem:
+                return None
+            common.tls_certificate_sds_secret_configs.append(sds(CLIENT_CREDENTIAL_PREFIX + name))
+    elif policy.tls is ClientTlsMode.MUTUAL:
+        return None
+    if not settings.insecure_skip_verify:
+        trusted = common.validation_context
+        if authorities:
+            trusted.trusted_ca.inline_bytes = authorities
+        else:
+            trusted.trusted_ca.filename = SYSTEM_AUTHORITIES
+        names = settings.subject_alt_names or ((context.sni,) if context.sni else ())
+        for one in names:
+            san = trusted.match_typed_subject_alt_names.add(san_type=san_type(one))
+            san.matcher.exact = one
+    return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def names_by_request(policy: TrafficPolicy, host: str) -> bool:
+    """Whether the server's name is only known when a request comes: a wildcard host without `sni`."""
+    settings = policy.client_tls
+    return settings is not None and not settings.sni and host.startswith("*")
