@@ -250,3 +250,11 @@ def test_a_server_with_tls_has_a_table_of_its_own(url: str, cluster: str) -> Non
     assert secure.virtual_host.startswith("https.443.")
     plain = call(model("istio/gateway-tls"), "GET", url, "/")
     assert (plain.outcome, plain.status) == (Outcome.REDIRECT, 301)
+
+
+def test_connections_follow_tcp_routes() -> None:
+    verdict = call(model("istio/tcp-routes"), "GET", "echo:9000", "/", proxy="client")
+    assert verdict.outcome is Outcome.TCP
+    assert {d.subset: d.percent for d in verdict.destinations} == {"v1": 80, "v2": 20}
+    other = call(model("istio/tcp-routes"), "GET", "echo:9001", "/", proxy="client")
+    assert [d.cluster for d in other.destinations] == ["outbound|9001||echo.default.svc.cluster.local"]

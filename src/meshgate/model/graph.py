@@ -13,7 +13,7 @@ from meshgate.model.authorization import Guard
 from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
-from meshgate.model.gateway import EdgeServer
+from meshgate.model.gateway import EdgeServer, StreamRule
 from meshgate.model.names import Name
 from meshgate.model.route import Rule
 from meshgate.model.service import Service
@@ -48,6 +48,21 @@ class MeshHost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeshStreams:
+    """The `tcp` routes of a host inside the mesh."""
+
+    namespace: str
+    """Of the VirtualService."""
+    export_to: tuple[str, ...]
+    rules: tuple[StreamRule, ...]
+
+    def visible_from(self, namespace: str) -> bool:
+        """Whether clients in this namespace follow these rules."""
+        seen = "*" in self.export_to or namespace in self.export_to
+        return seen or ("." in self.export_to and namespace == self.namespace)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """Everything that decides what proxies do."""
 
@@ -73,6 +88,8 @@ class Model:
     """By the filter chain's name."""
     edge_guard: Mapping[str, Guard] = field(default_factory=dict)
     """`gateway` -> what stands before the edge; empty where nothing does."""
+    mesh_streams: Mapping[str, tuple[MeshStreams, ...]] = field(default_factory=dict)
+    """By full host; oldest first."""
     entries: Mapping[str, Service] = field(default_factory=dict)
     """ServiceEntries by host; `*.x` for wildcards."""
     client_credentials: Mapping[str, Certificate] = field(default_factory=dict)

@@ -30,6 +30,7 @@ from meshgate.model.linking_gateways import link_gateways
 from meshgate.model.linking_inbound import link_inbound
 from meshgate.model.linking_input import Findings, Input
 from meshgate.model.linking_mesh import link_mesh_hosts
+from meshgate.model.linking_mesh_streams import link_mesh_streams
 from meshgate.model.linking_plugins import Plugins
 from meshgate.model.linking_workloads import link_backends, link_workloads
 
@@ -77,6 +78,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         consumers=_frozen(link_consumers(given, let_in, findings)),
         edge_servers=_frozen(gateways.servers),
         edge_guard=_frozen({} if edge_guard == OPEN else {EDGE: edge_guard}),
+        mesh_streams=_frozen(link_mesh_streams(given, destinations, findings)),
         entries=_frozen(dict(sorted(given.entries.items()))),
         client_credentials=_frozen(link_client_credentials(given, findings)),
     )

@@ -109,14 +109,15 @@ def _covers(elder: MeshHost, younger: MeshHost) -> bool:
 
 
 def _report_streams(declared: MeshRules, findings: Findings) -> None:
-    for name, rules, effect in (
-        ("tls", declared.tls, "TLS is passed on by its server name alone, without these rules"),
-        ("tcp", declared.tcp, "TCP goes to the service's port, without these rules"),
-    ):
-        if rules:
-            findings.warn(
-                "MG1103", rules[0].origin, declared.ref, f"inside the mesh {effect}", "", ("spec", name)
-            )
+    if declared.tls:
+        findings.warn(
+            "MG1103",
+            declared.tls[0].origin,
+            declared.ref,
+            "inside the mesh TLS is passed on by its server name alone, without these rules",
+            "",
+            ("spec", "tls"),
+        )
 
 
 def link_rules(context: RuleContext, holds: Callable[[RequestMatch], bool]) -> tuple[Rule, ...]:

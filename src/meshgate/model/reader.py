@@ -10,7 +10,7 @@ from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
 from meshgate.model.gateway import EdgeServer
-from meshgate.model.graph import EDGE, MeshHost, Model, Read
+from meshgate.model.graph import EDGE, MeshHost, MeshStreams, Model, Read
 from meshgate.model.service import Service
 from meshgate.model.workload import Inbound, Instance, Svid, Workload
 
@@ -26,6 +26,9 @@ class Reader:
 
     def service(self, host: str) -> Service | None:
         return self._one("services", host, self._model.services) or self.entry(host)
+
+    def mesh_streams(self, host: str) -> tuple[MeshStreams, ...]:
+        return self._one("mesh_streams", host, self._model.mesh_streams) or ()
 
     def entry(self, host: str) -> Service | None:
         """The ServiceEntry of exactly that host or wildcard."""

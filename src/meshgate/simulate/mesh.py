@@ -7,7 +7,6 @@ from dataclasses import replace
 from meshgate.model.names import requested_host
 from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
-from meshgate.model.route import Destination
 from meshgate.model.service import AppProtocol, Service
 from meshgate.model.workload import MtlsMode, Workload
 from meshgate.simulate.deciding import Place, decide
@@ -15,7 +14,7 @@ from meshgate.simulate.destinations import reached
 from meshgate.simulate.paths import see
 from meshgate.simulate.request import Request, compared_headers
 from meshgate.simulate.verdict import DecidedBy, Outcome, Reached, Tls, Verdict
-from meshgate.translate import outbound
+from meshgate.translate import outbound, streams
 from meshgate.translate.names import OUTBOUND_ROUTES, outbound_cluster, split_authority
 from meshgate.translate.virtual_host import mesh_rules
 from meshgate.translate.virtual_host import outbound as outbound_host
@@ -56,7 +55,12 @@ def at_sidecar(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
 
 
 def _bytes(reader: Reader, proxy: Proxy, service: Service, port: int, verdict: Verdict) -> Verdict:
-    found = reached(reader, proxy, outbound_cluster(Destination(host=service.host, port=port)))
+    entries = [e for e in streams.destinations(reader, proxy, service.host, port) if e.weight]
+    total = sum(e.weight for e in entries)
+    found = tuple(
+        reached(reader, proxy, outbound_cluster(e.destination), percent=100 * e.weight / total)
+        for e in entries
+    )
     listener = verdict.listener
     if proxy.isolation is Isolation.PORTS:
         listener = f"{outbound.SERVICE_LISTENER_PREFIX}{service.host}:{port}"
@@ -65,8 +69,8 @@ def _bytes(reader: Reader, proxy: Proxy, service: Service, port: int, verdict: V
         outcome=Outcome.TCP,
         listener=listener,
         rule=DecidedBy(name="service", origin=service.origin),
-        destinations=(found,),
-        reason=found.problem,
+        destinations=found,
+        reason="; ".join(dict.fromkeys(one.problem for one in found if one.problem)),
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
-from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from meshgate.model.gateway import HTTP_PORT, HTTPS_PORT, EdgeServer, ServerTlsMode
 from meshgate.model.proxy import Proxy
@@ -16,7 +15,7 @@ from meshgate.policies.packing import pack
 from meshgate.translate import tls
 from meshgate.translate.guard import Access, network_filters
 from meshgate.translate.http import http_chain
-from meshgate.translate.names import outbound_cluster
+from meshgate.translate.streams import stream_chain
 
 LISTENER_PREFIX = "gateway."
 TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
@@ -88,22 +87,9 @@ def _fill(
         chain.filters.append(http_chain(made))
     else:
         chain.filters.extend(network_filters(access.guard, access.ports))
-        chain.filters.append(_tcp_chain(name, server))
+        chain.filters.append(stream_chain(server.destinations, name))
     if server.tls is not None:
         chain.transport_socket.CopyFrom(tls.downstream_server(server.tls))
-
-
-def _tcp_chain(name: str, server: EdgeServer) -> listener_components_pb2.Filter:
-    proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=name)
-    weighted = [entry for entry in server.destinations if entry.weight]
-    if len(weighted) == 1:
-        proxy.cluster = outbound_cluster(weighted[0].destination)
-    else:
-        for entry in weighted:
-            proxy.weighted_clusters.clusters.add(
-                name=outbound_cluster(entry.destination), weight=entry.weight
-            )
-    return listener_components_pb2.Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
 
 
 def configuration_by_name(listener: listener_pb2.Listener, host: str) -> str:

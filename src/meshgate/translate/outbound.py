@@ -18,7 +18,7 @@ from meshgate.model.reader import Reader
 from meshgate.model.route import Destination, Forward
 from meshgate.model.service import AppProtocol, Service
 from meshgate.policies.packing import boolean, duration, http_filter, pack, uint32
-from meshgate.translate import tls, virtual_host
+from meshgate.translate import streams, tls, virtual_host
 from meshgate.translate.cors import cors_filter
 from meshgate.translate.dns import dns_cache
 from meshgate.translate.http import connection_manager, http_chain, tcp_chain
@@ -51,7 +51,7 @@ def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
 def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
     """The outbound listener of that name."""
     if name == VIRTUAL_OUTBOUND and proxy.isolation is Isolation.NETNS:
-        return _virtual_outbound(reader)
+        return _virtual_outbound(reader, proxy)
     if name == HTTP_PROXY and proxy.proxy_port:
         found = _listener(name, "127.0.0.1", proxy.proxy_port)
         found.filter_chains.add(filters=[http_chain(_on_demand(proxy))])
@@ -68,9 +68,13 @@ def clusters(reader: Reader, proxy: Proxy) -> list[str]:
         for key in _local_ports(reader, proxy):
             host, port = split_authority(key)
             if _is_opaque(reader.service(host), port):
-                names.append(outbound_cluster(Destination(host=host, port=port)))
+                names.extend(streams.clusters(streams.destinations(reader, proxy, host, port)))
         return [*names, *_mirrors(reader, proxy)]
-    opaque = [outbound_cluster(Destination(host=host, port=port)) for host, port, _ in _opaque_ports(reader)]
+    opaque = [
+        name
+        for host, port, _ in _opaque_ports(reader)
+        for name in streams.clusters(streams.destinations(reader, proxy, host, port))
+    ]
     return [PASSTHROUGH_CLUSTER, *opaque, *_mirrors(reader, proxy)]
 
 
@@ -117,7 +121,7 @@ def _each_port(reader: Reader, destination: Destination) -> list[Destination]:
     return [replace(destination, port=port.number) for port in service.ports]
 
 
-def _virtual_outbound(reader: Reader) -> listener_pb2.Listener:
+def _virtual_outbound(reader: Reader, proxy: Proxy) -> listener_pb2.Listener:
     found = _listener(VIRTUAL_OUTBOUND, "0.0.0.0", VIRTUAL_OUTBOUND_PORT)
     found.listener_filters.add(name="envoy.filters.listener.original_dst").typed_config.CopyFrom(
         pack(original_dst_pb2.OriginalDst())
@@ -128,7 +132,8 @@ def _virtual_outbound(reader: Reader) -> listener_pb2.Listener:
     _skip_ports(inspector, sorted({port for _, port, _ in opaque}))
     for host, port, address in opaque:
         cluster = outbound_cluster(Destination(host=host, port=port))
-        chain = found.filter_chains.add(name=cluster, filters=[tcp_chain(cluster, cluster)])
+        carried = streams.stream_chain(streams.destinations(reader, proxy, host, port), cluster)
+        chain = found.filter_chains.add(name=cluster, filters=[carried])
         chain.filter_chain_match.destination_port.value = port
         prefix = chain.filter_chain_match.prefix_ranges.add(address_prefix=address)
         prefix.prefix_len.value = 32
@@ -195,7 +200,8 @@ def _service(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
     found = _listener(name, "127.0.0.1", local_ports[key])
     if _is_opaque(service, port):
         cluster = outbound_cluster(Destination(host=host, port=port))
-        found.filter_chains.add(filters=[tcp_chain(cluster, cluster)])
+        carried = streams.stream_chain(streams.destinations(reader, proxy, host, port), cluster)
+        found.filter_chains.add(filters=[carried])
         return found
     manager = connection_manager(f"outbound_{host}_{port}", (_on_demand_filter(), cors_filter()))
     manager.rds.route_config_name = service_routes(host, port)
