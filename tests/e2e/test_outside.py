@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -122,8 +123,39 @@ spec:
   http:
 {routes}---
 """
+    passed = f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: raw}}
+spec:
+  hosts: [raw.outside.example]
+  resolution: STATIC
+  ports: [{{number: 443, name: tls, protocol: TLS}}]
+  endpoints: [{{address: 127.0.0.1, ports: {{tls: {secure}}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: passing}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers:
+  - port: {{number: 443, name: t, protocol: TLS}}
+    hosts: ["*.outside.example"]
+    tls: {{mode: PASSTHROUGH}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: passing}}
+spec:
+  hosts: ["*.outside.example"]
+  gateways: [passing]
+  tls:
+  - match: [{{port: 443, sniHosts: [simple.outside.example]}}]
+    route: [{{destination: {{host: raw.outside.example}}}}]
+---
+"""
     caller = mesh_namespace() + service("caller") + deployment("caller")
-    return caller + secrets + entries + rules + edge
+    return caller + secrets + entries + rules + edge + passed
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +198,20 @@ def test_the_gateway_speaks_to_servers_outside_as_the_rules_say(outside: Meshgat
     answers = {name: outside.ask("out.example", f"/{name}") for name in HOSTS}
     found = {n: a.json() if a.status == 200 else a.status for n, a in answers.items()}
     assert found == EXPECTED
+
+
+def test_tls_is_passed_on_by_its_server_name_and_the_server_itself_answers(outside: Meshgate) -> None:
+    context = ssl.create_default_context(cadata=root().decode())
+
+    def ask(server_name: str) -> str:
+        plain = socket.create_connection(("127.0.0.1", outside.https_port), timeout=10)
+        try:
+            with context.wrap_socket(plain, server_hostname=server_name) as secure:
+                secure.sendall(b"GET / HTTP/1.0\r\nHost: whatever\r\n\r\n")
+                return secure.makefile("rb").read().decode()
+        except OSError as error:
+            plain.close()
+            return type(error).__name__
+
+    assert '"host": "whatever"' in ask("simple.outside.example")
+    assert ask("other.outside.example") == "SSLCertVerificationError", "the gateway's own certificate"
