@@ -58,7 +58,7 @@ def _integer(match: re.Match[str], text: str) -> int | str:
     )
     digits = digits.replace("_", "")
     if not digits:
-        return text  # `0b_`: PyYAML raises here
+        return 0 if base == 8 else text  # `0_` is 0; at `0b_` PyYAML raises
     value = int(_sixties(digits)) if base == 60 else int(digits, base)
     if match["sign"] == "-":
         value = -value

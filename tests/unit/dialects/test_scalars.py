@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meshgate.dialects.scalars import BadScalar, plain_scalar
@@ -23,6 +23,9 @@ def _pyyaml(text: str) -> object:
 
 
 @given(st.text(alphabet=_ALPHABET, max_size=12))
+@example("0_")
+@example("-0__")
+@example("0b_")
 def test_agrees_with_pyyaml(text: str) -> None:
     try:
         expected = _pyyaml(text)
