@@ -26,7 +26,7 @@ class _Answering(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         held = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
-        names = [value for _, value in (held or {}).get("subjectAltName", ())]
+        names = [entry[1] for entry in (held or {}).get("subjectAltName", ())]
         body = json.dumps({"host": self.headers["host"], "client": names}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
