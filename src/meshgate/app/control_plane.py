@@ -19,7 +19,7 @@ from meshgate.app.certificates import usable_certificates
 from meshgate.app.environment import Environment
 from meshgate.app.instances import by_workload, instance, is_live, service_table
 from meshgate.app.limits import shared_rules
-from meshgate.app.pods import gateway_pod, pod_specs
+from meshgate.app.pods import NODE_NAME, gateway_pod, pod_specs
 from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars
 from meshgate.app.wiring import EdgeStore, XdsServer, empty_model, make_store
 from meshgate.core.clock import Clock, SystemClock
@@ -41,6 +41,7 @@ from meshgate.ratelimit.rules_file import write_rules
 from meshgate.runtime.daemons import Daemon
 from meshgate.runtime.netns import unavailable_reason
 from meshgate.runtime.paths import RuntimePaths
+from meshgate.runtime.placement import Placement
 from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
 from meshgate.runtime.spec import Isolation, PodKey, PodSpec
 from meshgate.runtime.status import PodStatus
@@ -105,7 +106,7 @@ class ControlPlane:
             state=self.options.state,
             isolation=self.isolation,
             sidecars=self.sidecars,
-            environments=Environment(lambda: self.live.model),
+            environments=Environment(lambda: self.live.model, self._node_place),
             withdraw=self._withdraw,
             clock=self.clock,
             reserved_ports=(place.http_port, place.https_port),
@@ -183,7 +184,7 @@ class ControlPlane:
         found = by_workload(
             instance(status, running[key], self.isolation)
             for key, status in self.live.statuses.items()
-            if key in running and not running[key].host_network
+            if key in running and running[key].containers
         )
         if found != self.live.instances:
             self.live.instances = found
@@ -199,6 +200,15 @@ class ControlPlane:
                 proxy = self.sidecars.expected(spec, placement)
                 ports[proxy.id] = dict(placement.service_ports)
         self.server.publish_facet("local_ports", ports)
+
+    def _node_place(self, namespace: str) -> Placement | None:
+        """Where the proxy is that pods without a sidecar use."""
+        places = (
+            place
+            for spec, place in self.runtime.supervised()
+            if (spec.namespace, spec.workload) == (namespace, NODE_NAME) and not spec.containers
+        )
+        return next(places, None)
 
     def _publish_svids(self) -> None:
         """One certificate for each identity in use; others are forgotten."""

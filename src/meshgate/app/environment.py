@@ -16,19 +16,23 @@ from meshgate.runtime.spec import Isolation, PodSpec
 class Environment:
     """Kubernetes' service variables and, in ports isolation, the way through the sidecar."""
 
-    def __init__(self, model: Callable[[], Model]) -> None:
-        """`model` gives the newest one."""
-        self._model = model
+    def __init__(self, model: Callable[[], Model], node: Callable[[str], Placement | None]) -> None:
+        """`model` gives the newest one, `node` the place of a namespace's node proxy, if it has one."""
+        self._model, self._node = model, node
 
     def environment(self, pod: PodSpec, placement: Placement) -> Mapping[str, str]:
         """The variables for a pod's containers; see `runtime.placement.EnvFactory`."""
         found = {"PATH": _path()}
+        ports_only = placement.isolation is Isolation.PORTS
+        through = placement if pod.meshed or not ports_only else self._node(pod.namespace)
+        if through is None:
+            return found
         model = self._model()
         for host, service in sorted(model.services.items()):
             if service.name.namespace != pod.namespace or not service.ports:
                 continue
             prefix = re.sub(r"[^A-Z0-9]", "_", service.name.name.upper())
-            if placement.isolation is Isolation.NETNS:
+            if not ports_only:
                 address = model.addresses.get(host)
                 ports = {p.number: p.number for p in service.ports}
             else:
@@ -36,7 +40,7 @@ class Environment:
                 ports = {
                     p.number: local
                     for p in service.ports
-                    if (local := placement.service_ports.get(f"{host}:{p.number}"))
+                    if (local := through.service_ports.get(f"{host}:{p.number}"))
                 }
             if address is None or service.ports[0].number not in ports:
                 continue
@@ -46,8 +50,8 @@ class Environment:
                 if port.name and port.number in ports:
                     name = re.sub(r"[^A-Z0-9]", "_", port.name.upper())
                     found[f"{prefix}_SERVICE_PORT_{name}"] = str(ports[port.number])
-        if placement.isolation is Isolation.PORTS and pod.meshed and placement.outbound_port:
-            found["http_proxy"] = f"http://127.0.0.1:{placement.outbound_port}"
+        if ports_only and through.outbound_port:
+            found["http_proxy"] = f"http://127.0.0.1:{through.outbound_port}"
             found["no_proxy"] = "localhost,127.0.0.1,::1"
         return found
 

@@ -16,6 +16,8 @@ from meshgate.model.workload import Container, Workload
 from meshgate.runtime import spec
 
 GATEWAY_NAME = "meshgate-gateway"
+NODE_NAME = "meshgate-node"
+"""Ports isolation: the proxy through which pods without a sidecar find the services of their namespace."""
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Kubernetes' own: no vowels, so that no words come out."""
 
@@ -25,6 +27,7 @@ def pod_specs(
 ) -> tuple[tuple[spec.PodSpec, ...], tuple[Diagnostic, ...]]:
     """All pods that shall run, the gateway first, and what cannot run here (MG4001)."""
     found, problems = [gateway], []
+    bare: set[str] = set()
     ports = service_port_keys(built) if isolation is spec.Isolation.PORTS else {}
     for _, workload in sorted(built.workloads.items()):
         idle = [c for c in workload.containers if not c.argv]
@@ -33,6 +36,10 @@ def pod_specs(
             continue
         keys = ports.get(workload.name.namespace, ()) if workload.meshed else ()
         found.extend(_pods(workload, keys))
+        if not workload.meshed:
+            bare.add(workload.name.namespace)
+    if isolation is spec.Isolation.PORTS:
+        found[1:1] = [_node_pod(namespace, ports.get(namespace, ())) for namespace in sorted(bare)]
     return tuple(found), tuple(problems)
 
 
@@ -48,6 +55,20 @@ def gateway_pod(concurrency: int = 2, settings: str = "") -> spec.PodSpec:
         spec_hash=_digest("gateway", settings),
         host_network=True,
         proxy_concurrency=concurrency,
+    )
+
+
+def _node_pod(namespace: str, service_ports: tuple[str, ...]) -> spec.PodSpec:
+    """Only a proxy, like the gateway; it does what the network itself does in netns isolation."""
+    return spec.PodSpec(
+        name=NODE_NAME,
+        namespace=namespace,
+        workload=NODE_NAME,
+        labels={"app": NODE_NAME},
+        service_account=NODE_NAME,
+        meshed=True,
+        spec_hash=_digest("node"),
+        service_ports=service_ports,
     )
 
 

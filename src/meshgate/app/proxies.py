@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from meshgate.app.pods import NODE_NAME
 from meshgate.core.secret import Secret
 from meshgate.model.names import Name
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
@@ -85,6 +86,7 @@ def proxy_of(pod: PodSpec, placement: Placement, gateway: GatewayPlace) -> Proxy
         inbound_ports=dict(placement.inbound_ports),
         app_ports=dict(placement.app_ports),
         proxy_port=0 if netns else placement.outbound_port,
+        plain=pod.workload == NODE_NAME and not pod.containers,
     )
 
 

@@ -51,6 +51,9 @@ class Proxy:
     service_ports: Mapping[str, int] = field(default_factory=dict)
     """Sidecar, ports isolation: `host:port` of a service -> local port that leads to it."""
 
+    plain: bool = False
+    """Stands in for the network that pods without a sidecar need: no rules, no identity, plaintext."""
+
     @property
     def spiffe_id(self) -> str:
         """The identity that this proxy shows to others."""

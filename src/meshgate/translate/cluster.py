@@ -60,7 +60,7 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     port = service.port(parts.port) if service else None
     if service is None or port is None or service.external_name:
         return None
-    rules = destination_policy(reader, parts.host, proxy.namespace)
+    rules = None if proxy.plain else destination_policy(reader, parts.host, proxy.namespace)
     if parts.subset and (rules is None or rules.subset(parts.subset) is None):
         return None
     policy = traffic_policy(rules, parts.port, parts.subset)
@@ -100,6 +100,8 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     identities = {(w.name.namespace, w.service_account) for w in workloads if w.meshed}
     # And where they were just taken away, pods with one serve until they are replaced.
     identities |= {(i.pod.namespace, i.service_account) for i in instances if i.meshed}
+    if proxy.plain:
+        all_meshed, identities = False, set()
     wanted = policy.pool is None or policy.pool.h2_upgrade is not False
     http2 = port.protocol.is_http2 or (all_meshed and wanted and begun is None)
     by_request = begun is not None and client_tls.names_by_request(policy, parts.host)

@@ -18,7 +18,8 @@ from meshgate.translate.route import with_port
 
 def destinations(reader: Reader, proxy: Proxy, host: str, port: int) -> tuple[WeightedDestination, ...]:
     """Those of the first rule that holds for this client and port; the service where none does."""
-    found = next((e for e in reader.mesh_streams(host) if e.visible_from(proxy.namespace)), None)
+    visible = (e for e in reader.mesh_streams(host) if e.visible_from(proxy.namespace) and not proxy.plain)
+    found = next(visible, None)
     for rule in found.rules if found else ():
         holds = not rule.matches or any(
             m.port in (0, port)

@@ -48,10 +48,10 @@ class EnvoyTranslator:
         """What of a proxy a resource depends on: equal scopes share its bytes."""
         outbound_cluster = name.startswith("outbound|")
         if type_url in (CLUSTER, ENDPOINTS) and outbound_cluster:
-            return proxy.namespace, proxy.kind, proxy.isolation
+            return proxy.namespace, proxy.kind, proxy.isolation, proxy.plain
         if type_url == VIRTUAL_HOST and proxy.kind is ProxyKind.SIDECAR:
             # `default` rules of the same namespace differ only by who the client is.
-            return proxy.namespace, proxy.isolation, frozenset(proxy.labels.items())
+            return proxy.namespace, proxy.isolation, proxy.plain, frozenset(proxy.labels.items())
         return proxy.id
 
     def translate(self, reader: Reader, proxy: Proxy, type_url: str, name: str) -> Message | None:

@@ -39,11 +39,11 @@ def outbound(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost
     found = pb.VirtualHost(name=resource_name, domains=[authority], include_request_attempt_count=False)
     full = requested_host(host, proxy.namespace)
     service = reader.service(full)
-    rules = mesh_rules(reader, full, proxy.namespace)
+    rules = _rules_for(reader, proxy, full)
     if service is None and rules is None:
         # Names of two labels look like a service's in another namespace, and are seldom meant so.
         service = external.entry(reader, host.lower(), proxy.namespace)
-        rules = mesh_rules(reader, host.lower(), proxy.namespace)
+        rules = _rules_for(reader, proxy, host.lower())
     elif service is not None and not _visible(service, proxy.namespace):
         service = None
     port = _service_port(service, asked)
@@ -64,7 +64,7 @@ def service_only(reader: Reader, proxy: Proxy, host: str, port: int) -> pb.Virtu
     if service is None or service.port(port) is None:
         return None
     found = pb.VirtualHost(name=f"{host}:{port}", domains=["*"])
-    rules = mesh_rules(reader, host, proxy.namespace)
+    rules = _rules_for(reader, proxy, host)
     if rules is not None:
         found.routes.extend(_mesh_routes(reader, proxy, rules, port))
     else:
@@ -92,6 +92,11 @@ def edge(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | N
 def edge_key(resource_name: str) -> str:
     """The key in `edge_hosts` of a virtual host's resource."""
     return resource_name.removeprefix(f"{EDGE_ROUTES}/")
+
+
+def _rules_for(reader: Reader, proxy: Proxy, host: str) -> MeshHost | None:
+    """A program without a sidecar follows no rules, nor does what stands in for its network."""
+    return None if proxy.plain else mesh_rules(reader, host, proxy.namespace)
 
 
 def mesh_rules(reader: Reader, host: str, client_namespace: str) -> MeshHost | None:
