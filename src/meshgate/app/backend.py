@@ -16,6 +16,7 @@ import meshgate
 from meshgate.app.control_plane import ControlPlane
 from meshgate.app.events import Events
 from meshgate.app.generated import deployment_status, endpoints_object, pod_object
+from meshgate.app.pods import served_namespace
 from meshgate.app.proxies import proxy_id
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
 from meshgate.core.origin import BUILT_IN, format_path
@@ -116,7 +117,7 @@ class AppBackend:
                     ready=bool(found and found.ready),
                     restarts=found.restarts if found else 0,
                     ip=found.ip if found else "",
-                    meshed=spec.meshed,
+                    meshed=spec.meshed and not served_namespace(spec),
                     message=found.message if found else "",
                 )
             )

@@ -19,7 +19,7 @@ from meshgate.app.certificates import usable_certificates
 from meshgate.app.environment import Environment
 from meshgate.app.instances import by_workload, instance, is_live, service_table
 from meshgate.app.limits import shared_rules
-from meshgate.app.pods import NODE_NAME, gateway_pod, pod_specs
+from meshgate.app.pods import gateway_pod, pod_specs, served_namespace
 from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars
 from meshgate.app.wiring import EdgeStore, XdsServer, empty_model, make_store
 from meshgate.core.clock import Clock, SystemClock
@@ -203,11 +203,7 @@ class ControlPlane:
 
     def _node_place(self, namespace: str) -> Placement | None:
         """Where the proxy is that pods without a sidecar use."""
-        places = (
-            place
-            for spec, place in self.runtime.supervised()
-            if (spec.namespace, spec.workload) == (namespace, NODE_NAME) and not spec.containers
-        )
+        places = (place for spec, place in self.runtime.supervised() if served_namespace(spec) == namespace)
         return next(places, None)
 
     def _publish_svids(self) -> None:

@@ -39,7 +39,7 @@ def pod_specs(
         if not workload.meshed:
             bare.add(workload.name.namespace)
     if isolation is spec.Isolation.PORTS:
-        found[1:1] = [_node_pod(namespace, ports.get(namespace, ())) for namespace in sorted(bare)]
+        found.extend(_node_pod(namespace, ports.get(namespace, ())) for namespace in sorted(bare))
     return tuple(found), tuple(problems)
 
 
@@ -61,8 +61,8 @@ def gateway_pod(concurrency: int = 2, settings: str = "") -> spec.PodSpec:
 def _node_pod(namespace: str, service_ports: tuple[str, ...]) -> spec.PodSpec:
     """Only a proxy, like the gateway; it does what the network itself does in netns isolation."""
     return spec.PodSpec(
-        name=NODE_NAME,
-        namespace=namespace,
+        name=f"{NODE_NAME}.{namespace}",
+        namespace=GATEWAY_NAMESPACE,
         workload=NODE_NAME,
         labels={"app": NODE_NAME},
         service_account=NODE_NAME,
@@ -70,6 +70,12 @@ def _node_pod(namespace: str, service_ports: tuple[str, ...]) -> spec.PodSpec:
         spec_hash=_digest("node"),
         service_ports=service_ports,
     )
+
+
+def served_namespace(pod: spec.PodSpec) -> str:
+    """The namespace that a node proxy serves; empty for every other pod."""
+    own = pod.workload == NODE_NAME and not pod.containers
+    return pod.name.removeprefix(f"{NODE_NAME}.") if own else ""
 
 
 def service_port_keys(built: Model) -> Mapping[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshgate.app.pods import NODE_NAME
+from meshgate.app.pods import served_namespace
 from meshgate.core.secret import Secret
 from meshgate.model.names import Name
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
@@ -74,10 +74,11 @@ def proxy_of(pod: PodSpec, placement: Placement, gateway: GatewayPlace) -> Proxy
             http_port=gateway.http_port,
             https_port=gateway.https_port,
         )
+    served = served_namespace(pod)
     return Proxy(
         id=proxy_id(pod),
         kind=ProxyKind.SIDECAR,
-        namespace=pod.namespace,
+        namespace=served or pod.namespace,
         service_account=pod.service_account,
         workload=Name(pod.namespace, pod.workload),
         labels=dict(pod.labels),
@@ -86,7 +87,7 @@ def proxy_of(pod: PodSpec, placement: Placement, gateway: GatewayPlace) -> Proxy
         inbound_ports=dict(placement.inbound_ports),
         app_ports=dict(placement.app_ports),
         proxy_port=0 if netns else placement.outbound_port,
-        plain=pod.workload == NODE_NAME and not pod.containers,
+        plain=bool(served),
     )
 
 
