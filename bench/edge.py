@@ -1,7 +1,6 @@
 """What key-auth and limits cost at the gateway, against the same gateway without them.
 
-In one run: bare, key-auth with a local limit, and a limit in Redis' place (counted by the
-rate limit service in its own process), in turn, round by round.
+In one run: bare, then key-auth with a local limit, in turn, round by round.
 """
 
 from __future__ import annotations
