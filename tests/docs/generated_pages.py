@@ -41,7 +41,7 @@ from meshgate.dialects.registry import KIND_PARSERS, lower_one
 from meshgate.dialects.schema import Spec
 from meshgate.dialects.shape import shape_of
 from meshgate.dialects.yaml_text import read_documents
-from tests.docs import kong_plugins_page
+from tests.docs import istio_fields_page, kong_plugins_page
 
 GENERATED = "<!-- Made by `make test ARGS='tests/docs --update-golden'`; do not edit. -->"
 
@@ -162,6 +162,11 @@ def plugins_page() -> str:
     return "\n".join((_text(kong_plugins_page.HEAD), *kong_plugins_page.kong_plugins_page())) + "\n"
 
 
+def istio_fields() -> str:
+    """docs/istio-fields.md."""
+    return "\n".join((_text(istio_fields_page.HEAD), *istio_fields_page.lines(SPECS))) + "\n"
+
+
 def cli_page() -> str:
     """docs/cli.md."""
     root: Any = typer.main.get_command(build(()))
@@ -182,6 +187,7 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "diagnostics.md": diagnostics_page,
         "kinds.md": kinds_page,
         "kong-plugins.md": plugins_page,
+        "istio-fields.md": istio_fields,
         "cli.md": cli_page,
     }
 )

@@ -12,6 +12,7 @@ from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.dialects.registry import KIND_PARSERS, lower_one
 from meshgate.dialects.yaml_text import read_documents
 from tests.docs.generated_pages import PAGES, SPECS
+from tests.docs.istio_fields_page import UNKNOWN, rows
 from tests.docs.kong_plugins_page import SECTIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -73,3 +74,9 @@ def test_the_states_of_fields_are_those_of_the_code(name: str) -> None:
         )
         said = [d.code for d in lower_one(documents[0]).diagnostics if d.severity is Severity.ERROR]
         assert said == ["MG1104"], field
+
+
+def test_every_field_of_istio_is_known() -> None:
+    """An unknown field stops its object with an error, which one that Istio has must not do."""
+    unknown = [f"{r.kind} {r.path}: {r.note}" for r in rows(SPECS) if r.state == UNKNOWN]
+    assert unknown == []
