@@ -10,9 +10,8 @@ first, oldest first, then the Ingresses.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import assert_never
 
 from meshgate.core.origin import Origin
 from meshgate.model.declared import MeshRules
@@ -20,7 +19,6 @@ from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
 from meshgate.model.gateway import (
     HTTP_PORT,
-    HTTPS_PORT,
     EdgeServer,
     GatewayObject,
     Server,
@@ -36,23 +34,14 @@ from meshgate.model.linking_gateway_hosts import (
     server_hosts,
     wider_hosts,
 )
+from meshgate.model.linking_gateway_ports import INGRESS_PORTS, GatewayPorts
+from meshgate.model.linking_gateway_rules import at_port, holds
 from meshgate.model.linking_gateway_streams import stream_servers
 from meshgate.model.linking_gateway_tls import link_tls
 from meshgate.model.linking_input import Findings, Input, oldest_first
 from meshgate.model.linking_mesh import RuleContext, link_rules
 from meshgate.model.names import complete_host
-from meshgate.model.route import (
-    Action,
-    DirectResponse,
-    Forward,
-    Redirect,
-    Refuse,
-    RequestMatch,
-    Rule,
-)
-
-INGRESS_PORTS = {8080: HTTP_PORT, 8443: HTTPS_PORT}
-"""Where Istio's customary ingress listens behind its Service's ports 80 and 443: Gateways name either."""
+from meshgate.model.route import Redirect, Rule
 
 
 @dataclass(slots=True)
@@ -71,15 +60,6 @@ class _Table:
     covers: list[str] = field(default_factory=list)
     """Hosts of its servers: what of the Ingresses it holds."""
     rules: dict[str, list[tuple[Rule, MeshRules | None]]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Port:
-    """A port's first server decides whether it is plaintext, TLS or TCP."""
-
-    protocol: ServerProtocol
-    owner: GatewayObject
-    sni: dict[str, GatewayObject] = field(default_factory=dict)
 
 
 def link_gateways(
@@ -120,7 +100,7 @@ class _Linking:
         """(VirtualService, Gateway) that came together, whether or not the server was opened."""
         self.elsewhere: set[str] = set()
         """Gateways that take none of ours."""
-        self._ports: dict[int, _Port] = {}
+        self._ports = GatewayPorts(findings)
         self._tables: dict[str, _Table] = {}
         self._rules = oldest_first(given.declared.mesh_rules)
 
@@ -130,12 +110,12 @@ class _Linking:
         if server.closed:
             return
         port = INGRESS_PORTS.get(server.port, server.port)
-        if not self._takes_port(gateway, server, port):
+        if not self._ports.takes(gateway, server, port):
             return
         if server.protocol is ServerProtocol.HTTP:
             self._plain(gateway, server, port, bound)
             return
-        sni = self._names(gateway, server, port)
+        sni = self._ports.names(gateway, server, port)
         passes = server.tls is None or server.tls.mode is ServerTlsMode.PASSTHROUGH
         tls = None if passes or server.tls is None else link_tls(server, gateway, self._given, self._findings)
         if not sni or (tls is None and not passes):
@@ -193,58 +173,6 @@ class _Linking:
                 found.append((rules, hosts))
         return found
 
-    def _takes_port(self, gateway: GatewayObject, server: Server, port: int) -> bool:
-        first = self._ports.setdefault(port, _Port(server.protocol, gateway))
-        kinds = {ServerProtocol.HTTPS: ServerProtocol.TLS}
-        wanted, there = (kinds.get(p, p) for p in (server.protocol, first.protocol))
-        if port == HTTP_PORT and wanted is not ServerProtocol.HTTP:
-            problem = f"port {server.port} is where plaintext HTTP is served here"
-        elif port == HTTPS_PORT and wanted is not ServerProtocol.TLS:
-            problem = f"port {server.port} is where HTTPS is served here"
-        elif wanted is not there or (wanted is ServerProtocol.TCP and first.owner is not gateway):
-            problem = f"port {server.port} already speaks {there.value} for {first.owner.ref}"
-        else:
-            return True
-        self._findings.error(
-            "MG3008",
-            server.origin,
-            gateway.ref,
-            f"{problem}; server {server.name!r} is not opened",
-            "choose another port",
-        )
-        return False
-
-    def _names(self, gateway: GatewayObject, server: Server, port: int) -> tuple[str, ...]:
-        """The names by which clients reach the server; those that an older one has are MG3008."""
-        taken = self._ports[port].sni
-        names: dict[str, None] = {}
-        for host in (h.rpartition("/")[2] for h in server.hosts):
-            owner = taken.setdefault(host, gateway)
-            if host in names:
-                continue
-            if owner is not gateway or any(host == n for n in self._own_names(gateway, server, port)):
-                self._findings.error(
-                    "MG3008",
-                    server.origin,
-                    gateway.ref,
-                    f"{owner.ref} already has {host} at port {server.port}; "
-                    f"server {server.name!r} does not serve it",
-                    "give every host one server per port",
-                )
-                continue
-            names[host] = None
-        return tuple(names)
-
-    def _own_names(self, gateway: GatewayObject, server: Server, port: int) -> list[str]:
-        """Names of the Gateway's earlier servers at the port."""
-        earlier = gateway.servers[: gateway.servers.index(server)]
-        return [
-            host.rpartition("/")[2]
-            for one in earlier
-            if INGRESS_PORTS.get(one.port, one.port) == port and not one.closed
-            for host in one.hosts
-        ]
-
     def _plain(
         self,
         gateway: GatewayObject,
@@ -284,13 +212,13 @@ class _Linking:
             everywhere = server.protocol is ServerProtocol.HTTP
             table.covers.extend(["*"] if everywhere else (h.rpartition("/")[2] for h in server.hosts))
         for rules, hosts in bound:
-            linked = link_rules(self._context(rules), partial(_holds, gateway, server, rules))
-            at_port = [_at_port(rule, server, rules, self._given, self._findings) for rule in linked]
+            linked = link_rules(self._context(rules), partial(holds, gateway, server, rules))
+            here = [at_port(rule, server, rules, self._given, self._findings) for rule in linked]
             for host in hosts:
                 entries = table.rules.setdefault(host, [])
                 known = {id(owner) for _, owner in entries}
                 if id(rules) not in known:
-                    entries.extend((rule, rules) for rule in at_port)
+                    entries.extend((rule, rules) for rule in here)
 
     def _context(self, rules: MeshRules) -> RuleContext:
         return RuleContext(self._given, self._destinations, rules, self._findings)
@@ -322,51 +250,6 @@ class _Linking:
                     f"the Ingress at {theirs} also has rules for {host}; the VirtualService's come first",
                     "keep the host in one of the two",
                 )
-
-
-def _holds(gateway: GatewayObject, server: Server, rules: MeshRules, match: RequestMatch) -> bool:
-    named = {gateway_name(g, rules.namespace) for g in match.gateways}
-    return (not named or str(gateway.name) in named) and match.port in (0, server.port)
-
-
-def _at_port(rule: Rule, server: Server, rules: MeshRules, given: Input, findings: Findings) -> Rule:
-    """The rule with the port that the server stands for filled in wherever it was left open."""
-    matches = tuple(replace(m, port=0) for m in rule.matches)
-    return replace(rule, matches=matches, action=_action_at_port(rule, server, rules, given, findings))
-
-
-def _action_at_port(rule: Rule, server: Server, rules: MeshRules, given: Input, findings: Findings) -> Action:
-    action = rule.action
-    match action:
-        case Forward():
-            entries, problems = [], []
-            for entry in action.destinations:
-                destination = entry.destination
-                if not destination.port:
-                    destination = replace(destination, port=server.port)
-                    service = given.hosts.get(destination.host)
-                    if service is not None and service.port(server.port) is None:
-                        problems.append(f"service {service.name} has no port {server.port}")
-                entries.append(replace(entry, destination=destination))
-            for problem in dict.fromkeys(problems):
-                findings.warn(
-                    "MG3002",
-                    rule.origin,
-                    rules.ref,
-                    f"{problem}, which the Gateway's server asks for; its requests get 503",
-                    "write the port of the destination in the VirtualService",
-                )
-            if entries and len(problems) == len(entries):
-                return Refuse(status=503, reason=problems[0])
-            mirrors = tuple(
-                replace(m, destination=replace(m.destination, port=m.destination.port or server.port))
-                for m in action.mirrors
-            )
-            return replace(action, destinations=tuple(entries), mirrors=mirrors)
-        case Redirect() | DirectResponse() | Refuse():
-            return action
-        case _:
-            assert_never(action)
 
 
 def _with_wider(host: str, own: Mapping[str, OwnRules], ingress: Mapping[str, OwnRules]) -> tuple[Rule, ...]:
