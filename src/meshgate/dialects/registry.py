@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import fields, replace
 from types import MappingProxyType
 
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_errors
 from meshgate.dialects import istio, kong, kubernetes
 from meshgate.dialects.document import Document
+from meshgate.dialects.istio.mesh_config import lower_mesh_config
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.schema import did_you_mean, problem
 from meshgate.model.declared import Broken, Declared
+from meshgate.model.mesh_config import MESH_CONFIG_REF
 
 KIND_PARSERS: Mapping[tuple[str, str], KindParser] = MappingProxyType(
     {(parser.group, parser.kind): parser for parser in (*kubernetes.KINDS, *istio.KINDS, *kong.KINDS)}
 )
 """By (API group, kind)."""
+
+MORE_OF_OBJECTS: Mapping[ObjectRef, Callable[[Document], Lowered]] = MappingProxyType(
+    {MESH_CONFIG_REF: lower_mesh_config}
+)
+"""Single objects that mean more than their kind says, by name."""
 
 SECURITY_KINDS = frozenset(
     {
@@ -65,6 +72,10 @@ def lower_one(document: Document) -> Lowered:
         )
     try:
         lowered = parser.lower(document)
+        more = MORE_OF_OBJECTS.get(document.ref)
+        if more is not None and not has_errors(lowered.diagnostics):
+            found = more(document)
+            lowered = replace(merge((lowered, found)), keep=found.keep)
     except Exception as error:  # a bug in one kind's code must not take the rest down
         return _failed(_bug(document, error), document)
     lowered = _bounded(lowered, document)

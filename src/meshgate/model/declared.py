@@ -12,6 +12,7 @@ from meshgate.core.secret import Secret
 from meshgate.model.authorization import AuthorizationPolicy, RequestAuthentication
 from meshgate.model.destination import Subset, TrafficPolicy
 from meshgate.model.gateway import GatewayObject, StreamRule
+from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name
 from meshgate.model.policy import HttpsOnly, Policy
 from meshgate.model.route import PathMatch, Rule, StringMatch
@@ -236,4 +237,6 @@ class Declared:
     ingress_classes: tuple[IngressClass, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     consumers: tuple[ConsumerObject, ...] = ()
+    mesh_configs: tuple[MeshConfig, ...] = ()
+    """At most one: that of the ConfigMap `istio` in the root namespace."""
     broken: tuple[Broken, ...] = field(default=())

@@ -14,6 +14,7 @@ from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
 from meshgate.model.gateway import EdgeServer, StreamRule
+from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name
 from meshgate.model.route import Rule
 from meshgate.model.service import Service
@@ -24,6 +25,9 @@ Read = tuple[str, str]
 
 EDGE = "gateway"
 """The only key of facets about the gateway itself."""
+
+MESH = "mesh"
+"""The only key of facets about the whole mesh."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +98,8 @@ class Model:
     """ServiceEntries by host; `*.x` for wildcards."""
     client_credentials: Mapping[str, Certificate] = field(default_factory=dict)
     """By `namespace/name`: what proxies show to, and trust of, servers outside of the mesh."""
+    mesh_config: Mapping[str, MeshConfig] = field(default_factory=dict)
+    """`mesh` -> the mesh-wide settings; empty where nobody set any."""
     instances: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     """By workload key, sorted by pod. Changes in a lane of its own."""
     svids: Mapping[str, Svid] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from typing import TypeVar
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.model.authorization import OPEN
 from meshgate.model.declared import Declared
-from meshgate.model.graph import EDGE, Model
+from meshgate.model.graph import EDGE, MESH, Model
 from meshgate.model.linking_authorization import link_guards
 from meshgate.model.linking_certificates import joined, link_certificates
 from meshgate.model.linking_client_tls import link_client_credentials
@@ -80,6 +80,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         edge_guard=_frozen({} if edge_guard == OPEN else {EDGE: edge_guard}),
         mesh_streams=_frozen(link_mesh_streams(given, destinations, findings)),
         entries=_frozen(dict(sorted(given.entries.items()))),
+        mesh_config=_frozen({MESH: given.mesh_config} if declared.mesh_configs else {}),
         client_credentials=_frozen(link_client_credentials(given, findings)),
     )
     return model, findings.all()

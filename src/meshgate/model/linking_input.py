@@ -21,6 +21,7 @@ from meshgate.model.declared import (
     PluginScope,
     SecretObject,
 )
+from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name, requested_host
 from meshgate.model.service import Service
 from meshgate.model.workload import Workload
@@ -142,6 +143,7 @@ class Input:
             lambda p: (p.scope, p.name),
             lambda k: ObjectRef(k[0].value, k[1].namespace, k[1].name, "configuration.konghq.com"),
         )
+        self.mesh_config = next(iter(declared.mesh_configs), MeshConfig())
         self._broken: dict[tuple[str, str, str], Broken] = {
             (b.ref.kind, b.ref.namespace, b.ref.name): b
             for b in sorted(declared.broken, key=lambda b: (b.ref, b.origin, b.problem), reverse=True)

@@ -10,7 +10,8 @@ from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
 from meshgate.model.gateway import EdgeServer
-from meshgate.model.graph import EDGE, MeshHost, MeshStreams, Model, Read
+from meshgate.model.graph import EDGE, MESH, MeshHost, MeshStreams, Model, Read
+from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.service import Service
 from meshgate.model.workload import Inbound, Instance, Svid, Workload
 
@@ -78,6 +79,10 @@ class Reader:
 
     def local_ports(self, proxy_id: str) -> Mapping[str, int]:
         return self._one("local_ports", proxy_id, self._model.local_ports) or {}
+
+    def mesh_config(self) -> MeshConfig:
+        """The mesh-wide settings; Istio's defaults where nobody set any."""
+        return self._one("mesh_config", MESH, self._model.mesh_config) or MeshConfig()
 
     def all_services(self) -> Mapping[str, Service]:
         return self._all("services", self._model.services)
