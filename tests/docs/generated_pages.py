@@ -18,6 +18,7 @@ from meshgate.dialects.istio import (
     authorization_policy,
     destination_rule,
     gateway,
+    mesh_config,
     peer_authentication,
     request_authentication,
     service_entry,
@@ -145,6 +146,8 @@ def kinds_page() -> str:
     lines += ["", "Every other kind gives a warning (`MG1101`), or an error where it guards something.", ""]
     for (_, kind), spec in SPECS.items():
         lines += [f"## {kind}", "", *_fields(spec), ""]
+    lines += ["## MeshConfig", "", "See [mesh-config.md](mesh-config.md).", ""]
+    lines += [*_fields(mesh_config.MeshConfigSpec), ""]
     lines += ["## KongPlugin's `plugin` and `config`", ""]
     for name, plugin in sorted(SUPPORTED.items()):
         lines += [f"### {name}", "", *_fields(plugin.config), ""]

@@ -1,4 +1,4 @@
-"""Istio's proxy settings, as MeshConfig's `defaultConfig` and the annotation `proxy.istio.io/config` write them."""
+"""Istio's proxy settings: `defaultConfig` of MeshConfig, and the annotation `proxy.istio.io/config`."""
 
 from __future__ import annotations
 
