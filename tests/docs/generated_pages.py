@@ -42,7 +42,7 @@ from meshgate.dialects.registry import KIND_PARSERS, lower_one
 from meshgate.dialects.schema import Spec
 from meshgate.dialects.shape import shape_of
 from meshgate.dialects.yaml_text import read_documents
-from tests.docs import istio_fields_page, kong_plugins_page
+from tests.docs import analysis_page, istio_fields_page, kong_plugins_page
 
 GENERATED = "<!-- Made by `make test ARGS='tests/docs --update-golden'`; do not edit. -->"
 
@@ -114,7 +114,8 @@ _RANGES = (
     ("MG20", "Values of one object"),
     ("MG21", "Kong plugins and credentials"),
     ("MG22", "Ingress"),
-    ("MG3", "Links between objects"),
+    ("MG30", "Links between objects"),
+    ("MG31", "What works and may not be meant (`meshgate analyze`)"),
     ("MG4", "The local runtime"),
     ("MG9", "Meshgate itself"),
 )
@@ -170,6 +171,11 @@ def istio_fields() -> str:
     return "\n".join((_text(istio_fields_page.HEAD), *istio_fields_page.lines(SPECS))) + "\n"
 
 
+def analyze_page() -> str:
+    """docs/analyze.md."""
+    return "\n".join((_text(analysis_page.HEAD), *analysis_page.lines())) + "\n"
+
+
 def cli_page() -> str:
     """docs/cli.md."""
     root: Any = typer.main.get_command(build(()))
@@ -191,6 +197,7 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "kinds.md": kinds_page,
         "kong-plugins.md": plugins_page,
         "istio-fields.md": istio_fields,
+        "analyze.md": analyze_page,
         "cli.md": cli_page,
     }
 )

@@ -35,6 +35,7 @@ RUN = (
     "docs/key-auth.md",
     "docs/rate-limiting.md",
     "docs/explain.md",
+    "docs/analyze.md",
     "docs/local-runtime.md",
 )
 FIRST = ("README.md", "docs/getting-started.md", "docs/mtls.md", "docs/authorization.md")

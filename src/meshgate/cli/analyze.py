@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from meshgate.analysis import advise
 from meshgate.cli.options import OnlyJson
 from meshgate.core.diagnostics import Diagnostic, Severity, has_errors, ordered
 from meshgate.pipeline import build, read_texts
@@ -32,7 +33,9 @@ def analyze(
     """Check manifests; exits with 1 where there are errors."""
     texts, unreadable = read_paths(paths)
     documents, unread = read_texts(texts)
-    diagnostics = ordered((*unreadable, *unread, *build(documents).diagnostics))
+    built = build(documents)
+    advice = advise(built.declared, built.model)
+    diagnostics = ordered((*unreadable, *unread, *built.diagnostics, *advice))
     if output is OnlyJson.JSON:
         lines = [json.loads(wire.encode(line_of(d))) for d in diagnostics]
         typer.echo(json.dumps(lines, indent=2, ensure_ascii=False))

@@ -1,0 +1,33 @@
+"""Advice about manifests that work, and perhaps not as meant: what `istioctl analyze` would find.
+
+What is wrong is found where it is parsed and linked, always. What is here costs more and matters
+only to people who ask (`meshgate analyze`); it looks at the declared objects and the linked
+model, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from meshgate.analysis import gateways, matches, namespaces, ports, virtual_services
+from meshgate.analysis.advice import Advice
+from meshgate.core.diagnostics import Diagnostic, ordered
+from meshgate.model.declared import Declared
+from meshgate.model.graph import Model
+
+__all__ = ["advise"]
+
+_ANALYZERS = (
+    namespaces.analyze,
+    ports.analyze,
+    virtual_services.analyze,
+    matches.analyze,
+    gateways.analyze,
+)
+"""Each a function of everything declared and of its model."""
+
+
+def advise(declared: Declared, model: Model) -> tuple[Diagnostic, ...]:
+    """Warnings and information (MG31xx), by position. Pure; never an error."""
+    advice = Advice()
+    for analyze in _ANALYZERS:
+        analyze(declared, model, advice)
+    return ordered(advice.given)
