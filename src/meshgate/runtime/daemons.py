@@ -19,6 +19,7 @@ from meshgate.runtime.records import Records
 
 _POLL_S = 0.05
 _GRACE_S = 3
+_FIRST_READY_S = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,13 @@ class Daemons:
             keeper.adopt(recorded)
         self._keepers.append(keeper)
         return keeper.run
+
+    async def wait_until_ready(self) -> None:
+        """Returns once all of them have been ready, or after 10 s: pods count on them from the start."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_READY_S):
+                for keeper in self._keepers:
+                    await keeper.became_ready.wait()
 
     def logs(self) -> tuple[Path, ...]:
         """Their log files."""

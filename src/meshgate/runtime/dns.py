@@ -17,6 +17,7 @@ import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import cast
 
@@ -36,7 +37,8 @@ import structlog
 _log = structlog.get_logger(__name__)
 _TTL_S = 5
 """Short: a name's addresses change when a pod is replaced."""
-_FORWARD_DEADLINE_S = 3
+_FORWARD_DEADLINES_S = (1, 2)
+"""Each server is asked twice: a datagram gets lost, and who asks us waits 5 s before he asks again."""
 _TCP_IDLE_S = 10
 _IN_FLIGHT = 256
 _LOCAL_ZONES = ("10.in-addr.arpa", "127.in-addr.arpa", "0.in-addr.arpa")
@@ -132,11 +134,9 @@ class Resolver:
         ask = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
         if not self.slots.locked():
             async with self.slots:
-                for server, port in self.upstreams:
+                for (server, port), deadline_s in product(self.upstreams, _FORWARD_DEADLINES_S):
                     try:
-                        answer: dns.message.Message = await ask(
-                            query, server, port=port, timeout=_FORWARD_DEADLINE_S
-                        )
+                        answer: dns.message.Message = await ask(query, server, port=port, timeout=deadline_s)
                         return answer
                     except (dns.exception.DNSException, OSError, EOFError):
                         continue

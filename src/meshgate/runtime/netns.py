@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -137,7 +138,9 @@ class Network:
         if not self.stands():
             await ip_batch(
                 (
-                    f"link add {self.bridge} type bridge",
+                    # With an address of its own: else it has the lowest of its ports', which is another
+                    # when that pod goes, and the pods that stay speak to nobody for up to 20 s.
+                    f"link add {self.bridge} address {_mac(self.gateway)} type bridge",
                     f"addr add {self.gateway}/{_PREFIX} dev {self.bridge}",
                     f"link set {self.bridge} up",
                 )
@@ -192,7 +195,8 @@ class Network:
         await ip_batch(
             (
                 f"netns add {pod.netns}",
-                f"link add {pod.link} type veth peer name eth0 netns {pod.netns}",
+                # A pod that comes back under its address has its old link address too: others know it.
+                f"link add {pod.link} type veth peer name eth0 address {_mac(pod.ip)} netns {pod.netns}",
                 f"link set {pod.link} master {self.bridge} up",
             )
         )
@@ -234,13 +238,23 @@ class Network:
         self._taken.pop(key, None)
 
 
+def _mac(ip: str) -> str:
+    """A link address that belongs to an IPv4 address: locally administered, unique on the bridge."""
+    return "02:6d:" + ipaddress.IPv4Address(ip).packed.hex(":")
+
+
 def _write_etc(key: PodKey, pod: PodNetwork, nameserver: str) -> None:
-    """Writes what `ip netns exec` mounts over /etc for the pod's processes."""
+    """Writes what `ip netns exec` mounts over /etc for the pod's processes.
+
+    The machine's own name is there too: many servers look it up at their start, and would ask
+    the machine's resolvers for it.
+    """
     directory = _ETC / pod.netns
     directory.mkdir(parents=True, exist_ok=True)
     search = f"{key.namespace}.svc.{CLUSTER_DOMAIN} svc.{CLUSTER_DOMAIN} {CLUSTER_DOMAIN}"
     (directory / "resolv.conf").write_text(f"nameserver {nameserver}\nsearch {search}\noptions ndots:5\n")
-    (directory / "hosts").write_text(f"127.0.0.1 localhost\n{pod.ip} {key.name}\n")
+    own = f"{pod.ip} {key.name} {socket.gethostname()}"
+    (directory / "hosts").write_text(f"127.0.0.1 localhost\n{own}\n")
 
 
 def enter_argv(netns: str, argv: tuple[str, ...]) -> tuple[str, ...]:

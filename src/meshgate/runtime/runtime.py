@@ -144,6 +144,7 @@ class LocalRuntime:
         await self._daemons.end_others({daemon.name for daemon in wanted})
         for daemon in wanted:
             self._spawn(self._daemons.keep(daemon))
+        await self._daemons.wait_until_ready()
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def body() -> None:

@@ -104,6 +104,34 @@ def test_no_upstream_is_servfail_and_garbage_is_left_unanswered(table: Path) -> 
     run(body())
 
 
+def test_a_question_that_got_lost_is_asked_again(table: Path) -> None:
+    async def body() -> None:
+        datagrams, streams = listen("127.0.0.1", 0)
+        streams.close()
+        datagrams.setblocking(False)
+        loop = asyncio.get_running_loop()
+
+        async def forgetful() -> None:
+            lost, _ = await loop.sock_recvfrom(datagrams, 4096)
+            wire, sender = await loop.sock_recvfrom(datagrams, 4096)
+            assert lost[2:] == wire[2:]
+            reply = dns.message.make_response(dns.message.from_wire(wire))
+            await loop.sock_sendto(datagrams, reply.to_wire(), sender)
+
+        upstream = asyncio.ensure_future(forgetful())
+        resolver = Resolver(table=Table(table), upstreams=(("127.0.0.1", datagrams.getsockname()[1]),))
+        query = dns.message.make_query("www.example.test", "A")
+        try:
+            wire = await resolver.answer(query.to_wire(), tcp=False)
+            await upstream
+        finally:
+            datagrams.close()
+        assert wire is not None
+        assert dns.message.from_wire(wire).rcode() == dns.rcode.NOERROR
+
+    run(body())
+
+
 def test_a_long_answer_is_truncated_on_udp_only(tmp_path: Path) -> None:
     path = tmp_path / "dns.json"
     path.write_text(json.dumps({"big.svc.cluster.local": [f"10.0.1.{n}" for n in range(1, 200)]}))
