@@ -90,7 +90,6 @@ def _way(policy: str) -> str:
 
 NOT_HONOURED: tuple[str, ...] = (
     _SERVICE % "selector: {app: x}, sessionAffinity: ClientIP",
-    _rule("{delegate: {name: x}}"),
     _rule(
         "{route: [{destination: {host: x}, weight: 1, headers: {request: {set: {host: x}}}},"
         " {destination: {host: x}, weight: 1}]}"

@@ -175,6 +175,37 @@ REQUESTS: dict[tuple[str, str], tuple[tuple[str, str, str, Headers], ...]] = {
         ("OPTIONS", "x", "/", (("origin", "https://shop.example"),)),
         ("GET", "x", "/", (("origin", "https://shop.example"),)),
     ),
+    ("istio/http-matches", "client"): (
+        ("POST", "pay", "/?a=xy&b=12", ()),
+        ("POST", "pay", "/?a=xy&b=1x", (("a", "x"),)),
+        ("GET", "pay.default", "/", (("b", "y"),)),
+        ("DELETE", "pay", "/", ()),
+    ),
+    ("istio/http-actions", "client"): (
+        ("GET", "pay", "/moved/x?y", ()),
+        ("GET", "pay", "/default/x", ()),
+        ("GET", "pay", "/port", ()),
+        ("GET", "pay", "/bytes", ()),
+        ("GET", "pay", "/retry", ()),
+        ("GET", "pay", "/old", ()),
+        ("OPTIONS", "pay", "/", (*PREFLIGHT, ("origin", "http://a.example"))),
+        ("OPTIONS", "pay", "/", (*PREFLIGHT, ("origin", "https://a.example"))),
+    ),
+    ("istio/http-actions", GATEWAY): (
+        ("GET", "x.example:8080", "/moved/x", ()),
+        ("GET", "x.example:8080", "/port", ()),
+    ),
+    ("istio/delegates", "client"): (
+        ("GET", "pay", "/v1/refunds/7", (("x-tenant", "a"),)),
+        ("GET", "pay", "/v1/refunds/7", (("x-tenant", "b"),)),
+        ("GET", "pay", "/v1/a?q=1", (("x-tenant", "b"),)),
+        ("GET", "pay", "/v1/a", ()),
+        ("GET", "pay", "/v2/rates", ()),
+        ("GET", "pay", "/v2/x", ()),
+        ("GET", "pay", "/v3", ()),
+        ("GET", "pay", "/gone", ()),
+    ),
+    ("istio/delegates", GATEWAY): (("GET", "pay", "/v2/rates", ()),),
     ("istio/direct-response", GATEWAY): (("GET", "x", "/teapot", ()), ("GET", "x", "/", ())),
 }
 

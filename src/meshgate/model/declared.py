@@ -52,13 +52,22 @@ class ConfigMapObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """A rule whose inside is in another VirtualService."""
+
+    rule: int
+    """Its place in `rules`, where it is a `Forward` without destinations."""
+    to: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeshRules:
     """A VirtualService. Hosts in `rules` are as written; `link` completes them."""
 
     ref: ObjectRef
     namespace: str
     hosts: tuple[str, ...]
-    """As written: short, full or wildcard."""
+    """As written: short, full or wildcard. None: other VirtualServices delegate to it."""
     gateways: tuple[str, ...]
     """`mesh` or names of Gateways; empty means `mesh`."""
     rules: tuple[Rule, ...]
@@ -66,6 +75,11 @@ class MeshRules:
     """Connections with TLS that is not ended here, by server name."""
     tcp: tuple[StreamRule, ...] = ()
     export_to: tuple[str, ...] = ("*",)
+    delegations: tuple[Delegation, ...] = ()
+    """Empty after `link` has begun."""
+    written: tuple[frozenset[str], ...] = ()
+    """Of each rule, its optional parts that are written (`timeout`, `headers`, ...); only where
+    something delegates."""
     created: str = ""
     """RFC 3339 creation time, then name: older rules win."""
     origin: Origin = BUILT_IN

@@ -3,7 +3,7 @@
 One step per file: `linking_workloads` (sidecars, environment, selectors), `linking_inbound`
 (PeerAuthentication), `linking_authorization` (AuthorizationPolicy, RequestAuthentication),
 `linking_destinations` (DestinationRule), `linking_mesh`
-(VirtualService), `linking_consumers`, `linking_plugins`, `linking_edge` and
+(VirtualService), `linking_delegates` before it, `linking_consumers`, `linking_plugins`, `linking_edge` and
 `linking_routes` (Ingress, joined with the mesh's rules), `linking_paths` (the algebra of
 paths behind that), `linking_gateways` (Istio's Gateways, with `linking_gateway_hosts`,
 `_tls` and `_streams`), `linking_certificates`. `linking_input` gives all of them the same
@@ -24,6 +24,7 @@ from meshgate.model.linking_authorization import link_guards
 from meshgate.model.linking_certificates import joined, link_certificates
 from meshgate.model.linking_client_tls import link_client_credentials
 from meshgate.model.linking_consumers import declared_consumers, link_consumers
+from meshgate.model.linking_delegates import resolve_delegates
 from meshgate.model.linking_destinations import link_destinations, report_upgrades
 from meshgate.model.linking_edge import link_edge_hosts, link_ingress_rules, taken_ingresses
 from meshgate.model.linking_gateways import link_gateways
@@ -45,6 +46,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
     The facets that live (`instances`, `svids`, `addresses`, `trust_bundle_pem`) stay empty.
     """
     findings = Findings()
+    declared = resolve_delegates(declared, findings)
     given = Input(declared, findings)
 
     workloads = link_workloads(given, findings)

@@ -8,6 +8,7 @@ from typing import assert_never
 from meshgate.model.declared import MeshRules
 from meshgate.model.gateway import GatewayObject, Server
 from meshgate.model.linking_gateway_hosts import gateway_name
+from meshgate.model.linking_gateway_ports import INGRESS_PORTS
 from meshgate.model.linking_input import Findings, Input
 from meshgate.model.route import Action, DirectResponse, Forward, Redirect, Refuse, RequestMatch, Rule
 
@@ -52,7 +53,13 @@ def _action_at_port(rule: Rule, server: Server, rules: MeshRules, given: Input, 
                 for m in action.mirrors
             )
             return replace(action, destinations=tuple(entries), mirrors=mirrors)
-        case Redirect() | DirectResponse() | Refuse():
+        case Redirect():
+            return (
+                replace(action, derive_port=False, server_port=INGRESS_PORTS.get(server.port, server.port))
+                if action.derive_port
+                else action
+            )
+        case DirectResponse() | Refuse():
             return action
         case _:
             assert_never(action)

@@ -73,6 +73,10 @@ class RequestMatch:
     gateways: tuple[str, ...] = ()
     """As declared (Istio's `match.gateways`): holds only there; empty for wherever the rule
     holds. Always empty after `link`."""
+    name: str = ""
+    """Goes behind the rule's name where the route is named."""
+    stat_prefix: str = ""
+    """Under which Envoy counts the requests that it takes; empty: not by themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,8 @@ class Retry:
     per_try_timeout_ms: float = 0
     backoff_ms: float = 25
     ignore_previous_hosts: bool = True
+    remote_localities: bool = False
+    """Further tries may leave the localities that earlier ones went to."""
 
 
 DEFAULT_RETRY = Retry(attempts=2, conditions=("connect-failure", "refused-stream", "reset-before-request"))
@@ -157,6 +163,8 @@ class Cors:
     expose_headers: tuple[str, ...] = ()
     max_age_s: int | None = None
     allow_credentials: bool | None = None
+    forward_unmatched: bool = True
+    """Preflights of other origins go on to the service; else they are answered without permission."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +186,12 @@ class Redirect:
     authority: str = ""
     scheme: str = ""
     port: int = 0
+    prefix: str = ""
+    """Replaces what the path match matched; excludes `path`."""
+    derive_port: bool = False
+    """To the port that was asked for. Always False in the rules of Gateways, see `server_port`."""
+    server_port: int = 0
+    """To the port at which the gateway serves that port of a Gateway."""
     to_https_port: bool = False
     """To the port at which the gateway serves HTTPS; only in edge rules."""
 

@@ -22,7 +22,7 @@ from meshgate.simulate.policies_met import policies_met, without_key
 from meshgate.simulate.verdict import DecidedBy, Injected, Outcome, PolicyMet, Sent, Verdict
 from meshgate.translate import cors
 from meshgate.translate.names import FORWARD_PROXY_CLUSTER, PASSTHROUGH_CLUSTER
-from meshgate.translate.route import FAULT_FILTER
+from meshgate.translate.route import FAULT_FILTER, route_name
 
 _OUTSIDE = (PASSTHROUGH_CLUSTER, FORWARD_PROXY_CLUSTER)
 _REDIRECTS = {0: 301, 1: 302, 2: 303, 3: 307, 4: 308}
@@ -74,7 +74,7 @@ def _owner(place: Place, number: int) -> Rule | None:
     rules = iter(place.rules)
     rule: Rule | None = None
     for route in place.host.routes[: number + 1]:
-        while rule is None or rule.name != route.name:
+        while rule is None or route.name not in {rule.name, *(route_name(rule, m) for m in rule.matches)}:
             rule = next(rules, None)
             if rule is None:
                 return None
@@ -96,7 +96,7 @@ def _acted(
     match route.WhichOneof("action"):
         case "redirect":
             location = rewriting.redirect_location(
-                route.redirect, headers[":scheme"], headers[":authority"], headers[":path"]
+                route, headers[":scheme"], headers[":authority"], headers[":path"]
             )
             status = _REDIRECTS[route.redirect.response_code]
             return replace(verdict, outcome=Outcome.REDIRECT, status=status, location=location)
@@ -124,6 +124,8 @@ def _is_answered_preflight(route: pb.Route, headers: Mapping[str, str]) -> bool:
         return False
     policy = cors_pb2.CorsPolicy()
     route.typed_per_filter_config[cors.FILTER].Unpack(policy)
+    if policy.HasField("forward_not_matching_preflights"):
+        return True  # it is only ever set to keep them from the service
     allowed = policy.allow_origin_string_match
     return any(matching.string_matches(m, text) for m in allowed for text in ("*", origin))
 

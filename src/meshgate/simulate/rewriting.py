@@ -47,8 +47,9 @@ def authority_sent(route: pb.Route, authority: str) -> str:
     return route.route.host_rewrite_literal or authority
 
 
-def redirect_location(redirect: pb.RedirectAction, scheme: str, authority: str, path: str) -> str:
+def redirect_location(route: pb.Route, scheme: str, authority: str, path: str) -> str:
     """The `Location` that the client gets."""
+    redirect = route.redirect
     new_scheme = redirect.scheme_redirect or ("https" if redirect.https_redirect else scheme)
     host, _, port = authority.partition(":")
     if redirect.port_redirect:
@@ -59,6 +60,9 @@ def redirect_location(redirect: pb.RedirectAction, scheme: str, authority: str, 
     if redirect.host_redirect and not redirect.port_redirect:
         port = ""
     new_path = redirect.path_redirect or path
+    if redirect.prefix_rewrite:
+        bare = path.partition("?")[0]
+        new_path = redirect.prefix_rewrite + path[_matched(route.match, bare) :]
     if redirect.path_redirect and "?" not in new_path:
         # Envoy keeps the query string unless the rule brings one of its own.
         new_path += path[len(path.partition("?")[0]) :]

@@ -17,7 +17,7 @@ __all__ = ["FILTER", "cors_filter", "cors_policy"]
 
 
 def cors_policy(rule: Cors) -> cors_pb2.CorsPolicy:
-    """The rule for one route; preflights of other origins go on to the service (Istio's default)."""
+    """The rule for one route; preflights of other origins go on to the service, as Envoy does by itself."""
     policy = cors_pb2.CorsPolicy(
         allow_origin_string_match=[string_match(origin) for origin in rule.allow_origins],
         allow_methods=",".join(rule.allow_methods),
@@ -27,4 +27,6 @@ def cors_policy(rule: Cors) -> cors_pb2.CorsPolicy:
     )
     if rule.allow_credentials is not None:
         policy.allow_credentials.CopyFrom(boolean(rule.allow_credentials))
+    if not rule.forward_unmatched:
+        policy.forward_not_matching_preflights.CopyFrom(boolean(False))
     return policy

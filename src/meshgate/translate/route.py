@@ -10,8 +10,10 @@ from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2 as pb
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 
 from meshgate.model.destination import ConsistentHash
+from meshgate.model.gateway import HTTP_PORT, HTTPS_PORT
 from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.model.route import (
@@ -65,8 +67,13 @@ def routes(context: RouteContext, rule: Rule) -> list[pb.Route]:
     return [_route(context, rule, match) for match in matches or [RequestMatch()]]
 
 
+def route_name(rule: Rule, match: RequestMatch) -> str:
+    """The rule's name, and behind it the match's own (as Istio 1.27 names routes)."""
+    return f"{rule.name}.{match.name}" if match.name else rule.name
+
+
 def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
-    route = pb.Route(name=rule.name, match=route_match(match))
+    route = pb.Route(name=route_name(rule, match), match=route_match(match), stat_prefix=match.stat_prefix)
     parts = context.parts_of(rule)
     match rule.action:
         case Forward() as action:
@@ -79,7 +86,7 @@ def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
             )
             _override(route.route, parts)
         case Redirect() as action:
-            _redirect(route, action, context.proxy)
+            _redirect(route, action, context)
         case DirectResponse() as action:
             route.direct_response.status = action.status
             if action.body:
@@ -194,6 +201,11 @@ def _retry(target: pb.RouteAction, retry: Retry) -> None:
     if retry.ignore_previous_hosts:
         predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
         predicate.typed_config.CopyFrom(pack(previous_hosts_pb2.PreviousHostsPredicate()))
+    if retry.remote_localities:
+        policy.retry_priority.name = "envoy.retry_priorities.previous_priorities"
+        # Every second try looks further, as in Istio 1.27.
+        priorities = previous_priorities_config_pb2.PreviousPrioritiesConfig(update_frequency=2)
+        policy.retry_priority.typed_config.CopyFrom(pack(priorities))
 
 
 def _rewrite(target: pb.RouteAction, rewrite: Rewrite, match: RequestMatch) -> None:
@@ -236,7 +248,7 @@ def _replace_prefix(target: pb.RouteAction, prefix: str, match: RequestMatch) ->
     target.regex_rewrite.substitution = prefix.replace("\\", "\\\\")
 
 
-def _redirect(route: pb.Route, action: Redirect, proxy: Proxy) -> None:
+def _redirect(route: pb.Route, action: Redirect, context: RouteContext) -> None:
     codes = {
         301: pb.RedirectAction.MOVED_PERMANENTLY,
         302: pb.RedirectAction.FOUND,
@@ -249,12 +261,23 @@ def _redirect(route: pb.Route, action: Redirect, proxy: Proxy) -> None:
         route.redirect.host_redirect = action.authority
     if action.path:
         route.redirect.path_redirect = action.path
+    elif action.prefix:
+        route.redirect.prefix_rewrite = action.prefix
     if action.scheme:
         route.redirect.scheme_redirect = action.scheme
-    if action.port:
-        route.redirect.port_redirect = action.port
-    elif action.to_https_port and proxy.https_port:
-        route.redirect.port_redirect = proxy.https_port
+    port = _redirect_port(action, context)
+    # A scheme's own port is not written out where that does not leave the request's in its place.
+    if port and not (action.authority and (port, action.scheme) in ((80, "http"), (443, "https"))):
+        route.redirect.port_redirect = port
+
+
+def _redirect_port(action: Redirect, context: RouteContext) -> int:
+    """0: the request's own while the host stays, else none."""
+    if action.derive_port or action.server_port:
+        served = {HTTP_PORT: context.proxy.http_port, HTTPS_PORT: context.proxy.https_port}
+        port = context.port if action.derive_port else served.get(action.server_port, action.server_port)
+        return 0 if not action.scheme and port in (80, 443) else port
+    return context.proxy.https_port if action.to_https_port and not action.port else action.port
 
 
 def _fault(fault: Fault) -> fault_pb2.HTTPFault:

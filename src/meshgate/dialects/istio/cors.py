@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
@@ -27,10 +26,6 @@ Token = Annotated[str, AfterValidator(_token)]
 class CorsSpec(Spec):
     """Istio's `CorsPolicy`."""
 
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "unmatchedPreflights": "preflights of other origins are forwarded"
-    }
-
     allow_origins: Items[StringMatchSpec] = ()
     allow_origin: Items[str] = ()
     allow_methods: Items[Token] = ()
@@ -38,6 +33,7 @@ class CorsSpec(Spec):
     expose_headers: Items[Token] = ()
     max_age: DurationMs | None = None
     allow_credentials: bool | None = None
+    unmatched_preflights: Literal["UNSPECIFIED", "FORWARD", "IGNORE"] = "UNSPECIFIED"
 
 
 def lower_cors(spec: CorsSpec, document: Document, path: FieldPath, said: list[Diagnostic]) -> Cors:
@@ -63,4 +59,5 @@ def lower_cors(spec: CorsSpec, document: Document, path: FieldPath, said: list[D
         expose_headers=spec.expose_headers,
         max_age_s=round(spec.max_age / 1000) if spec.max_age is not None else None,
         allow_credentials=spec.allow_credentials,
+        forward_unmatched=spec.unmatched_preflights != "IGNORE",
     )

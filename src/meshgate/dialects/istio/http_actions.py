@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -57,11 +56,8 @@ class MirrorSpec(Spec):
 class RedirectSpec(Spec):
     """Istio's `HTTPRedirect`."""
 
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "prefixRewrite": "the path of the redirect stays as it was; use uri"
-    }
-
     uri: Uri = ""
+    prefix_rewrite: Uri = ""
     authority: Authority = ""
     scheme: Literal["", "http", "https"] = ""
     redirect_code: Literal[301, 302, 303, 307, 308] = 301
@@ -104,22 +100,16 @@ def lower_redirect(
     """The redirect; `FROM_PROTOCOL_DEFAULT` is what Envoy does by itself."""
     if spec.port is not None and spec.derive_port is not None:
         said.append(problem(document, "MG2006", path, "must have one of port and derivePort"))
-    if spec.derive_port == "FROM_REQUEST_PORT":
-        said.append(
-            problem(
-                document,
-                "MG2002",
-                (*path, "derivePort"),
-                "FROM_REQUEST_PORT is not supported",
-                remedy="name the port in redirect.port",
-            )
-        )
+    if spec.uri and spec.prefix_rewrite:
+        said.append(problem(document, "MG2006", path, "must have one of uri and prefixRewrite"))
     return Redirect(
         code=spec.redirect_code,
         path=spec.uri,
+        prefix=spec.prefix_rewrite,
         authority=spec.authority,
         scheme=spec.scheme,
         port=spec.port or 0,
+        derive_port=spec.derive_port == "FROM_REQUEST_PORT",
     )
 
 

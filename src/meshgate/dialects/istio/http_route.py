@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.alias_generators import to_camel
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
-from meshgate.dialects.document import Document
+from meshgate.dialects.document import Document, is_dns_name
 from meshgate.dialects.istio.cors import CorsSpec, lower_cors
 from meshgate.dialects.istio.faults import FaultSpec, PercentSpec, lower_fault
 from meshgate.dialects.istio.headers import HeadersSpec, lower_changes
@@ -28,7 +28,9 @@ from meshgate.dialects.istio.http_actions import (
 )
 from meshgate.dialects.istio.matching import MatchLowering, MatchSpec
 from meshgate.dialects.istio.retries import RetrySpec, lower_retry
-from meshgate.dialects.schema import DurationMs, Items, Spec, problem
+from meshgate.dialects.schema import DurationMs, Items, Spec, fault, problem
+from meshgate.model.declared import Delegation
+from meshgate.model.names import Name
 from meshgate.model.route import (
     DEFAULT_RETRY,
     Action,
@@ -44,15 +46,22 @@ from meshgate.model.route import (
 _ROUTE_ONLY = frozenset(
     {"timeout", "retries", "rewrite", "mirror", "mirrors", "mirror_percentage", "mirror_percent"}
 )
+_OPTIONAL = _ROUTE_ONLY | {"fault", "cors_policy", "headers"}
 _WHOLE = 100
 """The weight of a lone destination, whatever its own is."""
+
+
+def _name(text: str) -> str:
+    if not is_dns_name(text):
+        raise fault("MG2004", "must be a name of lower-case letters, digits, hyphens and dots")
+    return text
 
 
 class DelegateSpec(Spec):
     """Istio's `Delegate`: the rule's inside is in another VirtualService."""
 
-    name: str = ""
-    namespace: str = ""
+    name: Annotated[str, AfterValidator(_name)]
+    namespace: Annotated[str, AfterValidator(_name)] | None = None
 
 
 class HttpRouteSpec(Spec):
@@ -82,6 +91,16 @@ class HttpRouteSpec(Spec):
         "delegate": "delegate",
     }
     """Of which a rule has exactly one: as written -> attribute."""
+
+    def delegation(self, rule: int, namespace: str) -> Delegation | None:
+        """To whom the rule is handed; of VirtualServices in its own namespace if it does not say."""
+        to = self.delegate
+        return Delegation(rule=rule, to=Name(to.namespace or namespace, to.name)) if to else None
+
+    def written(self) -> frozenset[str]:
+        """The optional parts that are there, which a rule that delegates does not replace."""
+        parts = {to_camel(name) for name in self.model_fields_set & _OPTIONAL}
+        return frozenset("mirror" if name.startswith("mirror") else name for name in parts)
 
 
 class RouteLowering:
@@ -122,11 +141,11 @@ class RouteLowering:
     def _action(self, spec: HttpRouteSpec, path: FieldPath) -> Action:
         given = [written for written, attribute in spec.ACTIONS.items() if getattr(spec, attribute)]
         if len(given) != 1:
-            choices = "route, redirect and directResponse"
+            choices = "route, redirect, directResponse and delegate"
             code, found = ("MG2006", " and ".join(given)) if given else ("MG2003", "none")
             self._add(code, path, f"must have one of {choices}, got {found}")
             return Refuse(status=503, reason="the rule has no destination")
-        if spec.route:
+        if spec.route or spec.delegate is not None:
             return self._forward(spec, path)
         self._report_useless(spec, path, given[0])
         if spec.redirect is not None:
@@ -134,13 +153,7 @@ class RouteLowering:
         if spec.direct_response is not None:
             here = (*path, "directResponse")
             return lower_direct_response(spec.direct_response, self._document, here, self._said)
-        self._warn(
-            "MG1103",
-            (*path, "delegate"),
-            "delegation is not supported; this rule answers 503",
-            "put the delegate's rules here",
-        )
-        return Refuse(status=503, reason=f"{self._document.ref} delegates this rule, which is not supported")
+        return Refuse(status=503, reason="the rule has no destination")
 
     def _report_useless(self, spec: HttpRouteSpec, path: FieldPath, action: str) -> None:
         for attribute in sorted(_ROUTE_ONLY & spec.model_fields_set):

@@ -5,22 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.hosts import PortNumber
 from meshgate.dialects.istio.re2 import regex_problem
-from meshgate.dialects.schema import Items, Spec, problem, show
+from meshgate.dialects.schema import Items, Spec, fault, problem, show
 from meshgate.model.route import MatchKind, NamedMatch, PathKind, PathMatch, RequestMatch, StringMatch
 from meshgate.model.service import EMPTY
 
 HEADER_NAME = re.compile(r":?[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_HEADERS = frozenset({"uri", "scheme", "method", "authority"})
 """Keys of `headers` that Istio leaves out, because they have fields of their own."""
+
+
+def _stat_prefix(text: str) -> str:
+    if any(ord(c) < 33 or c == "\x7f" for c in text):
+        raise fault("MG2002", "must not have spaces or control characters")
+    return text
+
+
+StatPrefix = Annotated[str, AfterValidator(_stat_prefix)]
 
 
 class StringMatchSpec(Spec):
@@ -34,11 +43,8 @@ class StringMatchSpec(Spec):
 class MatchSpec(Spec):
     """Istio's `HTTPMatchRequest`."""
 
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "name": "is not shown in logs or metrics",
-        "statPrefix": "no metrics are made for this match alone",
-    }
-
+    name: str = ""
+    stat_prefix: StatPrefix = ""
     uri: StringMatchSpec | None = None
     scheme: StringMatchSpec | None = None
     method: StringMatchSpec | None = None
@@ -75,6 +81,8 @@ class MatchLowering:
             source_labels=MappingProxyType(spec.source_labels) if spec.source_labels else EMPTY,
             source_namespace=spec.source_namespace,
             gateways=spec.gateways,
+            name=spec.name,
+            stat_prefix=spec.stat_prefix,
         )
 
     def string(self, spec: StringMatchSpec, path: FieldPath, *, presence: bool = False) -> StringMatch:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -55,15 +54,12 @@ Attempts = Annotated[int, Field(ge=0, le=2**31 - 1)]
 class RetrySpec(Spec):
     """Istio's `HTTPRetry`."""
 
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "retryRemoteLocalities": "all endpoints count as being in one place"
-    }
-
     attempts: Attempts = 0
     per_try_timeout: AtLeast1Ms | None = None
     retry_on: str = ""
     retry_ignore_previous_hosts: bool = True
     backoff: AtLeast1Ms | None = None
+    retry_remote_localities: bool = False
 
 
 def lower_retry(spec: RetrySpec, document: Document, path: FieldPath, said: list[Diagnostic]) -> Retry:
@@ -89,6 +85,7 @@ def lower_retry(spec: RetrySpec, document: Document, path: FieldPath, said: list
         per_try_timeout_ms=spec.per_try_timeout or 0,
         backoff_ms=spec.backoff or DEFAULT_BACKOFF_MS,
         ignore_previous_hosts=spec.retry_ignore_previous_hosts,
+        remote_localities=spec.retry_remote_localities,
     )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pydantic.alias_generators import to_camel
+
 from meshgate.core.diagnostics import Diagnostic
+from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.hosts import ExportTo, HostOrWildcard
 from meshgate.dialects.istio.http_route import HttpRouteSpec, RouteLowering
@@ -21,7 +24,7 @@ MESH = "mesh"
 class VirtualServiceSpec(Spec):
     """Istio 1.27's fields."""
 
-    hosts: Items[HostOrWildcard]
+    hosts: Items[HostOrWildcard] = ()
     gateways: Items[str] = ()
     http: Items[HttpRouteSpec] = ()
     tls: Items[TlsRouteSpec] = ()
@@ -52,6 +55,7 @@ def lower_virtual_service(document: Document) -> Lowered:
     if not (spec.http or spec.tls or spec.tcp):
         said.append(problem(document, "MG2003", ("spec",), "must have http, tls or tcp"))
         return Lowered(diagnostics=tuple(said))
+    delegations = [route.delegation(i, document.namespace) for i, route in enumerate(spec.http)]
     declared = MeshRules(
         ref=document.ref,
         namespace=document.namespace,
@@ -61,6 +65,8 @@ def lower_virtual_service(document: Document) -> Lowered:
         tls=tls,
         tcp=tcp,
         export_to=spec.export_to or ("*",),
+        delegations=tuple(d for d in delegations if d is not None),
+        written=() if spec.hosts and not any(delegations) else tuple(r.written() for r in spec.http),
         created=document.created,
         origin=document.locate(),
     )
@@ -69,7 +75,7 @@ def lower_virtual_service(document: Document) -> Lowered:
 
 def _check_hosts(spec: VirtualServiceSpec, document: Document, said: list[Diagnostic]) -> None:
     if not spec.hosts:
-        said.append(problem(document, "MG2003", ("spec", "hosts"), "must name at least one host"))
+        _check_delegate(spec, document, said)
     in_mesh = not spec.gateways or MESH in spec.gateways
     for index, host in enumerate(spec.hosts):
         path = ("spec", "hosts", index)
@@ -87,6 +93,24 @@ def _check_hosts(spec: VirtualServiceSpec, document: Document, said: list[Diagno
             said.append(
                 problem(document, "MG2006", path, f"{host} is there twice", remedy="keep one of them")
             )
+
+
+def _check_delegate(spec: VirtualServiceSpec, document: Document, said: list[Diagnostic]) -> None:
+    """Without hosts it can only be delegated to: where its rules hold is not its to say."""
+    for field in ("gateways", "tls", "tcp"):
+        if getattr(spec, field):
+            said.append(_not_in_delegate(document, ("spec", field)))
+    for number, route in enumerate(spec.http):
+        for place, match in enumerate(route.match):
+            here = ("spec", "http", number, "match", place)
+            for field in ("source_labels", "source_namespace", "gateways"):
+                if getattr(match, field):
+                    said.append(_not_in_delegate(document, (*here, to_camel(field))))
+
+
+def _not_in_delegate(document: Document, path: FieldPath) -> Diagnostic:
+    remedy = "name spec.hosts, or say it where the rule is delegated"
+    return problem(document, "MG2006", path, "cannot be in a VirtualService without hosts", remedy=remedy)
 
 
 VIRTUAL_SERVICE = KindParser(

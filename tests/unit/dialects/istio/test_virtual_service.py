@@ -7,8 +7,9 @@ import textwrap
 import pytest
 
 from meshgate.core.origin import Origin
-from meshgate.model.declared import MeshRules
+from meshgate.model.declared import Delegation, MeshRules
 from meshgate.model.gateway import StreamMatch
+from meshgate.model.names import Name
 from meshgate.model.route import (
     DEFAULT_RETRY,
     Cors,
@@ -23,7 +24,6 @@ from meshgate.model.route import (
     PathKind,
     PathMatch,
     Redirect,
-    Refuse,
     RequestMatch,
     Retry,
     Rewrite,
@@ -367,17 +367,22 @@ def test_redirect_and_direct_response() -> None:
     )
 
 
-def test_a_delegate_is_closed_and_the_other_rules_work() -> None:
-    rules = f"- match: [{{uri: {{prefix: /a}}}}]\n  delegate: {{name: other}}\n- {ROUTE}"
-    (found,) = read(with_rules(rules)).declared.mesh_rules
-    assert found.rules[0].action == Refuse(
-        status=503, reason="VirtualService shop/pay delegates this rule, which is not supported"
+def test_a_rule_that_delegates_says_to_whom_and_what_it_gives_along() -> None:
+    rules = "- delegate: {name: other}\n  timeout: 1s\n- delegate: {name: far, namespace: team}\n- " + ROUTE
+    found = mesh_rules(with_rules(rules))
+    assert found.delegations == (
+        Delegation(rule=0, to=Name("shop", "other")),
+        Delegation(rule=1, to=Name("team", "far")),
     )
-    assert isinstance(found.rules[1].action, Forward)
-    assert remarks(rules) == [
-        "8:15: warning MG1103 spec.http[0].delegate: delegation is not supported; this rule answers 503; "
-        "put the delegate's rules here"
-    ]
+    assert found.rules[0].action == Forward(destinations=(), timeout_ms=1000)
+    assert found.written == (frozenset({"timeout"}), frozenset(), frozenset())
+
+
+def test_a_virtual_service_without_hosts_is_there_to_be_delegated_to() -> None:
+    rules = f"- mirrorPercent: 1\n  headers: {{}}\n  corsPolicy: {{}}\n  {ROUTE}"
+    text = with_rules(rules).replace("  hosts: [payment]\n", "")
+    (found,) = read(text).declared.mesh_rules
+    assert (found.hosts, found.written) == ((), (frozenset({"mirror", "headers", "corsPolicy"}),))
 
 
 def test_tcp_and_tls_routes() -> None:
@@ -408,8 +413,10 @@ def test_hosts_that_cannot_be() -> None:
         "the mesh; name the hosts, or leave `mesh` out of gateways",
         "f.yaml:5:19: error MG2006 VirtualService shop/pay spec.hosts[2]: a is there twice; keep one of them",
     ]
-    assert said(text.replace("[payment]", "[]")) == [
-        "f.yaml:5:10: error MG2003 VirtualService shop/pay spec.hosts: must name at least one host"
+    in_mesh = text.replace("[payment]", "[]").replace("  http:", "  gateways: [mesh]\n  http:")
+    assert said(in_mesh) == [
+        "f.yaml:6:13: error MG2006 VirtualService shop/pay spec.gateways: cannot be in a VirtualService "
+        "without hosts; name spec.hosts, or say it where the rule is delegated"
     ]
     assert said(text.replace("[payment]", "['pay:80']")) == [
         "f.yaml:5:11: error MG2004 VirtualService shop/pay spec.hosts[0]: must be a host name "
@@ -423,11 +430,12 @@ def test_hosts_that_cannot_be() -> None:
     [
         (
             "timeout: 5s",
-            "7:5: error MG2003 spec.http[0]: must have one of route, redirect and directResponse, got none",
+            "7:5: error MG2003 spec.http[0]: must have one of route, redirect, directResponse and delegate, "
+            "got none",
         ),
         (
             f"{ROUTE}\n  redirect: {{uri: /}}",
-            "7:5: error MG2006 spec.http[0]: must have one of route, redirect and directResponse, "
+            "7:5: error MG2006 spec.http[0]: must have one of route, redirect, directResponse and delegate, "
             "got route and redirect",
         ),
         (
@@ -458,8 +466,9 @@ def test_hosts_that_cannot_be() -> None:
             "use the field uri",
         ),
         (
-            f"{ROUTE}\n  match: [{{name: one}}]",
-            "8:14: warning MG1103 spec.http[0].match[0].name: is not shown in logs or metrics",
+            f"{ROUTE}\n  match: [{{statPrefix: a b}}]",
+            "8:26: error MG2002 spec.http[0].match[0].statPrefix: must not have spaces or control "
+            "characters, got 'a b'",
         ),
         (
             f"{ROUTE}\n  retries: {{attempts: 1, retryOn: '5xx,resett'}}",
@@ -514,15 +523,13 @@ def test_hosts_that_cannot_be() -> None:
             "8:14: warning MG2006 spec.http[0].timeout: has no effect beside redirect; remove it",
         ),
         (
-            "redirect: {prefixRewrite: /}",
-            "7:16: warning MG1103 spec.http[0].redirect.prefixRewrite: the path of the redirect "
-            "stays as it was; "
-            "use uri",
+            "redirect: {prefixRewrite: /, uri: /}",
+            "7:15: error MG2006 spec.http[0].redirect: must have one of uri and prefixRewrite",
         ),
         (
-            "redirect: {derivePort: FROM_REQUEST_PORT}",
-            "7:28: error MG2002 spec.http[0].redirect.derivePort: FROM_REQUEST_PORT is not supported; "
-            "name the port in redirect.port",
+            "delegate: {name: Other}",
+            "7:22: error MG2004 spec.http[0].delegate.name: must be a name of lower-case letters, digits, "
+            "hyphens and dots, got 'Other'",
         ),
         (
             "directResponse: {status: 200, body: {bytes: '!'}}",
