@@ -183,7 +183,9 @@ def _fault(fault: object) -> Iterator[Line]:
     if delay:
         yield "fault", f"{_number(get_in(fault, 'delay_percent'))}% wait {delay} ms", ""
     if abort:
-        yield "fault", f"{_number(get_in(fault, 'abort_percent'))}% get {abort}", ""
+        grpc = get_in(fault, "abort_grpc")
+        status = abort if grpc is None else f"gRPC status {grpc}"
+        yield "fault", f"{_number(get_in(fault, 'abort_percent'))}% get {status}", ""
 
 
 def _sent(sent: object, matched: str) -> Iterator[Line]:

@@ -181,9 +181,14 @@ def _fault(route: pb.Route) -> Injected | None:
     return Injected(
         delay_ms=config.delay.fixed_delay.ToMilliseconds(),
         delay_percent=config.delay.percentage.numerator / 10_000,
-        abort_status=config.abort.http_status,
+        abort_status=200 if (grpc := _grpc(config)) is not None else config.abort.http_status,
+        abort_grpc=grpc,
         abort_percent=config.abort.percentage.numerator / 10_000,
     )
+
+
+def _grpc(config: fault_pb2.HTTPFault) -> int | None:
+    return config.abort.grpc_status if config.abort.WhichOneof("error_type") == "grpc_status" else None
 
 
 def _turned_away(verdict: Verdict, policies: Sequence[PolicyMet]) -> Verdict:

@@ -113,6 +113,8 @@ class Injected:
     delay_ms: float = 0
     delay_percent: float = 0
     abort_status: int = 0
+    """HTTP's; with a gRPC status it is 200."""
+    abort_grpc: int | None = None
     abort_percent: float = 0
 
 
