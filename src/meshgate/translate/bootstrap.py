@@ -9,6 +9,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import base_pb2, config_source_pb2
 from envoy.config.overload.v3 import overload_pb2
 from envoy.extensions.resource_monitors.downstream_connections.v3 import downstream_connections_pb2
+from envoy.extensions.resource_monitors.fixed_heap.v3 import fixed_heap_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from meshgate.core.secret import Secret
@@ -23,6 +24,22 @@ MAX_REGEX_PROGRAM = 32_768
 """Istio's limit for compiled regexes."""
 MAX_EDGE_CONNECTIONS = 50_000
 """Connections that the gateway holds at most, so that a flood cannot take its memory."""
+MAX_EDGE_HEAP_BYTES = 2 * 1024**3
+"""Heap of the gateway; 50,000 idle connections take about half of it."""
+_HEAP = "envoy.resource_monitors.fixed_heap"
+_SHORTEST_MS = (
+    (overload_pb2.ScaleTimersOverloadActionConfig.HTTP_DOWNSTREAM_CONNECTION_IDLE, 2_000),
+    (overload_pb2.ScaleTimersOverloadActionConfig.HTTP_DOWNSTREAM_STREAM_IDLE, 10_000),
+)
+"""Timers that overload shortens, and how far."""
+_SHEDDING = (
+    ("shrink_heap", 0.9),
+    ("disable_http_keepalive", 0.92),
+    ("stop_accepting_requests", 0.95),
+    ("reset_high_memory_stream", 0.97),
+    ("reject_incoming_connections", 0.98),
+)
+"""Actions, and the share of the heap from which they hold."""
 _RECONNECT_FIRST_MS = 100
 _RECONNECT_LONGEST_MS = 1_000
 """Between tries to reach the control plane. Envoy's own 30 s would leave a proxy at its old
@@ -66,7 +83,7 @@ def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bo
         config.static_resources.clusters.append(socket_cluster(RATE_LIMIT_CLUSTER, sockets.rate_limit))
     config.layered_runtime.CopyFrom(runtime())
     if proxy.kind is ProxyKind.GATEWAY:
-        config.overload_manager.CopyFrom(_connection_limit())
+        config.overload_manager.CopyFrom(overload_manager())
     return config
 
 
@@ -111,12 +128,37 @@ def socket_cluster(name: str, path: str) -> cluster_pb2.Cluster:
     return cluster
 
 
-def _connection_limit() -> overload_pb2.OverloadManager:
-    monitor = downstream_connections_pb2.DownstreamConnectionsConfig(
-        max_active_downstream_connections=MAX_EDGE_CONNECTIONS
-    )
+def overload_manager() -> overload_pb2.OverloadManager:
+    """What the gateway does before it runs out of memory or connections.
+
+    Envoy's advice for the edge: shorter patience with idle clients from 85% of the heap on, no
+    new requests from 95%, no new connections from 98%.
+    """
     manager = overload_pb2.OverloadManager()
+    manager.refresh_interval.CopyFrom(duration(250))
+    # Streams that hold a megabyte and more can be told apart, and end first.
+    manager.buffer_factory_config.minimum_account_to_track_power_of_two = 20
     manager.resource_monitors.add(
-        name="envoy.resource_monitors.global_downstream_max_connections", typed_config=pack(monitor)
+        name=_HEAP,
+        typed_config=pack(fixed_heap_pb2.FixedHeapConfig(max_heap_size_bytes=MAX_EDGE_HEAP_BYTES)),
     )
+    manager.resource_monitors.add(
+        name="envoy.resource_monitors.global_downstream_max_connections",
+        typed_config=pack(
+            downstream_connections_pb2.DownstreamConnectionsConfig(
+                max_active_downstream_connections=MAX_EDGE_CONNECTIONS
+            )
+        ),
+    )
+    patience = manager.actions.add(name="envoy.overload_actions.reduce_timeouts")
+    scaled = patience.triggers.add(name=_HEAP).scaled
+    scaled.scaling_threshold, scaled.saturation_threshold = 0.85, 0.95
+    timeouts = overload_pb2.ScaleTimersOverloadActionConfig()
+    for timer, shortest_ms in _SHORTEST_MS:
+        timeouts.timer_scale_factors.add(timer=timer).min_timeout.CopyFrom(duration(shortest_ms))
+    patience.typed_config.CopyFrom(pack(timeouts))
+    for action, threshold in _SHEDDING:
+        manager.actions.add(name=f"envoy.overload_actions.{action}").triggers.add(
+            name=_HEAP
+        ).threshold.value = threshold
     return manager

@@ -84,9 +84,25 @@ def edge(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | N
     context = RouteContext(
         reader=reader, proxy=proxy, port=0, parts_of=lambda rule: route_parts(rule.policies, policies)
     )
+    if edge_host.host.startswith("*"):
+        found.routes.append(_several_hosts())
     for rule in edge_host.rules:
         found.routes.extend(routes(context, rule))
     return found
+
+
+def _several_hosts() -> pb.Route:
+    """400 for a request with more than one Host, as RFC 9112 (3.2) asks for.
+
+    Envoy joins them by a comma. A name without a wildcard is never met by that, and a service
+    that reads one of them might read another than the gateway's rules did.
+    """
+    route = pb.Route(name="several-hosts")
+    route.match.prefix = "/"
+    matcher = route.match.headers.add(name=":authority")
+    matcher.string_match.contains = ","
+    route.direct_response.status = 400
+    return route
 
 
 def edge_key(resource_name: str) -> str:
