@@ -148,11 +148,16 @@ def _listener(listener: Tree, base: Tree) -> Tree:
 
 
 def _host(host: Tree) -> Tree:
-    """A virtual host whose forwarding routes leave out the default retries and timeouts."""
-    usual = next(iter(_baseline(GATEWAY)["virtualHosts"].values()))["routes"][0]["route"]
-    usual = {key: value for key, value in usual.items() if key != "cluster"}
+    """A virtual host whose forwarding routes leave out the default retries and timeouts.
+
+    So is the route by which every wildcard host of the gateway begins.
+    """
+    first, forward = next(iter(_baseline(GATEWAY)["virtualHosts"].values()))["routes"]
+    usual = {key: value for key, value in forward["route"].items() if key != "cluster"}
     routes = []
     for route in host.get("routes", ()):
+        if route == first:
+            continue
         action = route.get("route")
         routes.append(route if action is None else {**route, "route": _difference(action, usual)})
     return {**host, "routes": routes}

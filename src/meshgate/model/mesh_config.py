@@ -143,6 +143,29 @@ class DefaultProviders:
     access_logging: tuple[str, ...] = ()
 
 
+class ClientCertificateHeader(enum.Enum):
+    """What becomes of `x-forwarded-client-cert`, in Envoy's words."""
+
+    SANITIZE = "SANITIZE"
+    FORWARD_ONLY = "FORWARD_ONLY"
+    APPEND_FORWARD = "APPEND_FORWARD"
+    SANITIZE_SET = "SANITIZE_SET"
+    ALWAYS_FORWARD_ONLY = "ALWAYS_FORWARD_ONLY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayTopology:
+    """What stands before the gateway."""
+
+    trusted_proxies: int = 0
+    """So many proxies add to X-Forwarded-For before the gateway does; the client is who the first
+    of them saw. 0: the client is who connects."""
+    proxy_protocol: bool = False
+    """Each connection begins with a PROXY protocol header, and one without it is closed."""
+    client_certificate: ClientCertificateHeader = ClientCertificateHeader.SANITIZE_SET
+    """Istio's default at gateways: a client's own copy is replaced by what its certificate says."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxySettings:
     """ProxyConfig, from the mesh's `defaultConfig`, a ProxyConfig object or a pod's annotation.
@@ -157,6 +180,7 @@ class ProxySettings:
     proxy_metadata: Mapping[str, str] = EMPTY
     """Environment of the proxy, and its metadata for patches that match by it."""
     tracing_sampling_percent: float | None = None
+    topology: GatewayTopology = GatewayTopology()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from envoy.config.core.v3 import protocol_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
@@ -12,6 +11,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from meshgate.core.origin import BUILT_IN
 from meshgate.model.gateway import HTTP_PORT, HTTPS_PORT
+from meshgate.model.mesh_config import GatewayTopology
 from meshgate.model.policy import RateLimit
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
@@ -19,10 +19,11 @@ from meshgate.model.route import Forward
 from meshgate.policies import CHAIN, EdgePolicies
 from meshgate.policies.chain import AUTHENTICATED, plugin_replies
 from meshgate.policies.consumer_headers import early_removal
-from meshgate.policies.packing import boolean, duration, pack, uint32
+from meshgate.policies.packing import boolean, pack, uint32
 from meshgate.policies.replies import local_replies
 from meshgate.translate import gateway_servers, keys, tls, virtual_host
 from meshgate.translate import guard as guarding
+from meshgate.translate.edge_hardening import harden, proxy_protocol_filter, stand_behind
 from meshgate.translate.guard import Access
 from meshgate.translate.http import connection_manager, http_chain
 from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES, outbound_cluster, server_routes
@@ -39,7 +40,15 @@ def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
 
 def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
     """The listener of that name."""
+    found = _listener_of(reader, proxy, name)
+    if found is not None and reader.mesh_config().defaults.topology.proxy_protocol:
+        found.listener_filters.insert(0, proxy_protocol_filter())
+    return found
+
+
+def _listener_of(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
     policies = replace(edge_policies(reader), https_port=proxy.https_port)
+    topology = reader.mesh_config().defaults.topology
     guard = reader.edge_guard()
     if name == HTTP:
         found = _listener(name, proxy.address, proxy.http_port)
@@ -47,18 +56,18 @@ def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
         configuration = servers if reader.has_edge_server(servers) else EDGE_ROUTES
         # Rules may call the port as clients of a Service before the gateway would.
         ports = frozenset({HTTP_PORT, proxy.http_port})
-        manager = _manager(HTTP, policies, Access(guard=guard, ports=ports), configuration)
+        manager = _manager(HTTP, policies, Access(guard=guard, ports=ports), configuration, topology)
         found.filter_chains.add(filters=[http_chain(manager)])
         return found
     if name == HTTPS and proxy.https_port:
         access = Access(guard=guard, ports=frozenset({HTTPS_PORT, proxy.https_port}))
-        return _https(reader, proxy, policies, access)
+        return _https(reader, proxy, policies, access, topology)
     port = gateway_servers.listener_port(name)
     if port is not None:
         found = _listener(name, proxy.address, port)
         access = Access(guard=guard, ports=frozenset({port}))
         gateway_servers.add_chains(
-            reader, found, port, access, lambda routes: _manager(name, policies, access, routes)
+            reader, found, port, access, lambda routes: _manager(name, policies, access, routes, topology)
         )
         return found if found.filter_chains or found.HasField("default_filter_chain") else None
     return None
@@ -136,16 +145,18 @@ def _listener(name: str, address: str, port: int) -> listener_pb2.Listener:
     return found
 
 
-def _https(reader: Reader, proxy: Proxy, policies: EdgePolicies, access: Access) -> listener_pb2.Listener:
+def _https(
+    reader: Reader, proxy: Proxy, policies: EdgePolicies, access: Access, topology: GatewayTopology
+) -> listener_pb2.Listener:
     """One chain per server and certificate, chosen by SNI; the default certificate for other names."""
     found = _listener(HTTPS, proxy.address, proxy.https_port)
     found.listener_filters.add(name="envoy.filters.listener.tls_inspector").typed_config.CopyFrom(
         pack(tls_inspector_pb2.TlsInspector())
     )
     taken = gateway_servers.add_chains(
-        reader, found, HTTPS_PORT, access, lambda routes: _manager(HTTPS, policies, access, routes)
+        reader, found, HTTPS_PORT, access, lambda routes: _manager(HTTPS, policies, access, routes, topology)
     )
-    manager = http_chain(_manager(HTTPS, policies, access, EDGE_ROUTES))
+    manager = http_chain(_manager(HTTPS, policies, access, EDGE_ROUTES, topology))
     # A default certificate that somebody named comes before our own.
     certificates = sorted(reader.all_certificates().items(), key=lambda c: (c[1].origin == BUILT_IN, c[0]))
     for name, certificate in certificates:
@@ -164,7 +175,7 @@ def _https(reader: Reader, proxy: Proxy, policies: EdgePolicies, access: Access)
 
 
 def _manager(
-    stat_prefix: str, policies: EdgePolicies, access: Access, configuration: str
+    stat_prefix: str, policies: EdgePolicies, access: Access, configuration: str, topology: GatewayTopology
 ) -> hcm.HttpConnectionManager:
     filters: list[hcm.HttpFilter] = []
     for entry in CHAIN:
@@ -179,21 +190,6 @@ def _manager(
     manager.rds.config_source.CopyFrom(tls.ads_source())
     manager.early_header_mutation_extensions.append(early_removal())
     manager.local_reply_config.CopyFrom(local_replies(policies.of(RateLimit), plugin_replies(policies)))
-    _harden(manager)
+    harden(manager)
+    stand_behind(manager, topology)
     return manager
-
-
-def _harden(manager: hcm.HttpConnectionManager) -> None:
-    """Envoy's recommendations for a proxy at the edge (configuration best practices, 1.40)."""
-    manager.use_remote_address.CopyFrom(boolean(True))
-    manager.merge_slashes = True
-    manager.path_with_escaped_slashes_action = hcm.HttpConnectionManager.UNESCAPE_AND_REDIRECT
-    common = manager.common_http_protocol_options
-    common.idle_timeout.CopyFrom(duration(3_600_000))
-    common.headers_with_underscores_action = protocol_pb2.HttpProtocolOptions.DROP_HEADER
-    manager.request_headers_timeout.CopyFrom(duration(15_000))
-    manager.http_protocol_options.accept_http_10 = True
-    http2 = manager.http2_protocol_options
-    http2.max_concurrent_streams.CopyFrom(uint32(100))
-    http2.initial_stream_window_size.CopyFrom(uint32(65_536))
-    http2.initial_connection_window_size.CopyFrom(uint32(1_048_576))

@@ -74,17 +74,7 @@ def _fill(
     manager: MakeManager,
 ) -> None:
     if server.routes:
-        made = manager(server.routes)
-        if server.tls is not None and server.tls.mode in (
-            ServerTlsMode.MUTUAL,
-            ServerTlsMode.OPTIONAL_MUTUAL,
-        ):
-            # Whoever comes with a certificate is named to the services; what they claim is replaced.
-            made.forward_client_cert_details = hcm.HttpConnectionManager.SANITIZE_SET
-            made.set_current_client_cert_details.subject.value = True
-            made.set_current_client_cert_details.uri = True
-            made.set_current_client_cert_details.dns = True
-        chain.filters.append(http_chain(made))
+        chain.filters.append(http_chain(manager(server.routes)))
     else:
         chain.filters.extend(network_filters(access.guard, access.ports))
         chain.filters.append(stream_chain(server.destinations, name))

@@ -205,7 +205,16 @@ def _report(spec: MeshConfigSpec, inner: Document, said: list[Diagnostic]) -> No
     for name, written, real in fixed:
         if written != real:
             said.append(_without_effect(inner, name, f"it is always {real}"))
-    said.extend(_without_effect(inner, name, why) for name, why in NOT_YET.items() if name in inner.data)
+    said.extend(
+        _without_effect(inner, name, why)
+        for name, why in NOT_YET.items()
+        if name in inner.data and not _only_topology(name, inner.data[name])
+    )
+
+
+def _only_topology(name: str, value: Json) -> bool:
+    """What `defaultConfig` says about the gateway has effect."""
+    return name == "defaultConfig" and isinstance(value, Mapping) and value.keys() <= {"gatewayTopology"}
 
 
 def _without_effect(inner: Document, name: str, why: str) -> Diagnostic:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from meshgate.dialects.schema import DurationMs, Spec
-from meshgate.model.mesh_config import ProxySettings
+from meshgate.model.mesh_config import ClientCertificateHeader, GatewayTopology, ProxySettings
 from meshgate.model.service import EMPTY
 
 
@@ -25,6 +25,32 @@ class TracingSpec(Spec):
     }
 
     sampling: Annotated[float, Field(ge=0, le=100)] | None = None
+
+
+class NoFields(Spec):
+    """An object that only has to be there."""
+
+
+class GatewayTopologySpec(Spec):
+    """Istio 1.27's `Topology`."""
+
+    num_trusted_proxies: Annotated[int, Field(ge=0, le=1024)] = 0
+    forward_client_cert_details: Literal[
+        "UNDEFINED", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"
+    ] = "UNDEFINED"
+    proxy_protocol: NoFields | None = None
+
+    def lower(self) -> GatewayTopology:
+        """The same, for the model."""
+        said = self.forward_client_cert_details
+        default = GatewayTopology()
+        return GatewayTopology(
+            trusted_proxies=self.num_trusted_proxies,
+            proxy_protocol=self.proxy_protocol is not None,
+            client_certificate=(
+                default.client_certificate if said == "UNDEFINED" else ClientCertificateHeader(said)
+            ),
+        )
 
 
 class ProxySettingsSpec(Spec):
@@ -76,6 +102,7 @@ class ProxySettingsSpec(Spec):
     termination_drain_duration: DurationMs | None = None
     proxy_metadata: Mapping[str, str] = EMPTY
     tracing: TracingSpec = TracingSpec()
+    gateway_topology: GatewayTopologySpec = GatewayTopologySpec()
 
     def lower(self) -> ProxySettings:
         """What is said, for the model."""
@@ -86,4 +113,5 @@ class ProxySettingsSpec(Spec):
             termination_drain_s=drain / 1000 if drain is not None else None,
             proxy_metadata=self.proxy_metadata,
             tracing_sampling_percent=self.tracing.sampling,
+            topology=self.gateway_topology.lower(),
         )
