@@ -23,6 +23,7 @@ from meshgate.simulate.verdict import DecidedBy, Injected, Outcome, PolicyMet, S
 from meshgate.translate import cors
 from meshgate.translate.names import FORWARD_PROXY_CLUSTER, PASSTHROUGH_CLUSTER
 from meshgate.translate.route import FAULT_FILTER, route_name
+from meshgate.translate.virtual_host import SEVERAL_HOSTS
 
 _OUTSIDE = (PASSTHROUGH_CLUSTER, FORWARD_PROXY_CLUSTER)
 _REDIRECTS = {0: 301, 1: 302, 2: 303, 3: 307, 4: 308}
@@ -74,6 +75,8 @@ def _owner(place: Place, number: int) -> Rule | None:
     rules = iter(place.rules)
     rule: Rule | None = None
     for route in place.host.routes[: number + 1]:
+        if route.name == SEVERAL_HOSTS:
+            continue
         while rule is None or route.name not in {rule.name, *(route_name(rule, m) for m in rule.matches)}:
             rule = next(rules, None)
             if rule is None:
@@ -104,6 +107,8 @@ def _acted(
             if rule is not None and isinstance(rule.action, Refuse):
                 refused = replace(verdict, outcome=Outcome.REFUSE, reason=rule.action.reason)
                 return replace(refused, status=rule.action.status)
+            if route.name == SEVERAL_HOSTS:
+                return replace(verdict, status=400, reason="the request has more than one Host")
             return replace(verdict, outcome=Outcome.ANSWER, status=route.direct_response.status)
         case _:
             outside = route.route.cluster in _OUTSIDE

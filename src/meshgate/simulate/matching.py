@@ -121,6 +121,8 @@ def string_matches(matcher: string_pb2.StringMatcher, value: str) -> bool:
             return value == wanted
         case "prefix":
             return value.startswith(wanted)
+        case "contains":
+            return wanted in value
         case _:
             raise ValueError(f"a string match that we never make: {kind}")
 

@@ -24,6 +24,8 @@ from meshgate.translate.names import (
 from meshgate.translate.route import RouteContext, routes
 
 NO_PARTS = RouteParts()
+SEVERAL_HOSTS = "several-hosts"
+"""Name of the route by which every wildcard host of the gateway begins; no rule is behind it."""
 
 
 def outbound(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | None:
@@ -97,7 +99,7 @@ def _several_hosts() -> pb.Route:
     Envoy joins them by a comma. A name without a wildcard is never met by that, and a service
     that reads one of them might read another than the gateway's rules did.
     """
-    route = pb.Route(name="several-hosts")
+    route = pb.Route(name=SEVERAL_HOSTS)
     route.match.prefix = "/"
     matcher = route.match.headers.add(name=":authority")
     matcher.string_match.contains = ","
