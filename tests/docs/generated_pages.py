@@ -22,6 +22,7 @@ from meshgate.dialects.istio import (
     peer_authentication,
     request_authentication,
     service_entry,
+    telemetry,
     virtual_service,
 )
 from meshgate.dialects.kong import kong_consumer, kong_plugin
@@ -63,6 +64,7 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         ("security.istio.io", "PeerAuthentication"): peer_authentication.PeerAuthentication,
         ("security.istio.io", "AuthorizationPolicy"): authorization_policy.AuthorizationPolicyObject,
         ("security.istio.io", "RequestAuthentication"): request_authentication.RequestAuthenticationObject,
+        ("telemetry.istio.io", "Telemetry"): telemetry.Telemetry,
         ("configuration.konghq.com", "KongPlugin"): kong_plugin.KongPlugin,
         ("configuration.konghq.com", "KongClusterPlugin"): kong_plugin.KongPlugin,
         ("configuration.konghq.com", "KongConsumer"): kong_consumer.KongConsumer,

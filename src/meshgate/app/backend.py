@@ -156,14 +156,25 @@ class AppBackend:
     def events(self) -> AsyncIterator[Event]:
         return self.log.follow()
 
-    def log_files(self, target: str, namespace: str) -> tuple[LogFile, ...]:
+    def log_files(self, target: str, namespace: str, container: str) -> tuple[LogFile, ...]:
         keys = self._pods_of(target, namespace)
+
+        def wanted(key: PodKey, name: str) -> bool:
+            if container:
+                return name == container
+            return name != "istio-proxy" or self.plane.live.pods[key].host_network
+
         files = [
-            (f"{key.name} {container}", path)
+            (f"{key.name} {name}", path)
             for key in keys
-            for container, path in self.plane.runtime.logs(key).items()
-            if container != "istio-proxy" or self.plane.live.pods[key].host_network
+            for name, path in self.plane.runtime.logs(key).items()
+            if wanted(key, name)
         ]
+        if container and not files:
+            named = sorted({name for key in keys for name in self.plane.runtime.logs(key)})
+            raise AdminError(
+                "not_found", f"{target} has no container {container}", f"its containers: {', '.join(named)}"
+            )
         return tuple(
             LogFile(path=str(path), prefix=f"[{name}] " if len(files) > 1 else "") for name, path in files
         )

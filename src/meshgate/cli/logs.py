@@ -20,6 +20,12 @@ def register(app: typer.Typer) -> None:
 
 def logs(
     target: Annotated[str, typer.Argument(metavar="DEPLOYMENT[.NS]|POD|gateway")],
+    container: Annotated[
+        str,
+        typer.Option(
+            "-c", "--container", metavar="NAME", help="Only this one; `istio-proxy` is the sidecar."
+        ),
+    ] = "",
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it grows.")] = False,
     tail: Annotated[int, typer.Option(min=-1, help="Lines from the end of each file; -1 for all.")] = -1,
     namespace: Namespace = "default",
@@ -27,7 +33,7 @@ def logs(
 ) -> None:
     """Print logs."""
     name, found = split_target(target, namespace)
-    request = LogsRequest(target=name, namespace=found, follow=follow, tail=tail)
+    request = LogsRequest(target=name, namespace=found, follow=follow, tail=tail, container=container)
     with connect(state) as client:
         for chunk in client.stream(wire.LOGS, request):
             sys.stdout.write(chunk.text)

@@ -17,6 +17,7 @@ from meshgate.model.names import Name
 from meshgate.model.policy import HttpsOnly, Policy
 from meshgate.model.route import PathMatch, Rule, StringMatch
 from meshgate.model.service import EMPTY, Service
+from meshgate.model.telemetry import TelemetryObject
 from meshgate.model.workload import MtlsMode, Workload
 
 
@@ -253,4 +254,5 @@ class Declared:
     consumers: tuple[ConsumerObject, ...] = ()
     mesh_configs: tuple[MeshConfig, ...] = ()
     """At most one: that of the ConfigMap `istio` in the root namespace."""
+    telemetries: tuple[TelemetryObject, ...] = ()
     broken: tuple[Broken, ...] = field(default=())

@@ -18,6 +18,7 @@ from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name
 from meshgate.model.route import Rule
 from meshgate.model.service import Service
+from meshgate.model.telemetry import Observation
 from meshgate.model.workload import Inbound, Instance, Svid, Workload
 
 Read = tuple[str, str]
@@ -100,6 +101,8 @@ class Model:
     """By `namespace/name`: what proxies show to, and trust of, servers outside of the mesh."""
     mesh_config: Mapping[str, MeshConfig] = field(default_factory=dict)
     """`mesh` -> the mesh-wide settings; empty where nobody set any."""
+    telemetry: Mapping[str, Observation] = field(default_factory=dict)
+    """By `*` (the mesh), `<namespace>/*`, workload key and `gateway`; the narrowest counts, whole."""
     instances: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     """By workload key, sorted by pod. Changes in a lane of its own."""
     svids: Mapping[str, Svid] = field(default_factory=dict)

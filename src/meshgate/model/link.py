@@ -33,6 +33,7 @@ from meshgate.model.linking_input import Findings, Input
 from meshgate.model.linking_mesh import link_mesh_hosts
 from meshgate.model.linking_mesh_streams import link_mesh_streams
 from meshgate.model.linking_plugins import Plugins
+from meshgate.model.linking_telemetry import link_telemetry
 from meshgate.model.linking_workloads import link_backends, link_workloads
 
 T = TypeVar("T")
@@ -83,6 +84,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         mesh_streams=_frozen(link_mesh_streams(given, destinations, findings)),
         entries=_frozen(dict(sorted(given.entries.items()))),
         mesh_config=_frozen({MESH: given.mesh_config} if declared.mesh_configs else {}),
+        telemetry=_frozen(link_telemetry(given, workloads, findings)),
         client_credentials=_frozen(link_client_credentials(given, findings)),
     )
     return model, findings.all()

@@ -93,11 +93,13 @@ class PrometheusMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFormat:
-    """At most one is set; both empty mean Istio's default line."""
+    """At most one of text and labels is set; both empty mean Istio's default line or object."""
 
     text: str = ""
     labels: Mapping[str, str] = EMPTY
     """JSON: key -> text with Envoy's command operators."""
+    json: bool = False
+    """JSON, also without labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,10 +208,8 @@ class MeshConfig:
     enable_auto_mtls: bool = True
     access_log_file: str = ""
     """Empty: no access log."""
-    access_log_format: str = ""
-    """Empty: Istio's default line."""
-    access_log_json: bool = False
-    """`accessLogEncoding: JSON`."""
+    access_log_format: LogFormat = LogFormat()
+    """`accessLogFormat` and `accessLogEncoding`."""
     enable_tracing: bool = True
     extension_providers: tuple[ExtensionProvider, ...] = ()
     default_providers: DefaultProviders = DefaultProviders()

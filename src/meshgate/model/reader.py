@@ -13,6 +13,7 @@ from meshgate.model.gateway import EdgeServer
 from meshgate.model.graph import EDGE, MESH, MeshHost, MeshStreams, Model, Read
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.service import Service
+from meshgate.model.telemetry import MESH_KEY, STANDARD, Observation
 from meshgate.model.workload import Inbound, Instance, Svid, Workload
 
 T = TypeVar("T")
@@ -83,6 +84,14 @@ class Reader:
     def mesh_config(self) -> MeshConfig:
         """The mesh-wide settings; Istio's defaults where nobody set any."""
         return self._one("mesh_config", MESH, self._model.mesh_config) or MeshConfig()
+
+    def telemetry(self, *keys: str) -> Observation:
+        """What is told of a proxy: that of the first key with an entry, else the mesh's."""
+        for key in keys:
+            found = self._one("telemetry", key, self._model.telemetry)
+            if found is not None:
+                return found
+        return self._one("telemetry", MESH_KEY, self._model.telemetry) or STANDARD
 
     def all_services(self) -> Mapping[str, Service]:
         return self._all("services", self._model.services)

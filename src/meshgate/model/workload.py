@@ -185,3 +185,19 @@ class Svid:
     key_pem: Secret
     serial: str
     """Changes with every rotation."""
+
+
+CLUSTER_ID = "Kubernetes"
+"""Istio's name for the one cluster that there is."""
+
+
+def canonical_name(workload: Name, labels: Mapping[str, str]) -> str:
+    """The service that a workload belongs to in metrics, by its pods' labels, as Istio 1.27 names it."""
+    keys = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
+    return next((labels[key] for key in keys if labels.get(key)), workload.name)
+
+
+def canonical_revision(labels: Mapping[str, str]) -> str:
+    """Its version; `latest` where no label says."""
+    keys = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
+    return next((labels[key] for key in keys if labels.get(key)), "latest")

@@ -76,6 +76,9 @@ class EnvoyCommand:
             str(self.pod.proxy_concurrency),
             "--log-level",
             os.environ.get("MESHGATE_ENVOY_LOG", "warning"),
+            # Access logs within a second instead of ten.
+            "--file-flush-interval-msec",
+            "1000",
             "--drain-time-s",
             str(max(1, round(self.pod.drain_s))),
             "--drain-strategy",

@@ -113,7 +113,7 @@ class AdminServer:
         return Nothing()
 
     async def _logs(self, request: LogsRequest) -> AsyncIterator[LogChunk]:
-        files = self._backend.log_files(request.target, request.namespace)
+        files = self._backend.log_files(request.target, request.namespace, request.container)
         async for text in follow(files, tail=request.tail, forever=request.follow):
             yield LogChunk(text=text)
 

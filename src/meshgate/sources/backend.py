@@ -152,7 +152,7 @@ class Backend(Protocol):
         """What happens from now on; first what an onlooker must know at once. Bounded: drops the oldest."""
         ...
 
-    def log_files(self, target: str, namespace: str) -> tuple[LogFile, ...]:
+    def log_files(self, target: str, namespace: str, container: str) -> tuple[LogFile, ...]:
         """The logs of a Deployment's pods, of one pod or of `gateway`; `not_found` for others."""
         ...
 
@@ -285,6 +285,8 @@ class LogsRequest:
     follow: bool = False
     tail: int = -1
     """Lines from the end; -1 for all."""
+    container: str = ""
+    """Empty: all but the sidecar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

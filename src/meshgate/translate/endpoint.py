@@ -10,9 +10,10 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.service import ServicePort
-from meshgate.model.workload import Instance, MtlsMode
+from meshgate.model.workload import CLUSTER_ID, Instance, MtlsMode, canonical_name, canonical_revision
 from meshgate.policies.packing import uint32
 from meshgate.translate.destination import destination_policy
+from meshgate.translate.metrics import WORKLOAD_KEY, WORKLOAD_METADATA
 from meshgate.translate.names import parse_cluster
 
 MTLS_KEY, MTLS_VALUE = "tlsMode", "istio"
@@ -70,4 +71,9 @@ def _endpoint(instance: Instance, port: int, *, encrypted: bool) -> endpoint_com
     if encrypted:
         fields = endpoint.metadata.filter_metadata["envoy.transport_socket_match"]
         fields.update({MTLS_KEY: MTLS_VALUE})
+    # Whose requests these are is read from here by the metrics, as in Istio.
+    labels = instance.labels
+    parts = (instance.workload.name, instance.workload.namespace, canonical_name(instance.workload, labels))
+    named = ";".join((*parts, canonical_revision(labels), CLUSTER_ID))
+    endpoint.metadata.filter_metadata[WORKLOAD_METADATA].update({WORKLOAD_KEY: named})
     return endpoint

@@ -22,7 +22,7 @@ from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.policies.packing import pack
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
-from meshgate.translate import cluster, endpoint, gateway, inbound, outbound, secret, virtual_host
+from meshgate.translate import cluster, endpoint, gateway, inbound, observe, outbound, secret, virtual_host
 from meshgate.translate.bootstrap import runtime, socket_cluster
 from meshgate.translate.names import OUTBOUND_ROUTES
 
@@ -61,6 +61,7 @@ class _Builder:
             found += [outbound.listener(self._reader, self._proxy, n) for n in names]
         listeners = [listener for listener in found if listener is not None]
         for listener in listeners:
+            observe.observe(self._reader, self._proxy, listener)
             chains = [*listener.filter_chains]
             if listener.HasField("default_filter_chain"):
                 chains.append(listener.default_filter_chain)
@@ -116,6 +117,7 @@ class _Builder:
                 *inbound.clusters(self._reader, self._proxy),
                 *outbound.clusters(self._reader, self._proxy),
             }
+        names.update(observe.clusters(self._reader, self._proxy))
         found = []
         for name in sorted(names | self._clusters):
             built = cluster.translate(self._reader, self._proxy, name)

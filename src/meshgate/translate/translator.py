@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
-from meshgate.translate import cluster, endpoint, gateway, inbound, outbound, secret, virtual_host
+from meshgate.translate import cluster, endpoint, gateway, inbound, observe, outbound, secret, virtual_host
 from meshgate.translate.names import (
     CLUSTER,
     ENDPOINTS,
@@ -37,8 +37,9 @@ class EnvoyTranslator:
                 return frozenset(names)
             case t if t == CLUSTER:
                 if gate:
-                    return frozenset(gateway.clusters(reader))
-                return frozenset(inbound.clusters(reader, proxy) + outbound.clusters(reader, proxy))
+                    return frozenset(gateway.clusters(reader) + observe.clusters(reader, proxy))
+                names = inbound.clusters(reader, proxy) + outbound.clusters(reader, proxy)
+                return frozenset(names + observe.clusters(reader, proxy))
             case t if t == VIRTUAL_HOST and gate:
                 return gateway.virtual_host_names(reader)
             case _:
@@ -77,8 +78,12 @@ class EnvoyTranslator:
 
 def _listener(reader: Reader, proxy: Proxy, name: str, *, gate: bool) -> Message | None:
     if gate:
-        return gateway.listener(reader, proxy, name)
-    return inbound.listener(reader, proxy, name) or outbound.listener(reader, proxy, name)
+        found = gateway.listener(reader, proxy, name)
+    else:
+        found = inbound.listener(reader, proxy, name) or outbound.listener(reader, proxy, name)
+    if found is not None:
+        observe.observe(reader, proxy, found)
+    return found
 
 
 def _routes(reader: Reader, proxy: Proxy, name: str, *, gate: bool) -> route_pb2.RouteConfiguration | None:

@@ -122,7 +122,7 @@ class SmallBackend:
         yield Event(time="2026-11-20T12:00:00Z", kind="gateway", message="ready")
         await self.stopped.wait()
 
-    def log_files(self, target: str, namespace: str) -> tuple[LogFile, ...]:
+    def log_files(self, target: str, namespace: str, container: str) -> tuple[LogFile, ...]:
         if target != "web":
             raise AdminError("not_found", f"nothing runs as {target} in {namespace}")
         return (LogFile(path=str(self.logs)),)

@@ -15,6 +15,7 @@ from meshgate.dialects.istio.not_supported import NOT_SUPPORTED
 from meshgate.dialects.istio.peer_authentication import PEER_AUTHENTICATION
 from meshgate.dialects.istio.request_authentication import REQUEST_AUTHENTICATION
 from meshgate.dialects.istio.service_entry import SERVICE_ENTRY
+from meshgate.dialects.istio.telemetry import TELEMETRY
 from meshgate.dialects.istio.virtual_service import VIRTUAL_SERVICE
 from meshgate.dialects.kind import KindParser
 
@@ -26,5 +27,6 @@ KINDS: tuple[KindParser, ...] = (
     PEER_AUTHENTICATION,
     AUTHORIZATION_POLICY,
     REQUEST_AUTHENTICATION,
+    TELEMETRY,
     *NOT_SUPPORTED,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from pydantic import Field
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
+from meshgate.dialects.istio.log_format import checked_format
 from meshgate.dialects.schema import DurationMs, Items, Spec, problem
 from meshgate.model.mesh_config import (
     ExtAuthz,
@@ -116,7 +118,7 @@ class ZipkinSpec(ServiceSpec):
     """Istio's `ZipkinTracingProvider`."""
 
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "traceContextOption": "trace context is B3 alone",
+        "traceContextOption": "B3 and W3C's trace context are both understood and both sent",
         "timeout": "Envoy's own timeout holds",
         "headers": "no headers are added to the spans' requests",
     }
@@ -281,8 +283,21 @@ def lower_providers(
             spec.name,
             ExtensionProvider(
                 name=spec.name,
-                provider=chosen[0] if len(chosen) == 1 else None,
+                provider=_checked(chosen[0], document, path, said) if len(chosen) == 1 else None,
                 origin=document.locate(path),
             ),
         )
     return tuple(found.values())
+
+
+def _checked(provider: Provider, document: Document, path: FieldPath, said: list[Diagnostic]) -> Provider:
+    """The provider, with a format that Envoy takes where it is one of access logs."""
+    match provider:
+        case FileAccessLog():
+            at = (*path, "envoyFileAccessLog", "logFormat")
+            return replace(provider, format=checked_format(provider.format, document, at, said))
+        case OpenTelemetryAccessLog():
+            at = (*path, "envoyOtelAls", "logFormat")
+            return replace(provider, format=checked_format(provider.format, document, at, said))
+        case _:
+            return provider

@@ -16,6 +16,7 @@ from meshgate.core.diagnostics import Diagnostic, Severity, has_errors
 from meshgate.dialects.document import Document, Json
 from meshgate.dialects.istio.extension_providers import ExtensionProviderSpec, lower_providers
 from meshgate.dialects.istio.hosts import ExportTo
+from meshgate.dialects.istio.log_format import checked_format, json_labels, wrong_format
 from meshgate.dialects.istio.proxy_settings import ProxySettingsSpec
 from meshgate.dialects.kind import Lowered
 from meshgate.dialects.schema import Items, Spec, check, problem
@@ -24,6 +25,7 @@ from meshgate.model.declared import Declared
 from meshgate.model.mesh_config import (
     DefaultProviders,
     LocalitySetting,
+    LogFormat,
     MeshConfig,
     OutboundMode,
 )
@@ -35,16 +37,10 @@ KEY = ("data", "mesh")
 NOT_YET = MappingProxyType(
     {
         "trustDomainAliases": "only the mesh's own trust domain is accepted",
-        "accessLogFile": "proxies write no access log",
-        "accessLogEncoding": "proxies write no access log",
-        "accessLogFormat": "proxies write no access log",
-        "enableTracing": "proxies send no spans",
-        "defaultProviders": "nothing is sent where no Telemetry says so",
         "localityLbSetting": "all endpoints count as being in one place",
         "enableAutoMtls": "proxies speak mTLS wherever both ends have one",
         "outboundTrafficPolicy": "requests to unknown hosts are let through",
         "defaultConfig": "sidecars keep their settings",
-        "extensionProviders": "nothing asks them",
         "defaultServiceExportTo": "services are seen everywhere",
         "defaultVirtualServiceExportTo": "rules are followed everywhere",
         "defaultDestinationRuleExportTo": "rules are followed everywhere",
@@ -172,6 +168,7 @@ def lower_mesh_config(document: Document) -> Lowered:
     if spec is None:
         return _closed(document, placed(said, document, inner, KEY), inner.data)
     providers = lower_providers(spec.extension_providers, inner, said)
+    log_format = _log_format(spec, inner, said)
     _report(spec, inner, said)
     found = placed(said, document, inner, KEY)
     if has_errors(found):
@@ -181,8 +178,7 @@ def lower_mesh_config(document: Document) -> Lowered:
         trust_domain_aliases=spec.trust_domain_aliases,
         enable_auto_mtls=spec.enable_auto_mtls,
         access_log_file=spec.access_log_file,
-        access_log_format=spec.access_log_format,
-        access_log_json=spec.access_log_encoding == "JSON",
+        access_log_format=log_format,
         enable_tracing=spec.enable_tracing,
         extension_providers=providers,
         default_providers=spec.default_providers.lower(),
@@ -215,6 +211,16 @@ def _report(spec: MeshConfigSpec, inner: Document, said: list[Diagnostic]) -> No
 def _only_topology(name: str, value: Json) -> bool:
     """What `defaultConfig` says about the gateway has effect."""
     return name == "defaultConfig" and isinstance(value, Mapping) and value.keys() <= {"gatewayTopology"}
+
+
+def _log_format(spec: MeshConfigSpec, inner: Document, said: list[Diagnostic]) -> LogFormat:
+    """`accessLogFormat` as `accessLogEncoding` reads it; Istio's default where it is wrong (MG2002)."""
+    text, json_wanted = spec.access_log_format, spec.access_log_encoding == "JSON"
+    labels, wrong = json_labels(text) if json_wanted and text else (EMPTY, "")
+    if wrong:
+        said.append(wrong_format(inner, ("accessLogFormat",), wrong))
+    found = LogFormat(text="" if json_wanted else text, labels=labels, json=json_wanted)
+    return checked_format(found, inner, ("accessLogFormat",), said)
 
 
 def _without_effect(inner: Document, name: str, why: str) -> Diagnostic:

@@ -86,12 +86,5 @@ NOT_SUPPORTED = (
         _Missing(effect="sidecars keep their settings"),
         frozenset({"v1beta1"}),
     ),
-    _kind(
-        "telemetry",
-        "Telemetry",
-        "telemetries",
-        _Missing(effect="metrics, traces and logs keep their settings"),
-        _ALPHA | {"v1"},
-    ),
     _kind("extensions", "WasmPlugin", "wasmplugins", _WASM, _ALPHA),
 )

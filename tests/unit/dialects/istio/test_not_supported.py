@@ -21,7 +21,6 @@ def _object(group: str, version: str, kind: str) -> str:
         ("networking", "v1", "WorkloadEntry"),
         ("networking", "v1", "WorkloadGroup"),
         ("networking", "v1beta1", "ProxyConfig"),
-        ("telemetry", "v1", "Telemetry"),
     ],
 )
 def test_a_kind_without_effect_is_a_warning(group: str, version: str, kind: str) -> None:
