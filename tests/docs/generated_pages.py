@@ -24,6 +24,7 @@ from meshgate.dialects.istio import (
     service_entry,
     telemetry,
     virtual_service,
+    workload_entry,
 )
 from meshgate.dialects.kong import kong_consumer, kong_plugin
 from meshgate.dialects.kong.catalog import CATALOG, Purpose
@@ -31,6 +32,7 @@ from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.dialects.kubernetes import (
     config_map,
     deployment,
+    endpoints,
     ingress,
     ingress_class,
     namespace,
@@ -54,6 +56,8 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         ("", "ServiceAccount"): service_account.ServiceAccountSpec,
         ("", "Secret"): secret.SecretSpec,
         ("", "ConfigMap"): config_map.ConfigMapSpec,
+        ("", "Endpoints"): endpoints.EndpointsSpec,
+        ("discovery.k8s.io", "EndpointSlice"): endpoints.EndpointSliceSpec,
         ("apps", "Deployment"): deployment.DeploymentSpec,
         ("networking.k8s.io", "Ingress"): ingress.IngressSpec,
         ("networking.k8s.io", "IngressClass"): ingress_class.IngressClassSpec,
@@ -61,6 +65,7 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         ("networking.istio.io", "DestinationRule"): destination_rule.DestinationRule,
         ("networking.istio.io", "Gateway"): gateway.Gateway,
         ("networking.istio.io", "ServiceEntry"): service_entry.ServiceEntry,
+        ("networking.istio.io", "WorkloadEntry"): workload_entry.WorkloadEntry,
         ("security.istio.io", "PeerAuthentication"): peer_authentication.PeerAuthentication,
         ("security.istio.io", "AuthorizationPolicy"): authorization_policy.AuthorizationPolicyObject,
         ("security.istio.io", "RequestAuthentication"): request_authentication.RequestAuthenticationObject,

@@ -198,11 +198,17 @@ def _addresses(assignment: Tree) -> list[str]:
     """Endpoints as `address:port`, with what is said about each."""
     lines = []
     for group in assignment.get("endpoints", ()):
+        place = "/".join(group.get("locality", {}).get(part, "") for part in ("region", "zone", "subZone"))
         for one in group.get("lbEndpoints", ()):
-            socket = one["endpoint"]["address"]["socketAddress"]
+            address = one["endpoint"]["address"]
+            socket = address.get("socketAddress")
+            reached = f"{socket['address']}:{socket['portValue']}" if socket else address["pipe"]["path"]
             said = one.get("metadata", {}).get("filterMetadata", {}).get("envoy.transport_socket_match", {})
             marks = "".join(f" {key}={value}" for key, value in said.items())
-            lines.append(f"{socket['address']}:{socket['portValue']}{marks}")
+            weight = one.get("loadBalancingWeight", 1)
+            marks += f" weight={weight}" if weight != 1 else ""
+            marks += f" in {place.rstrip('/')}" if place.strip("/") else ""
+            lines.append(f"{reached}{marks}")
     return lines
 
 

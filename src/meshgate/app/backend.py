@@ -15,7 +15,7 @@ from google.protobuf import json_format
 import meshgate
 from meshgate.app.control_plane import ControlPlane
 from meshgate.app.events import Events
-from meshgate.app.generated import deployment_status, endpoints_object, pod_object
+from meshgate.app.generated import deployment_status, endpoint_slice_objects, endpoints_object, pod_object
 from meshgate.app.pods import served_namespace
 from meshgate.app.proxies import proxy_id
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
@@ -87,7 +87,8 @@ class AppBackend:
         live = self.plane.live
         pods = [pod_object(spec, live.statuses.get(key)) for key, spec in live.pods.items()]
         services = sorted(live.model.services.values(), key=lambda s: s.name)
-        return [*pods, *(endpoints_object(s, live.model, live.instances) for s in services)]
+        endpoints = [endpoints_object(s, live.model, live.instances) for s in services]
+        return [*pods, *endpoints, *(s for e in endpoints for s in endpoint_slice_objects(e))]
 
     def overlay(self, ref: ObjectRef) -> JsonObject:
         live = self.plane.live

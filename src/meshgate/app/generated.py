@@ -65,8 +65,8 @@ def pod_object(spec: PodSpec, status: PodStatus | None) -> JsonObject:
 def endpoints_object(
     service: Service, model: Model, instances: Mapping[str, Sequence[Instance]]
 ) -> JsonObject:
-    """A v1 Endpoints: the ready pods behind a service, as proxies reach them."""
-    subsets = []
+    """A v1 Endpoints: the ready pods behind a service, as proxies reach them, and what else answers."""
+    subsets: list[JsonObject] = []
     for port in service.ports:
         for key in model.backends.get(service.host, ()):
             for instance in instances.get(key, ()):
@@ -82,12 +82,43 @@ def endpoints_object(
                             "ports": [{"name": port.name, "port": number}],
                         }
                     )
+        for machine in model.endpoints.get(service.host, ()):
+            if machine_number := dict(machine.ports).get(port.name, 0):
+                ports = [{"name": port.name, "port": machine_number}]
+                subsets.append({"addresses": [{"ip": machine.address}], "ports": ports})
     return {
         "apiVersion": "v1",
         "kind": "Endpoints",
         "metadata": {"name": service.name.name, "namespace": service.name.namespace},
         "subsets": subsets,
     }
+
+
+def endpoint_slice_objects(endpoints: JsonObject) -> tuple[JsonObject, ...]:
+    """The same as EndpointSlices: one for each port where it leads to."""
+    metadata, subsets = endpoints["metadata"], endpoints["subsets"]
+    assert isinstance(metadata, dict)
+    assert isinstance(subsets, list)
+    by_port: dict[tuple[str, int], list[JsonObject]] = {}
+    for subset in subsets:
+        (port,) = subset["ports"]
+        (address,) = subset["addresses"]
+        found = {"addresses": [address["ip"]], "conditions": {"ready": True}}
+        if "targetRef" in address:
+            found["targetRef"] = address["targetRef"]
+        by_port.setdefault((port["name"], port["port"]), []).append(found)
+    labels = {"kubernetes.io/service-name": metadata["name"]}
+    return tuple(
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {**metadata, "name": f"{metadata['name']}-{number}", "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": members,
+            "ports": [{"name": name, "port": port, "protocol": "TCP"}],
+        }
+        for number, ((name, port), members) in enumerate(by_port.items(), start=1)
+    )
 
 
 def deployment_status(

@@ -53,13 +53,22 @@ def reached_port(port: ServicePort, instance: Instance) -> int:
 
 
 def service_table(model: Model, instances: Mapping[str, tuple[Instance, ...]]) -> Services:
-    """Service address -> port -> pods: what pods without a sidecar need to call by address."""
+    """Service address -> port -> pods: what pods without a sidecar need to call
+    by address."""
     table: dict[str, dict[int, tuple[tuple[str, int], ...]]] = {}
     for host, address in model.addresses.items():
         service = model.services.get(host) or model.entries[host]
         ready = [i for key in model.backends.get(host, ()) for i in instances.get(key, ())]
+        machines = [m for m in model.endpoints.get(host, ()) if not m.is_name and ":" not in m.address]
         table[address] = {
-            port.number: tuple((i.ip, number) for i in ready if (number := reached_port(port, i)))
+            port.number: tuple(
+                (ip, number)
+                for ip, number in (
+                    *((i.ip, reached_port(port, i)) for i in ready),
+                    *((m.address, dict(m.ports).get(port.name, 0)) for m in machines if m.weight),
+                )
+                if number
+            )
             for port in service.ports
         }
     return table

@@ -180,6 +180,12 @@ _COLUMNS: Mapping[str, Sequence[Column]] = MappingProxyType(
             Column("GATEWAYS", _json_list("spec", "gateways")),
             Column("HOSTS", _json_list("spec", "hosts")),
         ),
+        "ServiceEntry": (
+            Column("HOSTS", _json_list("spec", "hosts")),
+            Column("LOCATION", _at("spec", "location", default="")),
+            Column("RESOLUTION", _at("spec", "resolution", default="")),
+        ),
+        "WorkloadEntry": (Column("ADDRESS", _at("spec", "address", default="")),),
         "DestinationRule": (Column("HOST", _at("spec", "host")),),
         "PeerAuthentication": (Column("MODE", _at("spec", "mtls", "mode", default="")),),
         "KongPlugin": (

@@ -48,6 +48,7 @@ CODES = MappingProxyType(
         "MG3012": "no IngressClass or controller of ours takes this Ingress",
         "MG3021": "the referenced Gateway does not exist, or no server of it is for the host",
         "MG3041": "a rule and the VirtualService that it delegates to do not fit together",
+        "MG3051": "endpoints cannot be used by what they are for",
         "MG3101": "the pods of the namespace get no sidecar",
         "MG3102": "the namespace has two labels that decide about sidecars",
         "MG3103": "the port does not say what it speaks",

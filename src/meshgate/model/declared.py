@@ -11,6 +11,7 @@ from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
 from meshgate.model.authorization import AuthorizationPolicy, RequestAuthentication
 from meshgate.model.destination import Subset, TrafficPolicy
+from meshgate.model.external import EndpointList, Machine
 from meshgate.model.gateway import GatewayObject, StreamRule
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name
@@ -249,6 +250,8 @@ class Declared:
     gateways: tuple[GatewayObject, ...] = ()
     service_entries: tuple[Service, ...] = ()
     """One for each host of each ServiceEntry."""
+    machines: tuple[Machine, ...] = ()
+    endpoint_lists: tuple[EndpointList, ...] = ()
     ingress_classes: tuple[IngressClass, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     consumers: tuple[ConsumerObject, ...] = ()

@@ -13,6 +13,7 @@ from meshgate.model.authorization import Guard
 from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
+from meshgate.model.external import ExternalEndpoint
 from meshgate.model.gateway import EdgeServer, StreamRule
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name
@@ -97,6 +98,8 @@ class Model:
     """By full host; oldest first."""
     entries: Mapping[str, Service] = field(default_factory=dict)
     """ServiceEntries by host; `*.x` for wildcards."""
+    endpoints: Mapping[str, tuple[ExternalEndpoint, ...]] = field(default_factory=dict)
+    """By full host: what answers for it beside the pods of `backends`."""
     client_credentials: Mapping[str, Certificate] = field(default_factory=dict)
     """By `namespace/name`: what proxies show to, and trust of, servers outside of the mesh."""
     mesh_config: Mapping[str, MeshConfig] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Links declared objects into the one model: names resolved, defaults filled in, mistakes found.
 
 One step per file: `linking_workloads` (sidecars, environment, selectors), `linking_inbound`
-(PeerAuthentication), `linking_authorization` (AuthorizationPolicy, RequestAuthentication),
+(PeerAuthentication), `linking_endpoints` (what answers and is no pod),
+`linking_authorization` (AuthorizationPolicy, RequestAuthentication),
 `linking_destinations` (DestinationRule), `linking_mesh`
 (VirtualService), `linking_delegates` before it, `linking_consumers`, `linking_plugins`, `linking_edge` and
 `linking_routes` (Ingress, joined with the mesh's rules), `linking_paths` (the algebra of
@@ -27,6 +28,7 @@ from meshgate.model.linking_consumers import declared_consumers, link_consumers
 from meshgate.model.linking_delegates import resolve_delegates
 from meshgate.model.linking_destinations import link_destinations, report_upgrades
 from meshgate.model.linking_edge import link_edge_hosts, link_ingress_rules, taken_ingresses
+from meshgate.model.linking_endpoints import link_endpoints
 from meshgate.model.linking_gateways import link_gateways
 from meshgate.model.linking_inbound import link_inbound
 from meshgate.model.linking_input import Findings, Input
@@ -52,6 +54,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
 
     workloads = link_workloads(given, findings)
     backends = link_backends(given, findings)
+    endpoints = link_endpoints(given, findings)
     inbound = link_inbound(given, workloads, backends, findings)
 
     inbound, edge_guard = link_guards(given, workloads, backends, inbound, findings)
@@ -83,6 +86,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         edge_guard=_frozen({} if edge_guard == OPEN else {EDGE: edge_guard}),
         mesh_streams=_frozen(link_mesh_streams(given, destinations, findings)),
         entries=_frozen(dict(sorted(given.entries.items()))),
+        endpoints=_frozen(endpoints),
         mesh_config=_frozen({MESH: given.mesh_config} if declared.mesh_configs else {}),
         telemetry=_frozen(link_telemetry(given, workloads, findings)),
         client_credentials=_frozen(link_client_credentials(given, findings)),

@@ -21,6 +21,7 @@ from meshgate.model.declared import (
     PluginScope,
     SecretObject,
 )
+from meshgate.model.external import Machine
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name, requested_host
 from meshgate.model.service import Service
@@ -143,6 +144,7 @@ class Input:
             lambda p: (p.scope, p.name),
             lambda k: ObjectRef(k[0].value, k[1].namespace, k[1].name, "configuration.konghq.com"),
         )
+        self.machines = self._machines()
         self.mesh_config = next(iter(declared.mesh_configs), MeshConfig())
         self._broken: dict[tuple[str, str, str], Broken] = {
             (b.ref.kind, b.ref.namespace, b.ref.name): b
@@ -163,6 +165,13 @@ class Input:
                     "keep the host in one of them",
                 )
         return entries
+
+    def _machines(self) -> dict[str, tuple[Machine, ...]]:
+        """WorkloadEntries by namespace."""
+        found: dict[str, list[Machine]] = {}
+        for machine in sorted(self.declared.machines, key=lambda m: (m.name, m.origin)):
+            found.setdefault(machine.name.namespace, []).append(machine)
+        return {namespace: tuple(machines) for namespace, machines in found.items()}
 
     def broken(self, kind: str, name: Name) -> Broken | None:
         """The object of that kind and name that is there but has errors."""

@@ -12,6 +12,7 @@ from typing import assert_never
 from meshgate.core.secret import Secret
 from meshgate.model.declared import Namespace
 from meshgate.model.graph import workload_key
+from meshgate.model.linking_endpoints import selected_machines
 from meshgate.model.linking_input import Findings, Input, service_ref, workload_ref
 from meshgate.model.names import Name
 from meshgate.model.workload import Container, EnvKind, EnvRef, EnvVar, Workload
@@ -86,7 +87,7 @@ def link_backends(given: Input, findings: Findings) -> dict[str, tuple[str, ...]
         )
         keys = sorted(workload_key(w.name) for w in candidates if selects(service.selector, w.labels))
         backends[service.host] = tuple(keys)
-        if not keys:
+        if not keys and not selected_machines(service, given):
             wanted = ", ".join(f"{k}={v}" for k, v in sorted(service.selector.items()))
             findings.warn(
                 "MG3007",

@@ -9,6 +9,7 @@ from meshgate.model.authorization import OPEN, Guard
 from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
+from meshgate.model.external import ExternalEndpoint
 from meshgate.model.gateway import EdgeServer
 from meshgate.model.graph import EDGE, MESH, MeshHost, MeshStreams, Model, Read
 from meshgate.model.mesh_config import MeshConfig
@@ -44,6 +45,10 @@ class Reader:
 
     def backends(self, host: str) -> tuple[str, ...]:
         return self._one("backends", host, self._model.backends) or ()
+
+    def endpoints(self, host: str) -> tuple[ExternalEndpoint, ...]:
+        """What answers for a host beside pods."""
+        return self._one("endpoints", host, self._model.endpoints) or ()
 
     def mesh_hosts(self, host: str) -> tuple[MeshHost, ...]:
         return self._one("mesh_hosts", host, self._model.mesh_hosts) or ()

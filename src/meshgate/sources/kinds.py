@@ -21,6 +21,8 @@ class KindName:
     namespaced: bool = True
     read_only: bool = False
     """Made by Meshgate: it can be looked at only."""
+    generated: bool = False
+    """Meshgate makes objects of it, beside those that users write."""
 
     @property
     def resource(self) -> str:
@@ -37,15 +39,11 @@ class KindName:
         return ObjectRef(self.kind, namespace if self.namespaced else "", name, self.group)
 
 
-GENERATED = (
-    KindName(group="", kind="Pod", plural="pods", short_names=("po",), read_only=True),
-    KindName(group="", kind="Endpoints", plural="endpoints", short_names=("ep",), read_only=True),
-    KindName(group="discovery.k8s.io", kind="EndpointSlice", plural="endpointslices", read_only=True),
-)
-"""Kinds whose objects come from `Backend.generated_objects`."""
+_GENERATED = frozenset({("", "Endpoints"), ("discovery.k8s.io", "EndpointSlice")})
+"""Kinds of which some objects come from `Backend.generated_objects`."""
 
 KINDS = (
-    *GENERATED,
+    KindName(group="", kind="Pod", plural="pods", short_names=("po",), read_only=True, generated=True),
     *(
         KindName(
             group=parser.group,
@@ -53,6 +51,7 @@ KINDS = (
             plural=parser.plural,
             short_names=parser.short_names,
             namespaced=parser.namespaced,
+            generated=(parser.group, parser.kind) in _GENERATED,
         )
         for parser in KIND_PARSERS.values()
     ),

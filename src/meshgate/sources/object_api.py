@@ -63,14 +63,15 @@ class ObjectApi:
         return GetAnswer(lists=tuple(lists), missing=tuple(missing))
 
     def _all(self, kind: KindName, query: GetQuery) -> list[JsonObject]:
-        if kind.read_only:
-            objects = [o for o in self._backend.generated_objects() if _is(o, kind)]
-        else:
-            objects = [
-                self._shown(o.ref, o.view())
-                for o in self._store.objects()
-                if (o.ref.group, o.ref.kind) == (kind.group, kind.kind)
-            ]
+        objects = [
+            self._shown(o.ref, o.view())
+            for o in self._store.objects()
+            if (o.ref.group, o.ref.kind) == (kind.group, kind.kind)
+        ]
+        if kind.generated:
+            written = {_place(o) for o in objects}
+            made = (o for o in self._backend.generated_objects() if _is(o, kind))
+            objects += [o for o in made if _place(o) not in written]
         if kind.namespaced and not query.all_namespaces:
             objects = [o for o in objects if _metadata(o).get("namespace") == query.namespace]
         return sorted(objects, key=_place)

@@ -40,10 +40,12 @@ def origination(
     policy: TrafficPolicy,
     host: str,
     http2: bool | None,
+    entry_names: tuple[str, ...] = (),
 ) -> base_pb2.TransportSocket | None:
     """The transport socket; None where what the rule asks for cannot be had: the host stays closed.
 
     `http2` is what the requests are sent as; None for connections, which choose themselves.
+    `entry_names` are a ServiceEntry's `subjectAltNames`, which hold where the rule names none.
     """
     settings = policy.client_tls
     if settings is None or rules is None:
@@ -75,7 +77,7 @@ def origination(
             trusted.trusted_ca.inline_bytes = authorities
         else:
             trusted.trusted_ca.filename = SYSTEM_AUTHORITIES
-        names = settings.subject_alt_names or ((context.sni,) if context.sni else ())
+        names = settings.subject_alt_names or entry_names or ((context.sni,) if context.sni else ())
         for one in names:
             san = trusted.match_typed_subject_alt_names.add(san_type=san_type(one))
             san.matcher.exact = one

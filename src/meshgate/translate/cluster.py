@@ -13,7 +13,7 @@ from meshgate.model.destination import (
     ConnectionPool,
     TrafficPolicy,
 )
-from meshgate.model.names import TRUST_DOMAIN
+from meshgate.model.names import TRUST_DOMAIN, Name
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.model.service import AppProtocol
@@ -64,10 +64,11 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     if parts.subset and (rules is None or rules.subset(parts.subset) is None):
         return None
     policy = traffic_policy(rules, parts.port, parts.subset)
+    sans = service.external.subject_alt_names if service.external else ()
     begun = None
     if policy.tls in (ClientTlsMode.SIMPLE, ClientTlsMode.MUTUAL):
         speaks = port.protocol.is_http2 if port.protocol.is_http else None
-        begun = client_tls.origination(reader, proxy, rules, policy, parts.host, speaks)
+        begun = client_tls.origination(reader, proxy, rules, policy, parts.host, speaks, sans)
         if begun is None:
             return None  # what a rule asks for and we cannot do must not become plaintext
     cluster = cluster_pb2.Cluster(
@@ -85,14 +86,16 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
         cluster.connect_timeout.CopyFrom(duration(service.edge.connect_timeout_ms))
     chosen = rules.subset(parts.subset) if rules and parts.subset else None
     if service.external is not None and not external.locate(
-        cluster, proxy, service.external, port, chosen.labels if chosen else {}
+        reader, cluster, proxy, service.external, port, chosen.labels if chosen else {}
     ):
         return None
     pool_limits(cluster, policy.pool)
     if policy.outliers:
         outliers(cluster, policy.outliers)
     workloads = [w for key in reader.backends(parts.host) if (w := reader.workload(key))]
-    all_meshed = bool(workloads) and all(w.meshed for w in workloads)
+    machines = reader.endpoints(parts.host)
+    all_meshed = bool(workloads or machines) and all(w.meshed for w in workloads)
+    all_meshed = all_meshed and all(m.meshed for m in machines)
     # Where sidecars were just ordered, pods without one serve until the new ones are ready.
     # Envoy chooses TLS for each endpoint but HTTP/2 for the whole cluster (1.40).
     instances = [i for key in reader.backends(parts.host) for i in reader.instances(key) if i.ready]
@@ -100,6 +103,8 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     identities = {(w.name.namespace, w.service_account) for w in workloads if w.meshed}
     # And where they were just taken away, pods with one serve until they are replaced.
     identities |= {(i.pod.namespace, i.service_account) for i in instances if i.meshed}
+    named = {m.service_account or Name(service.name.namespace, "default") for m in machines if m.meshed}
+    identities |= {(account.namespace, account.name) for account in named}
     if proxy.plain:
         all_meshed, identities = False, set()
     wanted = policy.pool is None or policy.pool.h2_upgrade is not False
@@ -108,9 +113,11 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     _protocol(cluster, port.protocol, policy, http2=http2, server_name_by_request=by_request)
     match policy.tls:
         case None | ClientTlsMode.ISTIO_MUTUAL:
-            if identities:
-                required = policy.tls is not None and all_meshed
-                _mesh_tls(cluster, port.protocol, identities, parts, http2=http2, required=required)
+            asked = policy.tls is not None
+            if identities or (asked and service.external is not None):
+                required = asked and (all_meshed or service.external is not None)
+                spiffe = [*_spiffe(identities), *sans]
+                _mesh_tls(cluster, port.protocol, spiffe, parts, http2=http2, required=required)
         case ClientTlsMode.DISABLE:
             pass
         case ClientTlsMode.SIMPLE | ClientTlsMode.MUTUAL:
@@ -155,10 +162,14 @@ def _protocol(
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
 
 
+def _spiffe(accounts: set[tuple[str, str]]) -> list[str]:
+    return sorted(f"spiffe://{TRUST_DOMAIN}/ns/{ns}/sa/{sa}" for ns, sa in accounts)
+
+
 def _mesh_tls(
     cluster: cluster_pb2.Cluster,
     protocol: AppProtocol,
-    identities: set[tuple[str, str]],
+    identities: list[str],
     parts: ClusterName,
     *,
     http2: bool,
@@ -169,9 +180,8 @@ def _mesh_tls(
         alpn: tuple[str, ...] = tls.ALPN_HTTP2 if http2 else tls.ALPN_HTTP1
     else:
         alpn = tls.ALPN_TCP
-    spiffe = sorted(f"spiffe://{TRUST_DOMAIN}/ns/{ns}/sa/{sa}" for ns, sa in identities)
     sni = f"outbound_.{parts.port}_.{parts.subset}_.{parts.host}"
-    socket = tls.upstream_mesh(alpn, spiffe, sni)
+    socket = tls.upstream_mesh(alpn, identities, sni)
     if required:
         cluster.transport_socket.CopyFrom(socket)
         return

@@ -1,12 +1,13 @@
-"""EDS: the ready pods behind a cluster. The short lane ends here."""
+"""EDS: the ready pods behind a cluster, and what else answers there. The short lane ends here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from envoy.config.core.v3 import health_check_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2, health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 
+from meshgate.model.external import UNIX, ExternalEndpoint
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.service import ServicePort
@@ -16,6 +17,7 @@ from meshgate.translate.destination import destination_policy
 from meshgate.translate.metrics import WORKLOAD_KEY, WORKLOAD_METADATA
 from meshgate.translate.names import parse_cluster
 
+_TRANSPORT = "envoy.transport_socket_match"
 MTLS_KEY, MTLS_VALUE = "tlsMode", "istio"
 """Endpoint metadata (`envoy.transport_socket_match`) that chooses mTLS, as in Istio."""
 
@@ -48,7 +50,50 @@ def translate(reader: Reader, proxy: Proxy, name: str) -> endpoint_pb2.ClusterLo
             mode = modes.get(number, inbound.default_mtls if inbound else MtlsMode.PERMISSIVE)
             encrypted = instance.meshed and mode is not MtlsMode.DISABLE
             group.lb_endpoints.append(_endpoint(instance, instance.ports[number], encrypted=encrypted))
+    for more in machine_groups(reader.endpoints(parts.host), port, labels):
+        if more.HasField("locality"):
+            assignment.endpoints.append(more)
+        else:
+            group.lb_endpoints.extend(more.lb_endpoints)
+    if len(assignment.endpoints) > 1 and not group.lb_endpoints:
+        del assignment.endpoints[0]
     return assignment
+
+
+def machine_groups(
+    endpoints: Iterable[ExternalEndpoint], port: ServicePort, labels: Mapping[str, str]
+) -> Iterator[endpoint_components_pb2.LocalityLbEndpoints]:
+    """Endpoints that are no pods, those of one locality together; those that serve the port and have
+    the labels."""
+    groups: dict[str, endpoint_components_pb2.LocalityLbEndpoints] = {}
+    for endpoint in endpoints:
+        number = dict(endpoint.ports).get(port.name, 0)
+        if not number or not endpoint.weight or not endpoint.has(labels):
+            continue
+        if endpoint.locality not in groups:
+            region, zone, sub_zone = (*endpoint.locality.split("/", 2), "", "")[:3]
+            locality = base_pb2.Locality(region=region, zone=zone, sub_zone=sub_zone)
+            groups[endpoint.locality] = endpoint_components_pb2.LocalityLbEndpoints(
+                locality=locality if endpoint.locality else None
+            )
+        groups[endpoint.locality].lb_endpoints.append(_machine(endpoint, number))
+    for _, group in sorted(groups.items()):
+        yield group
+
+
+def _machine(endpoint: ExternalEndpoint, port: int) -> endpoint_components_pb2.LbEndpoint:
+    found = endpoint_components_pb2.LbEndpoint(
+        health_status=health_check_pb2.HEALTHY, load_balancing_weight=uint32(endpoint.weight)
+    )
+    if endpoint.address.startswith(UNIX):
+        address = address_pb2.Address(pipe=address_pb2.Pipe(path=endpoint.address.removeprefix(UNIX)))
+    else:
+        socket = address_pb2.SocketAddress(address=endpoint.address, port_value=port)
+        address = address_pb2.Address(socket_address=socket)
+    found.endpoint.address.CopyFrom(address)
+    if endpoint.meshed:
+        found.metadata.filter_metadata[_TRANSPORT].update({MTLS_KEY: MTLS_VALUE})
+    return found
 
 
 def target_port(port: ServicePort, instance: Instance) -> int:
@@ -69,8 +114,7 @@ def _endpoint(instance: Instance, port: int, *, encrypted: bool) -> endpoint_com
     address = endpoint.endpoint.address.socket_address
     address.address, address.port_value = instance.ip, port
     if encrypted:
-        fields = endpoint.metadata.filter_metadata["envoy.transport_socket_match"]
-        fields.update({MTLS_KEY: MTLS_VALUE})
+        endpoint.metadata.filter_metadata[_TRANSPORT].update({MTLS_KEY: MTLS_VALUE})
     # Whose requests these are is read from here by the metrics, as in Istio.
     labels = instance.labels
     parts = (instance.workload.name, instance.workload.namespace, canonical_name(instance.workload, labels))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import assert_never
 
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_components_pb2
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_pb2
 
-from meshgate.model.external import External, ExternalEndpoint, Resolution
+from meshgate.model.external import MTLS_LABEL, External, ExternalEndpoint, Resolution
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.model.service import Service, ServicePort
-from meshgate.policies.packing import duration, pack, uint32
+from meshgate.policies.packing import duration, pack
 from meshgate.translate.dns import dns_cache
+from meshgate.translate.endpoint import machine_groups, target_port
 
 _REFRESH_MS = 60_000
 """Istio's `dnsRefreshRate`; a shorter time to live in the answer holds."""
@@ -37,6 +40,7 @@ def _wildcards(host: str) -> Iterator[str]:
 
 
 def locate(
+    reader: Reader,
     cluster: cluster_pb2.Cluster,
     proxy: Proxy,
     external: External,
@@ -44,32 +48,58 @@ def locate(
     labels: Mapping[str, str],
 ) -> bool:
     """Sets where a cluster's endpoints are; False where this proxy has no way to find them."""
-    if external.by_workloads:
+    endpoints = reader.endpoints(external.host)
+    if external.by_workloads and not any(e.is_name for e in endpoints):
         return True
-    cluster.ClearField("eds_cluster_config")
     match external.resolution:
         case Resolution.STATIC:
-            cluster.type = cluster_pb2.Cluster.STATIC
-            _endpoints(cluster, external.chosen(labels), port)
+            pass
         case Resolution.DNS | Resolution.DNS_ROUND_ROBIN:
-            named = external.chosen(labels)
-            if not external.endpoints:
-                named = (ExternalEndpoint(address=external.host),)
-            _by_name(cluster, named, port, one=external.resolution is Resolution.DNS_ROUND_ROBIN)
+            if external.by_workloads:
+                endpoints += _pods(reader, external.host, port)
+            elif not endpoints:
+                endpoints, labels = (_itself(external.host, port),), {}
+            _by_name(
+                cluster,
+                machine_groups(endpoints, port, labels),
+                one=external.resolution is Resolution.DNS_ROUND_ROBIN and len(endpoints) == 1,
+            )
         case Resolution.NONE:
             return _as_asked(cluster, proxy, external, port)
+        case _:
+            assert_never(external.resolution)
     return True
+
+
+def _itself(host: str, port: ServicePort) -> ExternalEndpoint:
+    return ExternalEndpoint(address=host, ports=((port.name, int(port.target or port.number)),))
+
+
+def _pods(reader: Reader, host: str, port: ServicePort) -> tuple[ExternalEndpoint, ...]:
+    """The ready pods that a selector takes, beside machines that are found by name."""
+    return tuple(
+        ExternalEndpoint(
+            address=i.ip,
+            ports=((port.name, number),),
+            labels=tuple(sorted({**i.labels, **({MTLS_LABEL: "istio"} if i.meshed else {})}.items())),
+        )
+        for key in reader.backends(host)
+        for i in reader.instances(key)
+        if i.ready and (number := i.ports.get(target_port(port, i), 0))
+    )
 
 
 def _as_asked(cluster: cluster_pb2.Cluster, proxy: Proxy, external: External, port: ServicePort) -> bool:
     """To where the client was going. Where connections are not redirected, that is the host's name."""
     sidecar = proxy.kind is ProxyKind.SIDECAR
     if sidecar and proxy.isolation is Isolation.NETNS:
+        cluster.ClearField("eds_cluster_config")
         cluster.type = cluster_pb2.Cluster.ORIGINAL_DST
         cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
     elif not external.host.startswith("*"):
-        _by_name(cluster, (ExternalEndpoint(address=external.host),), port, one=False)
+        _by_name(cluster, machine_groups((_itself(external.host, port),), port, {}), one=False)
     elif sidecar:
+        cluster.ClearField("eds_cluster_config")
         cluster.ClearField("type")
         cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
         cluster.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
@@ -82,25 +112,12 @@ def _as_asked(cluster: cluster_pb2.Cluster, proxy: Proxy, external: External, po
 
 
 def _by_name(
-    cluster: cluster_pb2.Cluster, endpoints: tuple[ExternalEndpoint, ...], port: ServicePort, *, one: bool
+    cluster: cluster_pb2.Cluster, groups: Iterable[endpoint_components_pb2.LocalityLbEndpoints], *, one: bool
 ) -> None:
-    single = one and len(endpoints) == 1
-    cluster.type = cluster_pb2.Cluster.LOGICAL_DNS if single else cluster_pb2.Cluster.STRICT_DNS
+    cluster.ClearField("eds_cluster_config")
+    cluster.type = cluster_pb2.Cluster.LOGICAL_DNS if one else cluster_pb2.Cluster.STRICT_DNS
     cluster.dns_lookup_family = cluster_pb2.Cluster.V4_PREFERRED
     cluster.dns_refresh_rate.CopyFrom(duration(_REFRESH_MS))
     cluster.respect_dns_ttl = True
-    _endpoints(cluster, endpoints, port)
-
-
-def _endpoints(
-    cluster: cluster_pb2.Cluster, endpoints: tuple[ExternalEndpoint, ...], port: ServicePort
-) -> None:
     cluster.load_assignment.cluster_name = cluster.name
-    group = cluster.load_assignment.endpoints.add()
-    for endpoint in endpoints:
-        if not endpoint.weight:
-            continue
-        number = dict(endpoint.ports).get(port.name) or port.target or port.number
-        found = group.lb_endpoints.add(load_balancing_weight=uint32(endpoint.weight))
-        address = found.endpoint.address.socket_address
-        address.address, address.port_value = endpoint.address, int(number)
+    cluster.load_assignment.endpoints.extend(groups)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -135,8 +136,9 @@ def _virtual_outbound(reader: Reader, proxy: Proxy) -> listener_pb2.Listener:
         carried = streams.stream_chain(streams.destinations(reader, proxy, host, port), cluster)
         chain = found.filter_chains.add(name=cluster, filters=[carried])
         chain.filter_chain_match.destination_port.value = port
-        prefix = chain.filter_chain_match.prefix_ranges.add(address_prefix=address)
-        prefix.prefix_len.value = 32
+        network = ipaddress.ip_network(address, strict=False)
+        prefix = chain.filter_chain_match.prefix_ranges.add(address_prefix=str(network.network_address))
+        prefix.prefix_len.value = network.prefixlen
     http = found.filter_chains.add(name="http", filters=[http_chain(_on_demand(None))])
     http.filter_chain_match.application_protocols.extend(_PLAIN_HTTP)
     found.default_filter_chain.name = PASSTHROUGH_CLUSTER
@@ -164,7 +166,7 @@ def _skip_ports(inspector: listener_components_pb2.ListenerFilter, ports: list[i
 
 
 def _opaque_ports(reader: Reader) -> list[tuple[str, int, str]]:
-    """(host, port, address) of every port whose protocol cannot be routed by request."""
+    """(host, port, address or range) of every port whose protocol cannot be routed by request."""
     found: list[tuple[str, int, str]] = []
     for host, service in sorted(reader.all_services().items()):
         address = reader.address(host)

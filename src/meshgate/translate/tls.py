@@ -63,7 +63,7 @@ def downstream_mesh() -> base_pb2.TransportSocket:
 
 
 def upstream_mesh(alpn: Iterable[str], identities: Iterable[str], sni: str) -> base_pb2.TransportSocket:
-    """Shows our certificate and takes only a peer with one of the SPIFFE identities."""
+    """Shows our certificate and takes only a peer with one of the identities, if any is named."""
     context = tls_pb2.UpstreamTlsContext(sni=sni)
     context.common_tls_context.alpn_protocols.extend(alpn)
     _common(context.common_tls_context)
@@ -72,7 +72,7 @@ def upstream_mesh(alpn: Iterable[str], identities: Iterable[str], sni: str) -> b
     combined.default_validation_context.SetInParent()
     for identity in identities:
         san = combined.default_validation_context.match_typed_subject_alt_names.add()
-        san.san_type = common_pb2.SubjectAltNameMatcher.URI
+        san.san_type = san_type(identity)
         san.matcher.exact = identity
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 

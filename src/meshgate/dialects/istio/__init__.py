@@ -17,6 +17,7 @@ from meshgate.dialects.istio.request_authentication import REQUEST_AUTHENTICATIO
 from meshgate.dialects.istio.service_entry import SERVICE_ENTRY
 from meshgate.dialects.istio.telemetry import TELEMETRY
 from meshgate.dialects.istio.virtual_service import VIRTUAL_SERVICE
+from meshgate.dialects.istio.workload_entry import WORKLOAD_ENTRY
 from meshgate.dialects.kind import KindParser
 
 KINDS: tuple[KindParser, ...] = (
@@ -24,6 +25,7 @@ KINDS: tuple[KindParser, ...] = (
     DESTINATION_RULE,
     GATEWAY,
     SERVICE_ENTRY,
+    WORKLOAD_ENTRY,
     PEER_AUTHENTICATION,
     AUTHORIZATION_POLICY,
     REQUEST_AUTHENTICATION,

@@ -69,15 +69,12 @@ NOT_SUPPORTED = (
     _kind("networking", "EnvoyFilter", "envoyfilters", _ENVOY_FILTER),
     _kind(
         "networking",
-        "WorkloadEntry",
-        "workloadentries",
-        _Missing(effect="the machine that it names gets no traffic"),
-    ),
-    _kind(
-        "networking",
         "WorkloadGroup",
         "workloadgroups",
-        _Missing(effect="machines of its kind cannot join"),
+        _Missing(
+            effect="machines cannot join by themselves, and its probe is not run",
+            remedy="write a WorkloadEntry for each machine",
+        ),
     ),
     _kind(
         "networking",

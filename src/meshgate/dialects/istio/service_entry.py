@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
-from meshgate.dialects.document import Document, is_dns_name
+from meshgate.dialects.document import Document
 from meshgate.dialects.istio.hosts import ExportTo, HostOrWildcard, PortNumber
+from meshgate.dialects.istio.workload_entry import EndpointSpec
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Items, Spec, check, problem, show
 from meshgate.model.declared import Declared
-from meshgate.model.external import External, ExternalEndpoint, Resolution
+from meshgate.model.external import UNIX, External, Resolution
 from meshgate.model.names import Name
 from meshgate.model.service import AppProtocol, Service, ServicePort
 
@@ -48,21 +48,6 @@ class EntryPortSpec(Spec):
     target_port: PortNumber | None = None
 
 
-class EndpointSpec(Spec):
-    """Istio's `WorkloadEntry` inside of a ServiceEntry."""
-
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "network": "all endpoints count as being in one network",
-        "locality": "all endpoints count as being in one place",
-        "serviceAccount": "the identity of an endpoint outside of the mesh is not checked",
-    }
-
-    address: str
-    ports: dict[str, PortNumber] = Field(default_factory=dict)
-    labels: dict[str, str] = Field(default_factory=dict)
-    weight: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-
-
 class WorkloadSelectorSpec(Spec):
     """Istio's `WorkloadSelector` of the networking group."""
 
@@ -72,10 +57,6 @@ class WorkloadSelectorSpec(Spec):
 class ServiceEntrySpec(Spec):
     """Istio 1.27's fields."""
 
-    UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {
-        "subjectAltNames": "are checked where a DestinationRule's tls says them; the host is not added"
-    }
-
     hosts: Items[HostOrWildcard]
     addresses: Items[str] = ()
     ports: Items[EntryPortSpec] = ()
@@ -83,6 +64,7 @@ class ServiceEntrySpec(Spec):
     resolution: Literal["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"] = "NONE"
     endpoints: Items[EndpointSpec] = ()
     workload_selector: WorkloadSelectorSpec | None = None
+    subject_alt_names: Items[str] = ()
     export_to: Items[ExportTo] = ()
 
 
@@ -91,7 +73,7 @@ class ServiceEntry(ObjectSpec):
 
 
 def lower_service_entry(document: Document) -> Lowered:
-    """One service per host (MG1103, MG2002, MG2003, MG2004, MG2006 beside `check`'s)."""
+    """One service per host (MG2002, MG2003, MG2004, MG2006 beside `check`'s)."""
     value, said = check(ServiceEntry, document)
     if value is None:
         return Lowered(diagnostics=tuple(said))
@@ -107,9 +89,11 @@ def lower_service_entry(document: Document) -> Lowered:
             external=External(
                 host=host,
                 resolution=Resolution(spec.resolution),
-                endpoints=tuple(_endpoint(e) for e in spec.endpoints),
-                addresses=tuple(a for a in spec.addresses if _is_address(a)),
+                endpoints=tuple(e.lower(document.namespace) for e in spec.endpoints),
+                addresses=tuple(a for a in spec.addresses if _is_network(a)),
                 by_workloads=bool(labels),
+                subject_alt_names=spec.subject_alt_names,
+                internal=spec.location == "MESH_INTERNAL",
                 export_to=spec.export_to or ("*",),
             ),
             origin=document.locate(),
@@ -120,9 +104,8 @@ def lower_service_entry(document: Document) -> Lowered:
 
 
 def _check(spec: ServiceEntrySpec, document: Document, said: list[Diagnostic]) -> None:
-    def add(code: str, path: FieldPath, message: str, *, warn: bool = False) -> None:
-        severity = Severity.WARNING if warn else Severity.ERROR
-        said.append(problem(document, code, ("spec", *path), message, severity=severity))
+    def add(code: str, path: FieldPath, message: str) -> None:
+        said.append(problem(document, code, ("spec", *path), message))
 
     if not spec.hosts:
         add("MG2003", ("hosts",), "must name at least one host")
@@ -141,14 +124,16 @@ def _check(spec: ServiceEntrySpec, document: Document, said: list[Diagnostic]) -
         add("MG2003", ("endpoints",), "resolution STATIC needs endpoints or a workloadSelector")
     if spec.resolution == "DNS_ROUND_ROBIN" and len(spec.endpoints) > 1:
         add("MG2006", ("endpoints",), "DNS_ROUND_ROBIN takes one endpoint at most")
+    by_name = spec.resolution.startswith("DNS")
     for index, endpoint in enumerate(spec.endpoints):
-        address = endpoint.address
-        if not _is_address(address) and (spec.resolution == "STATIC" or not is_dns_name(address.lower())):
-            wanted = "an IP address" if spec.resolution == "STATIC" else "an IP address or a DNS name"
-            add("MG2004", ("endpoints", index, "address"), f"must be {wanted}, got {show(address)}")
+        path, wrong = endpoint.wrong(names=by_name)
+        if not wrong and by_name and endpoint.address.startswith(UNIX):
+            wrong = f"a Unix socket cannot be looked up by {spec.resolution}"
+        if wrong:
+            add("MG2004", ("endpoints", index, *path), wrong)
     for index, address in enumerate(spec.addresses):
-        if not _is_address(address):
-            add("MG1103", ("addresses", index), "only single addresses are followed", warn=True)
+        if not _is_network(address):
+            add("MG2004", ("addresses", index), f"must be an address or a range, got {show(address)}")
     seen: set[object] = set()
     for index, port in enumerate(spec.ports):
         if port.number in seen or port.name in seen:
@@ -171,18 +156,9 @@ def _port(spec: EntryPortSpec, path: FieldPath, document: Document, said: list[D
     )
 
 
-def _endpoint(spec: EndpointSpec) -> ExternalEndpoint:
-    return ExternalEndpoint(
-        address=spec.address.lower(),
-        ports=tuple(sorted(spec.ports.items())),
-        labels=tuple(sorted(spec.labels.items())),
-        weight=1 if spec.weight is None else spec.weight,
-    )
-
-
-def _is_address(text: str) -> bool:
+def _is_network(text: str) -> bool:
     try:
-        ipaddress.ip_address(text)
+        ipaddress.ip_network(text, strict=False)
     except ValueError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Kubernetes' own kinds: the core group, apps and networking.k8s.io, one file per kind.
+"""Kubernetes' own kinds: the core group, apps, discovery.k8s.io and networking.k8s.io, one file per kind.
 
 Each file checks one object and lowers it to `model.declared`; none looks at other objects.
 """
@@ -9,6 +9,7 @@ from meshgate.dialects.kind import KindParser
 from meshgate.dialects.kubernetes import (
     config_map,
     deployment,
+    endpoints,
     ingress,
     ingress_class,
     namespace,
@@ -24,6 +25,8 @@ KINDS: tuple[KindParser, ...] = (
     secret.KIND,
     config_map.KIND,
     deployment.KIND,
+    endpoints.ENDPOINTS,
+    endpoints.ENDPOINT_SLICE,
     ingress.KIND,
     ingress_class.KIND,
 )

@@ -18,7 +18,6 @@ def _object(group: str, version: str, kind: str) -> str:
     ("group", "version", "kind"),
     [
         ("networking", "v1beta1", "Sidecar"),
-        ("networking", "v1", "WorkloadEntry"),
         ("networking", "v1", "WorkloadGroup"),
         ("networking", "v1beta1", "ProxyConfig"),
     ],
