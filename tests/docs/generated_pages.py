@@ -17,6 +17,7 @@ from meshgate.core.origin import format_path
 from meshgate.dialects.istio import (
     authorization_policy,
     destination_rule,
+    envoy_filter,
     gateway,
     mesh_config,
     peer_authentication,
@@ -66,6 +67,7 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         ("networking.istio.io", "Gateway"): gateway.Gateway,
         ("networking.istio.io", "ServiceEntry"): service_entry.ServiceEntry,
         ("networking.istio.io", "WorkloadEntry"): workload_entry.WorkloadEntry,
+        ("networking.istio.io", "EnvoyFilter"): envoy_filter.EnvoyFilterObject,
         ("security.istio.io", "PeerAuthentication"): peer_authentication.PeerAuthentication,
         ("security.istio.io", "AuthorizationPolicy"): authorization_policy.AuthorizationPolicyObject,
         ("security.istio.io", "RequestAuthentication"): request_authentication.RequestAuthenticationObject,

@@ -18,7 +18,7 @@ from meshgate.core.diagnostics import Diagnostic, ordered
 from meshgate.model.graph import Model
 from meshgate.model.proxy import Isolation, Proxy
 from meshgate.pipeline import build, read_texts
-from meshgate.simulate import redact, stand_in
+from meshgate.simulate import redact, stand_in, try_patches
 from meshgate.simulate.call import GATEWAY, caller_key
 from meshgate.simulate.certificates import leaf
 from meshgate.simulate.stand_in import gateway_proxy, sidecar_proxy
@@ -69,13 +69,15 @@ def read(name: str) -> Case:
     said = _header(text)
     documents, problems = read_texts({"in.yaml": text})
     built = build(documents)
+    isolation = Isolation(said.get("isolation", "ports"))
+    tried = try_patches(built.model, isolation)
     return Case(
         name=name,
         model=built.model,
-        diagnostics=ordered((*problems, *built.diagnostics)),
+        diagnostics=ordered((*problems, *built.diagnostics, *tried)),
         proxies=_list(said.get("proxies", GATEWAY)),
         asks=_list(said.get("asks", "")),
-        isolation=Isolation(said.get("isolation", "ports")),
+        isolation=isolation,
         full="full" in said,
     )
 

@@ -16,6 +16,7 @@ import meshgate
 from meshgate.app.control_plane import ControlPlane
 from meshgate.app.events import Events
 from meshgate.app.generated import deployment_status, endpoint_slice_objects, endpoints_object, pod_object
+from meshgate.app.patches import refused_patches
 from meshgate.app.pods import served_namespace
 from meshgate.app.proxies import proxy_id
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
@@ -146,7 +147,8 @@ class AppBackend:
         """Everything that somebody should know now."""
         live = self.plane.live.diagnostics
         daemons = tuple(_daemon_trouble(*trouble) for trouble in self.plane.runtime.troubles())
-        return (*self.problems, *live, *self.plane.server.faults(), *daemons)
+        refused = refused_patches(self.plane.live.model, self.plane.server.status(), self.plane.expected)
+        return (*self.problems, *live, *self.plane.server.faults(), *refused, *daemons)
 
     def _listener_refused(self) -> bool:
         """Whether the gateway's Envoy could not take one of its listeners, e.g. for a port in use."""

@@ -45,6 +45,7 @@ from meshgate.runtime.placement import Placement
 from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
 from meshgate.runtime.spec import Isolation, PodKey, PodSpec
 from meshgate.runtime.status import PodStatus
+from meshgate.simulate import try_patches
 from meshgate.sources.up_options import UpOptions
 from meshgate.xds.server import Listen, Server
 from meshgate.xds.tokens import Tokens
@@ -116,6 +117,10 @@ class ControlPlane:
     def _expect(self, proxy: Proxy, token: Secret) -> None:
         self._tokens.admit(proxy.id, token, proxy)
 
+    def expected(self, node_id: str) -> Proxy | None:
+        """The proxy of that id, if one was ever to come."""
+        return self._tokens.proxy(node_id)
+
     # ---- the life of it ----
 
     async def start(
@@ -154,6 +159,9 @@ class ControlPlane:
         self._publish_svids()
         self._write_rules()
         self.server.publish(model)
+        if model.envoy_patches:
+            tried = await asyncio.to_thread(try_patches, model)
+            self.live.diagnostics = ordered((*self.live.diagnostics, *tried))
         self.runtime.set_names({host: (address,) for host, address in model.addresses.items()})
         await self.runtime.apply(pods)
         await self.runtime.set_services(service_table(model, self.live.instances))

@@ -14,6 +14,7 @@ from meshgate.analysis import advise
 from meshgate.cli.options import OnlyJson
 from meshgate.core.diagnostics import Diagnostic, Severity, has_errors, ordered
 from meshgate.pipeline import build, read_texts
+from meshgate.simulate import try_patches
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.files import read_paths
 from meshgate.sources.object_api import line_of
@@ -35,7 +36,8 @@ def analyze(
     documents, unread = read_texts(texts)
     built = build(documents)
     advice = advise(built.declared, built.model)
-    diagnostics = ordered((*unreadable, *unread, *built.diagnostics, *advice))
+    tried = try_patches(built.model)
+    diagnostics = ordered((*unreadable, *unread, *built.diagnostics, *advice, *tried))
     if output is OnlyJson.JSON:
         lines = [json.loads(wire.encode(line_of(d))) for d in diagnostics]
         typer.echo(json.dumps(lines, indent=2, ensure_ascii=False))

@@ -12,6 +12,7 @@ from meshgate.core.secret import Secret
 from meshgate.model.authorization import AuthorizationPolicy, RequestAuthentication
 from meshgate.model.destination import Subset, TrafficPolicy
 from meshgate.model.external import EndpointList, Machine
+from meshgate.model.envoy_patch import EnvoyFilter
 from meshgate.model.gateway import GatewayObject, StreamRule
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name
@@ -258,4 +259,5 @@ class Declared:
     mesh_configs: tuple[MeshConfig, ...] = ()
     """At most one: that of the ConfigMap `istio` in the root namespace."""
     telemetries: tuple[TelemetryObject, ...] = ()
+    envoy_filters: tuple[EnvoyFilter, ...] = ()
     broken: tuple[Broken, ...] = field(default=())

@@ -14,6 +14,7 @@ from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
 from meshgate.model.external import ExternalEndpoint
+from meshgate.model.envoy_patch import EnvoyPatch
 from meshgate.model.gateway import EdgeServer, StreamRule
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name
@@ -106,6 +107,8 @@ class Model:
     """`mesh` -> the mesh-wide settings; empty where nobody set any."""
     telemetry: Mapping[str, Observation] = field(default_factory=dict)
     """By `*` (the mesh), `<namespace>/*`, workload key and `gateway`; the narrowest counts, whole."""
+    envoy_patches: Mapping[str, tuple[EnvoyPatch, ...]] = field(default_factory=dict)
+    """By `envoy_patch.patch_key`: in the order in which they are applied."""
     instances: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     """By workload key, sorted by pod. Changes in a lane of its own."""
     svids: Mapping[str, Svid] = field(default_factory=dict)

@@ -29,6 +29,7 @@ from meshgate.model.linking_delegates import resolve_delegates
 from meshgate.model.linking_destinations import link_destinations, report_upgrades
 from meshgate.model.linking_edge import link_edge_hosts, link_ingress_rules, taken_ingresses
 from meshgate.model.linking_endpoints import link_endpoints
+from meshgate.model.linking_envoy_filters import link_envoy_patches
 from meshgate.model.linking_gateways import link_gateways
 from meshgate.model.linking_inbound import link_inbound
 from meshgate.model.linking_input import Findings, Input
@@ -89,6 +90,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         endpoints=_frozen(endpoints),
         mesh_config=_frozen({MESH: given.mesh_config} if declared.mesh_configs else {}),
         telemetry=_frozen(link_telemetry(given, workloads, findings)),
+        envoy_patches=_frozen(link_envoy_patches(given, workloads, findings)),
         client_credentials=_frozen(link_client_credentials(given, findings)),
     )
     return model, findings.all()

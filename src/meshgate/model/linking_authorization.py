@@ -33,7 +33,7 @@ from meshgate.model.names import (
 from meshgate.model.workload import Inbound, Workload
 
 KINDS = ("AuthorizationPolicy", "RequestAuthentication")
-_EDGE_NAMESPACES = frozenset({ROOT_NAMESPACE, GATEWAY_NAMESPACE, "istio-ingress"})
+EDGE_NAMESPACES = frozenset({ROOT_NAMESPACE, GATEWAY_NAMESPACE, "istio-ingress"})
 """Where policies for the gateway are: with ours, or where Istio's manifests keep theirs."""
 
 Policy = AuthorizationPolicy | RequestAuthentication
@@ -84,13 +84,13 @@ class _Guards:
         def covers(policy: Policy) -> bool:
             if any(t.kind is TargetKind.GATEWAY for t in policy.targets):
                 return True
-            if policy.namespace not in _EDGE_NAMESPACES:
+            if policy.namespace not in EDGE_NAMESPACES:
                 return False
             if policy.targets:
                 return any(t.kind is TargetKind.OTHER for t in policy.targets)
             return takes_gateway(policy.selector)
 
-        return self._guard(covers, _EDGE_NAMESPACES)
+        return self._guard(covers, EDGE_NAMESPACES)
 
     def report_idle(self, findings: Findings) -> None:
         """MG3007 for every policy that selects by label and took nothing."""

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from meshgate.model.names import TRUST_DOMAIN, Name
 from meshgate.model.service import EMPTY
 
+ISTIO_VERSION = "1.27.0"
+"""The Istio whose behaviour is followed; what `proxyVersion` of a patch is compared with."""
+
 
 class ProxyKind(enum.Enum):
     GATEWAY = "gateway"
@@ -51,8 +54,23 @@ class Proxy:
     service_ports: Mapping[str, int] = field(default_factory=dict)
     """Sidecar, ports isolation: `host:port` of a service -> local port that leads to it."""
 
+    metadata: Mapping[str, str] = EMPTY
+    """`proxyMetadata` of its settings."""
     plain: bool = False
     """Stands in for the network that pods without a sidecar need: no rules, no identity, plaintext."""
+
+    @property
+    def described(self) -> Mapping[str, str]:
+        """What Istio tells of a proxy, by Istio's names; patches may match by it."""
+        return {
+            "CLUSTER_ID": "Kubernetes",
+            "ISTIO_VERSION": ISTIO_VERSION,
+            "MESH_ID": TRUST_DOMAIN,
+            "NAMESPACE": self.namespace,
+            "SERVICE_ACCOUNT": self.service_account,
+            "WORKLOAD_NAME": self.workload.name,
+            **self.metadata,
+        }
 
     @property
     def spiffe_id(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from meshgate.model.graph import Model
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.reader import Reader
-from meshgate.simulate import guards_met
+from meshgate.simulate import guards_met, patches_met
 from meshgate.simulate.edge import at_gateway
 from meshgate.simulate.mesh import at_sidecar, without_sidecar
 from meshgate.simulate.request import Request
@@ -42,11 +42,9 @@ def call(
     request = Request(method=method, authority=host, path=path, headers=tuple(pairs), scheme=scheme)
     reader = Reader(model)
     if isinstance(proxy, Proxy):
-        if proxy.kind is ProxyKind.GATEWAY:
-            return guards_met.at_the_gateway(reader, at_gateway(reader, proxy, request))
-        return guards_met.at_destinations(reader, at_sidecar(reader, proxy, request))
+        return _at(reader, proxy, request)
     if proxy == GATEWAY:
-        return guards_met.at_the_gateway(reader, at_gateway(reader, gateway_proxy(), request))
+        return _at(reader, gateway_proxy(), request)
     key = caller_key(proxy)
     caller = model.workloads.get(key)
     if caller is None:
@@ -54,8 +52,15 @@ def call(
         raise UnknownCaller(f"there is no Deployment {key}; there are: {known}")
     if not caller.meshed:
         return guards_met.at_destinations(reader, without_sidecar(reader, caller, request))
-    verdict = at_sidecar(reader, client_proxy(model, caller, isolation), request)
-    return guards_met.at_destinations(reader, verdict)
+    return _at(reader, client_proxy(model, caller, isolation), request)
+
+
+def _at(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
+    if proxy.kind is ProxyKind.GATEWAY:
+        verdict = guards_met.at_the_gateway(reader, at_gateway(reader, proxy, request))
+    else:
+        verdict = guards_met.at_destinations(reader, at_sidecar(reader, proxy, request))
+    return patches_met.with_patches(reader, proxy, verdict)
 
 
 def caller_key(text: str) -> str:

@@ -74,14 +74,19 @@ def _owner(place: Place, number: int) -> Rule | None:
     """The rule that a route was made of: routes follow the order of the rules and bear their names."""
     rules = iter(place.rules)
     rule: Rule | None = None
-    for route in place.host.routes[: number + 1]:
-        if route.name == SEVERAL_HOSTS:
-            continue
-        while rule is None or route.name not in {rule.name, *(route_name(rule, m) for m in rule.matches)}:
+    names = {n for one in place.rules for n in _names(one)}
+    if place.host.routes[number].name not in names:
+        return None  # a patch has put it there, or it is for a request that names several hosts
+    for route in (r for r in place.host.routes[: number + 1] if r.name in names):
+        while rule is None or route.name not in _names(rule):
             rule = next(rules, None)
             if rule is None:
                 return None
     return rule
+
+
+def _names(rule: Rule) -> set[str]:
+    return {rule.name, *(route_name(rule, m) for m in rule.matches)}
 
 
 def _decided_by(place: Place, route: pb.Route, rule: Rule | None) -> DecidedBy | None:

@@ -14,6 +14,7 @@ from meshgate.simulate.request import Request, compared_headers
 from meshgate.simulate.verdict import Outcome, Verdict
 from meshgate.translate import gateway, gateway_servers
 from meshgate.translate.names import split_authority
+from meshgate.translate.patched import patch_gateway_routes
 from meshgate.translate.virtual_host import edge_key
 
 
@@ -46,6 +47,7 @@ def at_gateway(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
     )
     verdict = replace(verdict, path=seen.path)
     routes = gateway.routes(reader, proxy, configuration)
+    patch_gateway_routes(reader, proxy, routes)
     chosen = matching.virtual_host(
         routes.virtual_hosts, request.authority, ignore_port=routes.ignore_port_in_host_matching
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from envoy.config.route.v3 import route_components_pb2
+
 from meshgate.model.names import requested_host
 from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
@@ -15,7 +17,8 @@ from meshgate.simulate.paths import see
 from meshgate.simulate.request import Request, compared_headers
 from meshgate.simulate.verdict import DecidedBy, Outcome, Reached, Tls, Verdict
 from meshgate.translate import outbound, streams
-from meshgate.translate.names import OUTBOUND_ROUTES, outbound_cluster, split_authority
+from meshgate.translate.names import OUTBOUND_ROUTES, VIRTUAL_HOST, outbound_cluster, split_authority
+from meshgate.translate.patched import patched
 from meshgate.translate.virtual_host import mesh_rules
 from meshgate.translate.virtual_host import outbound as outbound_host
 
@@ -39,8 +42,9 @@ def at_sidecar(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
     if seen.invalid:
         return replace(verdict, status=400, reason=seen.problem)
     authority = request.authority.lower()
-    chosen = outbound_host(reader, proxy, f"{OUTBOUND_ROUTES}/{authority}")
-    if chosen is None:
+    name = f"{OUTBOUND_ROUTES}/{authority}"
+    chosen = patched(reader, proxy, VIRTUAL_HOST, name, outbound_host(reader, proxy, name))
+    if not isinstance(chosen, route_components_pb2.VirtualHost):
         return replace(verdict, status=404, reason="the request names no host")
     rules = mesh_rules(reader, full, proxy.namespace)
     place = Place(

@@ -16,19 +16,25 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
+from google.protobuf.message import Message
 
+from meshgate.model.envoy_patch import Area
 from meshgate.model.names import short_hosts
 from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.policies.packing import pack
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
-from meshgate.translate import cluster, endpoint, gateway, inbound, observe, outbound, secret, virtual_host
+from meshgate.translate import endpoint, gateway, inbound, observe, outbound, patching, secret
 from meshgate.translate.bootstrap import runtime, socket_cluster
-from meshgate.translate.names import OUTBOUND_ROUTES
+from meshgate.translate.names import CLUSTER, LISTENER, OUTBOUND_ROUTES, ROUTES, VIRTUAL_HOST
+from meshgate.translate.patched import patch_gateway_routes
+from meshgate.translate.translator import EnvoyTranslator
 
 MANAGER = "envoy.filters.network.http_connection_manager"
 TLS = "envoy.transport_sockets.tls"
 ON_DEMAND = "envoy.filters.http.on_demand"
+
+_TRANSLATOR = EnvoyTranslator()
 
 
 def self_contained(reader: Reader, proxy: Proxy) -> bootstrap_pb2.Bootstrap:
@@ -50,24 +56,23 @@ class _Builder:
 
     def listeners(self) -> list[listener_pb2.Listener]:
         if self._gateway:
-            found = [
-                gateway.listener(self._reader, self._proxy, n)
-                for n in gateway.listener_names(self._reader, self._proxy)
-            ]
+            names = gateway.listener_names(self._reader, self._proxy)
         else:
             names = inbound.listener_names(self._reader, self._proxy)
-            found = [inbound.listener(self._reader, self._proxy, n) for n in names]
-            names = outbound.listener_names(self._reader, self._proxy)
-            found += [outbound.listener(self._reader, self._proxy, n) for n in names]
-        listeners = [listener for listener in found if listener is not None]
+            names += outbound.listener_names(self._reader, self._proxy)
+        extra = patching.added_names(self._reader, self._proxy, Area.LISTENER)
+        found = [self._make(LISTENER, name) for name in (*names, *sorted(extra - set(names)))]
+        listeners = [listener for listener in found if isinstance(listener, listener_pb2.Listener)]
         for listener in listeners:
-            observe.observe(self._reader, self._proxy, listener)
             chains = [*listener.filter_chains]
             if listener.HasField("default_filter_chain"):
                 chains.append(listener.default_filter_chain)
             for chain in chains:
                 self._complete(chain)
         return listeners
+
+    def _make(self, type_url: str, name: str) -> Message | None:
+        return _TRANSLATOR.translate(self._reader, self._proxy, type_url, name)
 
     def _complete(self, chain: listener_components_pb2.FilterChain) -> None:
         for filter_ in chain.filters:
@@ -83,9 +88,11 @@ class _Builder:
         if manager.HasField("rds"):
             name = manager.rds.route_config_name
             if self._gateway:
-                found: route_pb2.RouteConfiguration | None = gateway.routes(self._reader, self._proxy, name)
+                found: Message | None = gateway.routes(self._reader, self._proxy, name)
+                assert isinstance(found, route_pb2.RouteConfiguration)
+                patch_gateway_routes(self._reader, self._proxy, found)
             else:
-                found = outbound.routes(self._reader, self._proxy, name)
+                found = self._make(ROUTES, name)
             manager.route_config.CopyFrom(found or route_pb2.RouteConfiguration(name=name))
         if manager.route_config.HasField("vhds"):
             manager.route_config.ClearField("vhds")
@@ -105,8 +112,8 @@ class _Builder:
         # Envoy compares hosts in lower case: a rule for another spelling is one that no request meets.
         hosts.update({h: None for h in known if not h.startswith("*") and h == h.lower()})
         for host in hosts:
-            found = virtual_host.outbound(self._reader, self._proxy, f"{OUTBOUND_ROUTES}/{host}")
-            if found is not None:
+            found = self._make(VIRTUAL_HOST, f"{OUTBOUND_ROUTES}/{host}")
+            if isinstance(found, route_components_pb2.VirtualHost):
                 yield found
 
     def clusters(self) -> list[cluster_pb2.Cluster]:
@@ -118,10 +125,11 @@ class _Builder:
                 *outbound.clusters(self._reader, self._proxy),
             }
         names.update(observe.clusters(self._reader, self._proxy))
+        names |= patching.added_names(self._reader, self._proxy, Area.CLUSTER)
         found = []
         for name in sorted(names | self._clusters):
-            built = cluster.translate(self._reader, self._proxy, name)
-            if built is not None:
+            built = self._make(CLUSTER, name)
+            if isinstance(built, cluster_pb2.Cluster):
                 found.append(self._cluster(built))
         if self._gateway:
             found.append(socket_cluster(RATE_LIMIT_CLUSTER, "rate-limit.sock"))

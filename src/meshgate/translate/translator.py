@@ -7,9 +7,20 @@ from collections.abc import Hashable
 from envoy.config.route.v3 import route_pb2
 from google.protobuf.message import Message
 
+from meshgate.model.envoy_patch import Area
 from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
-from meshgate.translate import cluster, endpoint, gateway, inbound, observe, outbound, secret, virtual_host
+from meshgate.translate import (
+    cluster,
+    endpoint,
+    gateway,
+    inbound,
+    observe,
+    outbound,
+    patching,
+    secret,
+    virtual_host,
+)
 from meshgate.translate.names import (
     CLUSTER,
     ENDPOINTS,
@@ -18,6 +29,8 @@ from meshgate.translate.names import (
     SECRET,
     VIRTUAL_HOST,
 )
+from meshgate.translate.patched import added_gateway_hosts, patched
+from meshgate.translate.patching import Seen, added_names
 
 TYPES = (CLUSTER, ENDPOINTS, LISTENER, ROUTES, VIRTUAL_HOST, SECRET)
 """In the order in which Envoy should learn of them: make before break."""
@@ -28,6 +41,18 @@ class EnvoyTranslator:
 
     def wildcard(self, reader: Reader, proxy: Proxy, type_url: str) -> frozenset[str]:
         """The names that a proxy has without asking for them one by one."""
+        own = self._own_names(reader, proxy, type_url)
+        match type_url:
+            case t if t == LISTENER:
+                return own | added_names(reader, proxy, Area.LISTENER)
+            case t if t == CLUSTER:
+                return own | added_names(reader, proxy, Area.CLUSTER)
+            case t if t == VIRTUAL_HOST and proxy.kind is ProxyKind.GATEWAY:
+                return own | added_gateway_hosts(reader, proxy)
+            case _:
+                return own
+
+    def _own_names(self, reader: Reader, proxy: Proxy, type_url: str) -> frozenset[str]:
         gate = proxy.kind is ProxyKind.GATEWAY
         match type_url:
             case t if t == LISTENER:
@@ -49,14 +74,26 @@ class EnvoyTranslator:
         """What of a proxy a resource depends on: equal scopes share its bytes."""
         outbound_cluster = name.startswith("outbound|")
         if type_url in (CLUSTER, ENDPOINTS) and outbound_cluster:
-            return proxy.namespace, proxy.kind, proxy.isolation, proxy.plain
+            shared = proxy.namespace, proxy.kind, proxy.isolation, proxy.plain
+            return (*shared, patching.scope(reader, proxy, Area.CLUSTER)) if type_url == CLUSTER else shared
         if type_url == VIRTUAL_HOST and proxy.kind is ProxyKind.SIDECAR:
             # `default` rules of the same namespace differ only by who the client is.
-            return proxy.namespace, proxy.isolation, proxy.plain, frozenset(proxy.labels.items())
+            # Patches are chosen by labels and by settings of the pod.
+            patches = patching.scope(reader, proxy, Area.ROUTE)
+            return proxy.namespace, proxy.isolation, proxy.plain, frozenset(proxy.labels.items()), patches
         return proxy.id
 
-    def translate(self, reader: Reader, proxy: Proxy, type_url: str, name: str) -> Message | None:
-        """The resource of that type and name for this proxy; None where there is none."""
+    def translate(
+        self, reader: Reader, proxy: Proxy, type_url: str, name: str, seen: Seen | None = None
+    ) -> Message | None:
+        """The resource of that type and name for this proxy; None where there is none.
+
+        `seen` is told what became of the patches of EnvoyFilters.
+        """
+        made = self._own(reader, proxy, type_url, name)
+        return patched(reader, proxy, type_url, name, made, seen)
+
+    def _own(self, reader: Reader, proxy: Proxy, type_url: str, name: str) -> Message | None:
         gate = proxy.kind is ProxyKind.GATEWAY
         match type_url:
             case t if t == LISTENER:

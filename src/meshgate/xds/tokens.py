@@ -27,6 +27,11 @@ class Tokens(Generic[P]):
         self.admit(node_id, token, proxy)
         return token
 
+    def proxy(self, node_id: str) -> P | None:
+        """The proxy that was admitted under that id; None for any other id."""
+        found = self._known.get(node_id)
+        return found[1] if found is not None else None
+
     def admit(self, node_id: str, token: Secret, proxy: P) -> None:
         """Expect a proxy that has its token already, e.g. from before a restart."""
         self._known[node_id] = (_hash(token.reveal()), proxy)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from meshgate.dialects.istio.authorization_policy import AUTHORIZATION_POLICY
 from meshgate.dialects.istio.destination_rule import DESTINATION_RULE
+from meshgate.dialects.istio.envoy_filter import ENVOY_FILTER
 from meshgate.dialects.istio.gateway import GATEWAY
 from meshgate.dialects.istio.not_supported import NOT_SUPPORTED
 from meshgate.dialects.istio.peer_authentication import PEER_AUTHENTICATION
@@ -26,6 +27,7 @@ KINDS: tuple[KindParser, ...] = (
     GATEWAY,
     SERVICE_ENTRY,
     WORKLOAD_ENTRY,
+    ENVOY_FILTER,
     PEER_AUTHENTICATION,
     AUTHORIZATION_POLICY,
     REQUEST_AUTHENTICATION,

@@ -52,11 +52,6 @@ def _kind(
     )
 
 
-_ENVOY_FILTER = _Missing(
-    effect="Envoy's configuration is not patched; what the patch would guard stays open",
-    remedy="use the kinds and plugins that are supported",
-    guards=True,
-)
 _WASM = _Missing(effect="the extension does not run; what it would guard stays open", guards=True)
 
 NOT_SUPPORTED = (
@@ -66,7 +61,6 @@ NOT_SUPPORTED = (
         "sidecars",
         _Missing(effect="every sidecar already learns only what it uses; its other settings have no effect"),
     ),
-    _kind("networking", "EnvoyFilter", "envoyfilters", _ENVOY_FILTER),
     _kind(
         "networking",
         "WorkloadGroup",

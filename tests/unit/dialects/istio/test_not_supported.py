@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshgate.core.diagnostics import Severity
-from tests.unit.dialects.reading import read, said
+from tests.unit.dialects.reading import read
 
 
 def _object(group: str, version: str, kind: str) -> str:
@@ -31,7 +31,6 @@ def test_a_kind_without_effect_is_a_warning(group: str, version: str, kind: str)
 @pytest.mark.parametrize(
     ("group", "version", "kind"),
     [
-        ("networking", "v1alpha3", "EnvoyFilter"),
         ("extensions", "v1alpha1", "WasmPlugin"),
     ],
 )
@@ -43,11 +42,3 @@ def test_a_kind_that_guards_is_an_error_that_says_what_stays_open(
     assert (found.severity, found.code) == (Severity.ERROR, "MG1101")
     assert "open" in found.message
     assert [b.ref.kind for b in lowered.declared.broken] == [kind]
-
-
-def test_the_text_about_an_envoy_filter() -> None:
-    assert said(_object("networking", "v1alpha3", "EnvoyFilter")) == [
-        "f.yaml:2:7: error MG1101 EnvoyFilter default/a kind: EnvoyFilter is not supported yet: Envoy's "
-        "configuration is not patched; what the patch would guard stays open; use the kinds and plugins that "
-        "are supported"
-    ]
