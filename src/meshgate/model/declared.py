@@ -11,8 +11,8 @@ from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
 from meshgate.model.authorization import AuthorizationPolicy, RequestAuthentication
 from meshgate.model.destination import Subset, TrafficPolicy
-from meshgate.model.external import EndpointList, Machine
 from meshgate.model.envoy_patch import EnvoyFilter
+from meshgate.model.external import EndpointList, Machine
 from meshgate.model.gateway import GatewayObject, StreamRule
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name

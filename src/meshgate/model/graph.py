@@ -13,8 +13,8 @@ from meshgate.model.authorization import Guard
 from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
-from meshgate.model.external import ExternalEndpoint
 from meshgate.model.envoy_patch import EnvoyPatch
+from meshgate.model.external import ExternalEndpoint
 from meshgate.model.gateway import EdgeServer, StreamRule
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name

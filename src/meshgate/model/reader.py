@@ -9,8 +9,8 @@ from meshgate.model.authorization import OPEN, Guard
 from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.edge import Certificate, EdgeHost
-from meshgate.model.external import ExternalEndpoint
 from meshgate.model.envoy_patch import Area, EnvoyPatch, patch_key
+from meshgate.model.external import ExternalEndpoint
 from meshgate.model.gateway import EdgeServer
 from meshgate.model.graph import EDGE, MESH, MeshHost, MeshStreams, Model, Read
 from meshgate.model.mesh_config import MeshConfig
@@ -98,6 +98,7 @@ class Reader:
             if found is not None:
                 return found
         return self._one("telemetry", MESH_KEY, self._model.telemetry) or STANDARD
+
     def envoy_patches(self, namespace: str, area: Area) -> tuple[EnvoyPatch, ...]:
         """Patches for proxies of a namespace (the gateway's: none), selectors not looked at."""
         return self._one("envoy_patches", patch_key(namespace, area), self._model.envoy_patches) or ()
