@@ -21,6 +21,7 @@ from meshgate.app.pods import served_namespace
 from meshgate.app.proxies import proxy_id
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
 from meshgate.core.origin import BUILT_IN, format_path
+from meshgate.dialects.document import Document
 from meshgate.model.graph import Model
 from meshgate.model.names import Name, service_host
 from meshgate.model.proxy import Isolation as ModelIsolation
@@ -99,6 +100,9 @@ class AppBackend:
             address = live.model.addresses.get(service_host(Name(ref.namespace, ref.name)))
             return {"spec": {"clusterIP": address}} if address else {}
         return {}
+
+    def in_force(self, document: Document) -> bool:
+        return document in self.plane.live.in_force
 
     def status(self) -> StatusReport:
         plane, live = self.plane, self.plane.live

@@ -20,7 +20,7 @@ from meshgate.app.environment import Environment
 from meshgate.app.instances import by_workload, instance, is_live, service_table
 from meshgate.app.limits import shared_rules
 from meshgate.app.pods import gateway_pod, pod_specs, served_namespace
-from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars
+from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars, proxy_id
 from meshgate.app.wiring import EdgeStore, XdsServer, empty_model, make_store
 from meshgate.core.clock import Clock, SystemClock
 from meshgate.core.diagnostics import Diagnostic, ordered
@@ -60,6 +60,8 @@ class Live:
     """What changes while it runs."""
 
     documents: tuple[Document, ...] = ()
+    in_force: frozenset[Document] = frozenset()
+    """The same, to look one up."""
     built: Built | None = None
     model: Model = field(default_factory=empty_model)
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -154,6 +156,7 @@ class ControlPlane:
         )
         pods, cannot_run = pod_specs(model, self.isolation, self.gateway)
         self.live.documents, self.live.built, self.live.model = documents, built, model
+        self.live.in_force = frozenset(documents)
         self.live.diagnostics = ordered((*built.diagnostics, *problems, *cannot_run))
         self.live.pods = {pod.key: pod for pod in pods}
         self._publish_svids()
@@ -236,7 +239,15 @@ class ControlPlane:
         self.live.statuses.pop(status.key, None)
         await self._take_statuses(())
         connected = [stream.node_id for stream in self.server.status()]
-        await self.server.wait_live(connected, WITHDRAW_DEADLINE_S)
+        await self.server.wait_live(connected, WITHDRAW_DEADLINE_S, self._ending)
+
+    def _ending(self, node_id: str) -> bool:
+        """Whether the proxy's pod is being stopped, so that the proxy may have gone for good."""
+        return all(
+            spec.key not in self.live.statuses
+            for spec, _ in self.runtime.supervised()
+            if proxy_id(spec) == node_id
+        )
 
     def _write_rules(self) -> None:
         """Before xDS names a new rule, the service must know it."""

@@ -125,14 +125,17 @@ def deployment_status(
     ref: ObjectRef, pods: Mapping[PodKey, PodSpec], statuses: Mapping[PodKey, PodStatus]
 ) -> JsonObject:
     """The `status` of a Deployment, counted from its pods."""
-    mine = {k: p for k, p in pods.items() if (p.namespace, p.workload) == (ref.namespace, ref.name)}
-    seen = [s for k, s in statuses.items() if k in mine]
+    workload = (ref.namespace, ref.name)
+    wanted = {k for k, p in pods.items() if (p.namespace, p.workload) == workload}
+    seen = [s for s in statuses.values() if (s.namespace, s.workload) == workload]
     ready = sum(s.ready for s in seen)
+    available = sum(s.available for s in seen)
     return {
         "status": {
             "replicas": len(seen),
-            "updatedReplicas": len(seen),
+            "updatedReplicas": sum(s.key in wanted for s in seen),
             "readyReplicas": ready,
-            "availableReplicas": ready,
+            "availableReplicas": available,
+            "unavailableReplicas": max(len(wanted) - available, 0),
         }
     }

@@ -104,6 +104,12 @@ def _pods(workload: Workload, service_ports: tuple[str, ...]) -> Iterable[spec.P
             spec_hash=digest,
             termination_grace_s=workload.termination_grace_s,
             service_ports=service_ports,
+            rollout=spec.Rollout(
+                recreate=workload.rollout.recreate,
+                max_surge=workload.rollout.max_surge,
+                max_unavailable=workload.rollout.max_unavailable,
+                min_ready_s=workload.rollout.min_ready_s,
+            ),
         )
 
 
@@ -119,7 +125,10 @@ def template_hash(workload: Workload) -> str:
     ]
     for c in workload.containers:
         env = [(e.name, e.value.fingerprint() if isinstance(e.value, Secret) else e.value) for e in c.env]
-        parts.append(repr((c.name, c.argv, env, c.ports, c.readiness, c.liveness, c.startup, c.working_dir)))
+        probes = (c.readiness, c.liveness, c.startup)
+        parts.append(repr((c.name, c.argv, env, c.ports, *probes, c.working_dir)))
+        if c.post_start or c.pre_stop:
+            parts.append(repr((c.post_start, c.pre_stop)))
     return _digest(*parts)
 
 
@@ -149,6 +158,28 @@ def _container(workload: Workload, container: Container) -> spec.ContainerSpec:
         readiness=_probe(container.readiness, container),
         liveness=_probe(container.liveness, container),
         startup=_probe(container.startup, container),
+        post_start=_hook(container.post_start, container),
+        pre_stop=_hook(container.pre_stop, container),
+    )
+
+
+def _hook(hook: model.Hook | None, container: Container) -> spec.Hook | None:
+    match hook:
+        case None:
+            return None
+        case model.Sleep(seconds=seconds):
+            return spec.Sleep(seconds=seconds)
+        case model.ExecProbe(argv=argv):
+            return spec.Exec(argv=argv)
+        case model.HttpGet():
+            return _http_get(hook, container)
+        case _:
+            assert_never(hook)
+
+
+def _http_get(get: model.HttpGet, container: Container) -> spec.HttpGet:
+    return spec.HttpGet(
+        path=get.path, port=_port(get.port, container), headers=get.headers, scheme=get.scheme
     )
 
 
@@ -170,8 +201,7 @@ def _action(
 ) -> spec.ProbeAction:
     match action:
         case model.HttpGet():
-            port = _port(action.port, container)
-            return spec.HttpGet(path=action.path, port=port, headers=action.headers, scheme=action.scheme)
+            return _http_get(action, container)
         case model.TcpSocket():
             return spec.TcpSocket(port=_port(action.port, container))
         case model.ExecProbe():

@@ -16,6 +16,8 @@ MODULES = (
     "delete",
     "label",
     "patch",
+    "scale",
+    "rollout",
     "logs",
     "exec",
     "explain",

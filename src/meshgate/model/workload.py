@@ -55,6 +55,17 @@ class Probe:
     failure_threshold: int = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sleep:
+    """Waits; a life cycle hook."""
+
+    seconds: int
+
+
+Hook = HttpGet | ExecProbe | Sleep
+"""What is done once, after a container's start or before its end."""
+
+
 class EnvKind(enum.Enum):
     """What an environment value is taken from (`valueFrom`, `envFrom`)."""
 
@@ -99,8 +110,24 @@ class Container:
     readiness: Probe | None = None
     liveness: Probe | None = None
     startup: Probe | None = None
+    post_start: Hook | None = None
+    pre_stop: Hook | None = None
     working_dir: str = ""
     origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """How pods of a new template replace the old ones; numbers of pods."""
+
+    recreate: bool = False
+    """All old ones end before the first new one begins."""
+    max_surge: int = 1
+    """How many more than `replicas` there may be meanwhile."""
+    max_unavailable: int = 0
+    """How many fewer than `replicas` may serve meanwhile."""
+    min_ready_s: int = 0
+    """How long a pod must have been ready to count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +138,11 @@ class Workload:
     labels: Mapping[str, str]
     """Labels of the pod template."""
     annotations: Mapping[str, str] = EMPTY
-    """Annotations of the pod template that Meshgate reads."""
+    """Annotations of the pod template; any change of them replaces the pods."""
     service_account: str = "default"
     containers: tuple[Container, ...] = ()
     replicas: int = 1
+    rollout: Rollout = Rollout()
     meshed: bool = False
     """Whether its pods get a sidecar (namespace label and pod label or annotation)."""
     directory: str = ""

@@ -49,13 +49,46 @@ class Container:
 
     async def watch(self, keeper: Keeper, adopted: bool) -> None:
         """Runs the probes: startup first, then readiness and liveness side by side."""
-        prober = Prober(placement=self.placement, env=self.env, cwd=self.spec.cwd)
-        if not adopted and not await self._started(keeper, prober):
+        prober = self._prober
+        if not adopted and not (await self._hooked(keeper) and await self._started(keeper, prober)):
             return
         async with asyncio.TaskGroup() as probes:
             probes.create_task(self._readiness(keeper, prober, adopted))
             if self.spec.liveness is not None:
                 probes.create_task(self._liveness(keeper, prober, self.spec.liveness, adopted))
+
+    @property
+    def _prober(self) -> Prober:
+        return Prober(placement=self.placement, env=self.env, cwd=self.spec.cwd)
+
+    async def _hooked(self, keeper: Keeper) -> bool:
+        """The postStart hook; where it fails the container begins anew, as in Kubernetes."""
+        if self.spec.post_start is None:
+            return True
+        verdict = await self._prober.act(self.spec.post_start)
+        if not verdict.ok:
+            await self._restart(keeper, f"postStart hook: {verdict.reason}")
+        return verdict.ok
+
+    async def before_stop(self, keeper: Keeper, grace_s: float) -> float:
+        """Runs the preStop hook of a running container; the seconds that it took."""
+        if self.spec.pre_stop is None or keeper.pid is None:
+            return 0
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(grace_s):
+                verdict = await self._prober.act(self.spec.pre_stop)
+            reason = verdict.reason
+        except TimeoutError:
+            reason = f"not done within {grace_s:g} s"
+        if reason:
+            _log.warning("pre_stop_hook_failed", pod=str(self.pod.key), name=self.spec.name, reason=reason)
+        return loop.time() - began
+
+    async def _restart(self, keeper: Keeper, reason: str) -> None:
+        grace_s = self.pod.termination_grace_s
+        await keeper.restart(reason, max(grace_s - await self.before_stop(keeper, grace_s), 0))
 
     async def _started(self, keeper: Keeper, prober: Prober) -> bool:
         probe = self.spec.startup
@@ -64,7 +97,7 @@ class Container:
         note = _noting(keeper, "startup probe")
         if await startup(probe, prober.check, note):
             return True
-        await keeper.restart(f"startup probe failed: {keeper.message}", self.pod.termination_grace_s)
+        await self._restart(keeper, f"startup probe failed: {keeper.message}")
         return False
 
     async def _readiness(self, keeper: Keeper, prober: Prober, adopted: bool) -> None:
@@ -89,7 +122,7 @@ class Container:
         if not adopted:
             await asyncio.sleep(probe.initial_delay_s)
         reason = await until_failed(probe, prober.check)
-        await keeper.restart(f"liveness probe: {reason}", self.pod.termination_grace_s)
+        await self._restart(keeper, f"liveness probe: {reason}")
 
     async def _listening(self) -> None:
         """Waits up to 5 s until one of the pod's TCP ports accepts, where no probe says more.

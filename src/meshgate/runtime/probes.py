@@ -18,7 +18,7 @@ from typing import assert_never
 from meshgate.runtime.http_ask import BadAnswer, ask
 from meshgate.runtime.netns import enter_argv
 from meshgate.runtime.placement import Placement
-from meshgate.runtime.spec import Exec, Grpc, HttpGet, Probe, ProbeAction, TcpSocket
+from meshgate.runtime.spec import Exec, Grpc, Hook, HttpGet, Probe, ProbeAction, Sleep, TcpSocket
 
 _CLONE_NEWNET = 0x40000000
 
@@ -96,9 +96,20 @@ class Prober:
         """One question with the probe's own deadline; never raises for what the container does."""
         try:
             async with asyncio.timeout(probe.timeout_s):
-                return await self._ask(probe.action)
+                return await self._judge(probe.action)
         except TimeoutError:
             return Verdict(ok=False, reason=f"no answer within {probe.timeout_s:g} s")
+
+    async def act(self, hook: Hook) -> Verdict:
+        """Does what a life cycle hook says, once; the caller sets the deadline."""
+        if isinstance(hook, Sleep):
+            await asyncio.sleep(hook.seconds)
+            return _OK
+        return await self._judge(hook)
+
+    async def _judge(self, action: ProbeAction) -> Verdict:
+        try:
+            return await self._ask(action)
         except BadAnswer as bad:
             return Verdict(ok=False, reason=str(bad))
         except OSError as failed:

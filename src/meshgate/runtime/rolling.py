@@ -1,9 +1,14 @@
-"""Which running pods may go now; pure but for asking whether a pod is ready."""
+"""Which pods may begin and which may go now; pure but for asking how a pod is.
+
+The numbers follow Kubernetes' Deployment controller (1.34): `maxSurge` bounds how many pods
+there are while a template is replaced, `maxUnavailable` how many may be missing.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from meshgate.runtime.spec import PodKey, PodSpec
@@ -15,33 +20,65 @@ class Running(Protocol):
     @property
     def spec(self) -> PodSpec: ...
     @property
-    def ready(self) -> bool: ...
+    def available(self) -> bool: ...
     @property
     def stopping(self) -> bool: ...
 
 
-def retired(desired: Mapping[PodKey, PodSpec], running: Mapping[PodKey, Running]) -> tuple[PodKey, ...]:
-    """The pods to end now.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moves:
+    """What to do now; the rest follows when these have got somewhere."""
 
-    Nobody wants them any more, and where their workload has a new spec, one of the new pods
-    is ready in the place of each. Old pods that are not ready go at once. Scaling down, or
-    deleting a workload, waits for nothing.
+    begin: tuple[PodKey, ...] = ()
+    end: tuple[PodKey, ...] = ()
+
+
+@dataclass(slots=True)
+class _Workload:
+    wanted: list[PodSpec] = field(default_factory=list)
+    present: dict[PodKey, Running] = field(default_factory=dict)
+    """Being stopped or not."""
+
+
+def moves(desired: Mapping[PodKey, PodSpec], running: Mapping[PodKey, Running]) -> Moves:
+    """The pods to begin and to end now.
+
+    Scaling and deleting wait for nothing. Where a workload has a new spec, its pods are
+    replaced step by step; old ones that serve nobody go at once.
     """
-    hashes: dict[tuple[str, str], set[str]] = {}
-    missing: Counter[tuple[str, str]] = Counter()
-    for key, pod in desired.items():
-        workload = (pod.namespace, pod.workload)
-        hashes.setdefault(workload, set()).add(pod.spec_hash)
-        now = running.get(key)
-        if now is None or not now.ready:
-            missing[workload] += 1
-    ended = []
-    old = [(key, each) for key, each in running.items() if key not in desired and not each.stopping]
-    for key, gone in sorted(old, key=lambda item: item[0]):
-        workload = (gone.spec.namespace, gone.spec.workload)
-        replaced = workload in hashes and gone.spec.spec_hash not in hashes[workload]
-        if replaced and gone.ready and missing[workload] > 0:
-            missing[workload] -= 1
-            continue
-        ended.append(key)
-    return tuple(ended)
+    workloads: dict[tuple[str, str], _Workload] = defaultdict(_Workload)
+    for pod in desired.values():
+        workloads[pod.namespace, pod.workload].wanted.append(pod)
+    for key, each in running.items():
+        workloads[each.spec.namespace, each.spec.workload].present[key] = each
+    begin: list[PodKey] = []
+    end: list[PodKey] = []
+    for workload in workloads.values():
+        step = _step(workload)
+        begin.extend(step.begin)
+        end.extend(step.end)
+    return Moves(begin=tuple(begin), end=tuple(sorted(end)))
+
+
+def _step(workload: _Workload) -> Moves:
+    wanted = {pod.key: pod for pod in workload.wanted}
+    missing = [key for key in wanted if key not in workload.present]
+    surplus = {k: p for k, p in workload.present.items() if k not in wanted and not p.stopping}
+    hashes = {pod.spec_hash for pod in workload.wanted}
+    old = {k: p for k, p in surplus.items() if hashes and p.spec.spec_hash not in hashes}
+    end = [k for k, p in surplus.items() if k not in old or not p.available]
+    if not wanted:
+        return Moves(end=tuple(end))
+    rollout = workload.wanted[0].rollout
+    if rollout.recreate:
+        others = any(p.spec.spec_hash not in hashes for p in workload.present.values())
+        return Moves(begin=() if others else tuple(missing), end=tuple(surplus))
+    serving = sorted(k for k, p in old.items() if p.available)
+    if not serving:
+        return Moves(begin=tuple(missing), end=tuple(end))
+    new = [p for k, p in workload.present.items() if k in wanted and not p.stopping]
+    room = len(wanted) + rollout.max_surge - len(new) - len(serving)
+    available = len(serving) + sum(p.available for p in new)
+    spare = available - (len(wanted) - rollout.max_unavailable)
+    end.extend(serving[: max(spare, 0)])
+    return Moves(begin=tuple(missing[: max(room, 0)]), end=tuple(end))

@@ -20,13 +20,14 @@ from meshgate.runtime.netns import CLUSTER_DOMAIN, Network, enter_argv
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import EnvFactory, Placement, SidecarFactory, container_environment
 from meshgate.runtime.places import Places
+from meshgate.runtime.pod_parts import PodTools
 from meshgate.runtime.ports import PortAllocator
 from meshgate.runtime.records import PodRecord, Records
 from meshgate.runtime.redirect import PROXY_UID, Services
-from meshgate.runtime.rolling import retired
+from meshgate.runtime.rolling import moves
 from meshgate.runtime.spec import ContainerSpec, Isolation, PodKey, PodSpec
 from meshgate.runtime.status import Phase, PodStatus, StatusQueue
-from meshgate.runtime.supervisor import PodSupervisor, PodTools
+from meshgate.runtime.supervisor import PodSupervisor
 
 _log = structlog.get_logger(__name__)
 _LOG_MAX_BYTES = 10 * 1024 * 1024
@@ -175,9 +176,9 @@ class LocalRuntime:
     async def apply(self, pods: Sequence[PodSpec]) -> None:
         """Makes `pods` what is wanted and begins to get there; returns before it is reached.
 
-        A pod whose `spec_hash` is new replaces the workload's old ones step by step: each old
-        one goes when a new one is ready. Pods that were adopted are reported, ready as they
-        were, before this returns.
+        A pod whose `spec_hash` is new replaces the workload's old ones step by step, see
+        `PodSpec.rollout`. Pods that were adopted are reported, ready as they were, before this
+        returns.
         """
         self._desired = {pod.key: pod for pod in pods}
         self._reconcile()
@@ -198,12 +199,15 @@ class LocalRuntime:
             return
         for key, pod in self._desired.items():
             running = self._pods.get(key)
-            if running is None:
+            if running is None and key in self._adoptable:
                 self._begin(pod)
-            elif not running.stopping:
+            elif running is not None and not running.stopping:
                 assert self._places is not None
                 running.refresh(pod, self._places.plan(pod))
-        for key in retired(self._desired, self._pods):
+        step = moves(self._desired, self._pods)
+        for key in step.begin:
+            self._begin(self._desired[key])
+        for key in step.end:
             self._pods[key].begin_stop()
 
     def _begin(self, pod: PodSpec) -> None:

@@ -57,7 +57,16 @@ class Grpc:
     service: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sleep:
+    """Waits; for hooks."""
+
+    seconds: float
+
+
 ProbeAction = HttpGet | TcpSocket | Exec | Grpc
+Hook = HttpGet | Exec | Sleep
+"""What is done once, after a container's start or before its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +93,24 @@ class ContainerSpec:
     readiness: Probe | None = None
     liveness: Probe | None = None
     startup: Probe | None = None
+    post_start: Hook | None = None
+    """Done at each start; the container is not ready before, and is restarted where it fails."""
+    pre_stop: Hook | None = None
+    """Done before SIGTERM, within the pod's grace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """How pods of a new spec replace the old ones; numbers of pods."""
+
+    recreate: bool = False
+    """All old ones end before the first new one begins."""
+    max_surge: int = 1
+    """How many more than wanted there may be meanwhile."""
+    max_unavailable: int = 0
+    """How many fewer than wanted may serve meanwhile; not 0 where `max_surge` is."""
+    min_ready_s: float = 0
+    """How long a pod must have been ready to count as available."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +138,7 @@ class PodSpec:
     meshed: bool = False
     """Whether the pod has an Envoy."""
     spec_hash: str
-    """A change replaces the pod; every other field but `service_ports` is read at its start."""
+    """A change replaces the pod. Other fields are read at its start, but for those that may change live."""
     termination_grace_s: float = 30
     """From SIGTERM to SIGKILL."""
     drain_s: float = 5
@@ -122,6 +149,8 @@ class PodSpec:
     """Envoy's worker threads."""
     service_ports: tuple[str, ...] = ()
     """Ports isolation: keys that each get one more listener port of the sidecar; may change live."""
+    rollout: Rollout = Rollout()
+    """May change live."""
 
     @property
     def key(self) -> PodKey:

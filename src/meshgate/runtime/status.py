@@ -36,6 +36,8 @@ class PodStatus:
     phase: Phase
     ready: bool
     """Every container and the sidecar are ready, and the pod is not being stopped."""
+    available: bool = False
+    """Ready for as long as its rollout asks for."""
     restarts: int
     """Of containers and sidecar, since the pod was created or adopted."""
     port_map: Mapping[int, int]

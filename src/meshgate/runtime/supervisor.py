@@ -4,61 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
-from typing import Protocol
 
 import structlog
 
-from meshgate.core.clock import Clock
 from meshgate.runtime.backoff import Backoff
 from meshgate.runtime.commands import CommandFailed
-from meshgate.runtime.containers import Container, Sidecar
-from meshgate.runtime.envoy_process import PROXY_CONTAINER
-from meshgate.runtime.keeper import Keeper, Kept
-from meshgate.runtime.paths import RuntimePaths
-from meshgate.runtime.placement import EnvFactory, Placement, SidecarFactory, container_environment
-from meshgate.runtime.process import Launch
-from meshgate.runtime.records import ProcessRecord, Records
+from meshgate.runtime.containers import Container
+from meshgate.runtime.keeper import Keeper
+from meshgate.runtime.placement import Placement
+from meshgate.runtime.pod_parts import PodParts, PodTools
+from meshgate.runtime.records import ProcessRecord
 from meshgate.runtime.spec import PodSpec
 from meshgate.runtime.status import Phase, PodStatus
 
 _log = structlog.get_logger(__name__)
 _WITHDRAW_DEADLINE_S = 5
 _PROXY_GRACE_S = 5
-
-
-class Place(Protocol):
-    """Makes and removes what a pod stands on: its namespace, its ports, its files."""
-
-    async def prepare(self, pod: PodSpec, placement: Placement) -> None:
-        """Makes the place; may be called again after it failed with `CommandFailed` or `OSError`."""
-        ...
-
-    async def reach_services(self, pod: PodSpec, placement: Placement) -> None:
-        """Called for an adopted pod, whose place is made already."""
-        ...
-
-    async def remove(self, pod: PodSpec, placement: Placement) -> None:
-        """Leaves nothing of the place; never raises for what is gone already."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodTools:
-    """What all pods of one runtime share."""
-
-    paths: RuntimePaths
-    records: Records
-    sidecars: SidecarFactory
-    environments: EnvFactory
-    place: Place
-    report: Callable[[PodStatus], None]
-    withdraw: Callable[[PodStatus], Awaitable[None]]
-    """Returns once nobody sends new requests to the pod; given 5 s."""
-    clock: Clock
+_LEAST_GRACE_S = 2
+"""For SIGTERM, where a hook took the whole grace; the kubelet's number."""
 
 
 class PodSupervisor:
@@ -73,53 +38,13 @@ class PodSupervisor:
         self._adopted = False
         self._gone = False
         self._place_message = ""
+        self._ready_since: float | None = None
         self._ready_changed = asyncio.Event()
-        self._sidecar = self._make_sidecar() if spec.meshed else None
-        self._proxy = self._keep_sidecar(self._sidecar) if self._sidecar else None
-        self._apps = tuple(self._keep_container(index) for index in range(len(spec.containers)))
+        self._parts = PodParts(spec, placement, tools, self._changed)
+        self._keepers, self._proxy = self._parts.keepers, self._parts.proxy
         self._task: asyncio.Task[None] | None = None
         self._stop_task: asyncio.Task[None] | None = None
         self._preparing: asyncio.Future[None] | None = None
-
-    # ---- making ----
-
-    def _make_sidecar(self) -> Sidecar:
-        spec, paths = self.spec, self._tools.paths
-        log = paths.log(spec.namespace, spec.name, PROXY_CONTAINER)
-        return Sidecar(pod=spec, placement=self.placement, factory=self._tools.sidecars, log=log)
-
-    def _keep_sidecar(self, sidecar: Sidecar) -> Keeper:
-        return Keeper(self._kept(PROXY_CONTAINER, sidecar.launch, sidecar.watch))
-
-    def _keep_container(self, index: int) -> Keeper:
-        spec = self.spec.containers[index]
-        given = self._tools.environments.environment(self.spec, self.placement)
-        container = Container(
-            pod=self.spec,
-            spec=spec,
-            placement=self.placement,
-            env=container_environment(self.spec, spec, self.placement, given),
-            log=self._tools.paths.log(self.spec.namespace, self.spec.name, spec.name),
-        )
-        return Keeper(self._kept(spec.name, container.launch, container.watch))
-
-    def _kept(
-        self,
-        name: str,
-        launch: Callable[[str], Launch],
-        watch: Callable[[Keeper, bool], Awaitable[None]],
-    ) -> Kept:
-        return Kept(
-            name=name,
-            owner=str(self.spec.key),
-            launch=launch,
-            watch=watch,
-            record=partial(self._record, name),
-            changed=self._changed,
-        )
-
-    def _record(self, name: str, process: ProcessRecord | None) -> None:
-        self._tools.records.set_process(self.spec.key, name, process)
 
     # ---- running ----
 
@@ -130,10 +55,6 @@ class PodSupervisor:
             recorded = processes.get(keeper.name)
             if recorded is not None:
                 keeper.adopt(recorded)
-
-    @property
-    def _keepers(self) -> tuple[Keeper, ...]:
-        return (self._proxy, *self._apps) if self._proxy else self._apps
 
     def start(self) -> None:
         """Begins to run the pod."""
@@ -146,7 +67,7 @@ class PodSupervisor:
             async with asyncio.TaskGroup() as keepers:
                 if self._proxy is not None:
                     keepers.create_task(self._proxy.run())
-                for app in self._apps:
+                for app in self._parts.apps:
                     keepers.create_task(self._run_app(app))
         except Exception:
             # A bug that hits one pod must leave the others running.
@@ -189,6 +110,14 @@ class PodSupervisor:
         return not self._stopping and bool(keepers) and all(keeper.ready for keeper in keepers)
 
     @property
+    def available(self) -> bool:
+        """Whether it has been ready for as long as its rollout asks for."""
+        if not self.ready or self._ready_since is None:
+            return False
+        now = asyncio.get_running_loop().time()
+        return self._adopted or now - self._ready_since >= self.spec.rollout.min_ready_s
+
+    @property
     def stopping(self) -> bool:
         """Whether its end has begun."""
         return self._stopping
@@ -204,8 +133,8 @@ class PodSupervisor:
         if (spec, placement) == (self.spec, self.placement):
             return
         self.spec, self.placement = spec, placement
-        if self._sidecar is not None:
-            self._sidecar.pod, self._sidecar.placement = spec, placement
+        if self._parts.sidecar is not None:
+            self._parts.sidecar.pod, self._parts.sidecar.placement = spec, placement
         self._changed()
 
     def status(self) -> PodStatus:
@@ -220,6 +149,7 @@ class PodSupervisor:
             ip=place.ip,
             phase=self._phase(),
             ready=self.ready,
+            available=self.available,
             restarts=sum(keeper.restarts for keeper in self._keepers),
             port_map=place.app_ports,
             inbound_ports=place.inbound_ports,
@@ -250,13 +180,20 @@ class PodSupervisor:
         for keeper in self._keepers:
             if not keeper.ready:
                 said = f"{keeper.name}: {keeper.message}"
-                if keeper is self._proxy and keeper.pid is None and self._sidecar is not None:
-                    said = "; ".join((said, *self._sidecar.last_lines()))
+                if keeper is self._proxy and keeper.pid is None and self._parts.sidecar is not None:
+                    said = "; ".join((said, *self._parts.sidecar.last_lines()))
                 return said
         return ""
 
     def _changed(self) -> None:
         self._ready_changed.set()
+        if not self.ready:
+            self._ready_since = None
+        elif self._ready_since is None:
+            loop = asyncio.get_running_loop()
+            self._ready_since = loop.time()
+            if self.spec.rollout.min_ready_s:
+                loop.call_later(self.spec.rollout.min_ready_s + 0.01, self._changed)
         self._tools.report(self.status())
 
     # ---- ending ----
@@ -269,14 +206,11 @@ class PodSupervisor:
         return self._stop_task
 
     async def _stop(self) -> None:
-        """Withdraw, drain, SIGTERM to the containers, then to Envoy, then remove the place."""
+        """Withdraw, drain and hooks, SIGTERM to the containers, then to Envoy, then remove the place."""
         self._tools.records.set_ending(self.spec.key)
         self._changed()
-        if self._proxy is None or self._proxy.became_ready.is_set():
-            await self._withdraw()
-            if self._sidecar is not None:
-                await self._sidecar.drain()
-        await asyncio.gather(*(app.stop(self.spec.termination_grace_s) for app in self._apps))
+        drained = asyncio.ensure_future(self._withdraw_and_drain())
+        await asyncio.gather(*(self._stop_app(*app, drained) for app in self._parts.containers), drained)
         if self._proxy is not None:
             await self._proxy.stop(_PROXY_GRACE_S)
         await self._end_task()
@@ -285,6 +219,19 @@ class PodSupervisor:
         self._gone = True
         self._changed()
         _log.info("pod_removed", pod=str(self.spec.key))
+
+    async def _withdraw_and_drain(self) -> None:
+        if self._proxy is None or self._proxy.became_ready.is_set():
+            await self._withdraw()
+            if self._parts.sidecar is not None:
+                await self._parts.sidecar.drain()
+
+    async def _stop_app(self, container: Container, app: Keeper, drained: asyncio.Future[None]) -> None:
+        """The hook runs while requests drain; what it takes is taken from the grace, as in Kubernetes."""
+        grace_s = self.spec.termination_grace_s
+        took_s = await container.before_stop(app, grace_s)
+        await asyncio.wait([drained])
+        await app.stop(max(grace_s - took_s, min(grace_s, _LEAST_GRACE_S)))
 
     async def _withdraw(self) -> None:
         """Waits until nobody sends new requests; goes on after 5 s, or if the caller has a bug."""

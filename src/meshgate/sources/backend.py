@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from meshgate.core.diagnostics import ObjectRef
+from meshgate.dialects.document import Document
 
 JsonObject: TypeAlias = Mapping[str, object]
 """A JSON object as `json` gives it."""
@@ -142,6 +143,10 @@ class Backend(Protocol):
 
     def overlay(self, ref: ObjectRef) -> JsonObject:
         """What is merged (RFC 7386) onto an object before it is shown, such as `status`; or empty."""
+        ...
+
+    def in_force(self, document: Document) -> bool:
+        """Whether the object has reached the pipeline: what `status.observedGeneration` tells."""
         ...
 
     def status(self) -> StatusReport:

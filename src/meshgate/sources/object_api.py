@@ -64,7 +64,7 @@ class ObjectApi:
 
     def _all(self, kind: KindName, query: GetQuery) -> list[JsonObject]:
         objects = [
-            self._shown(o.ref, o.view())
+            self._shown(o)
             for o in self._store.objects()
             if (o.ref.group, o.ref.kind) == (kind.group, kind.kind)
         ]
@@ -76,10 +76,15 @@ class ObjectApi:
             objects = [o for o in objects if _metadata(o).get("namespace") == query.namespace]
         return sorted(objects, key=_place)
 
-    def _shown(self, ref: ObjectRef, view: Mapping[str, Json]) -> JsonObject:
-        if ref.kind == "Namespace":
+    def _shown(self, stored: StoredObject) -> JsonObject:
+        view = stored.view()
+        if stored.ref.kind == "Namespace":
             view = {**view, "status": {"phase": "Active"}}
-        overlay = cast("Mapping[str, Json]", self._backend.overlay(ref))
+        overlay = cast("Mapping[str, Json]", self._backend.overlay(stored.ref))
+        status = overlay.get("status")
+        if isinstance(status, Mapping):
+            observed = stored.identity.generation - (not self._backend.in_force(stored.document))
+            overlay = {**overlay, "status": {**status, "observedGeneration": observed}}
         return cast("JsonObject", merge_patch(view, overlay)) if overlay else view
 
     # ---- writing ----

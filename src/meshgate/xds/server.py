@@ -144,15 +144,27 @@ class Server(Generic[M, R, P]):
             return Liveness.DISCONNECTED
         return Liveness.PENDING if self._next is not None else streams[-1].liveness()
 
-    async def wait_live(self, node_ids: Collection[str], timeout_s: float) -> Mapping[str, Liveness]:
+    async def wait_live(
+        self, node_ids: Collection[str], timeout_s: float, ending: Callable[[str], bool] = lambda _: False
+    ) -> Mapping[str, Liveness]:
         """Wait until each proxy is live, or has refused something with nothing more on its way.
 
-        Never raises for time: what is still `PENDING` or `DISCONNECTED` after `timeout_s` says so.
+        One that is `ending` is not waited for once it has gone. Never raises for time: what is
+        still `PENDING` or `DISCONNECTED` after `timeout_s` says so.
         """
-        final = {Liveness.LIVE, Liveness.REJECTED}
+
+        def settled(node_id: str) -> bool:
+            match self.liveness(node_id):
+                case Liveness.LIVE | Liveness.REJECTED:
+                    return True
+                case Liveness.DISCONNECTED:
+                    return ending(node_id)
+                case Liveness.PENDING:
+                    return False
+
         try:
             async with asyncio.timeout(timeout_s):
-                while not all(self.liveness(node_id) in final for node_id in node_ids):
+                while not all(settled(node_id) for node_id in node_ids):
                     await self._progress.wait()
         except TimeoutError:
             pass

@@ -97,6 +97,9 @@ class SmallBackend:
             return {"status": {"readyReplicas": 1, "updatedReplicas": 2, "availableReplicas": 1}}
         return {"spec": {"clusterIP": "10.96.0.7"}} if ref.kind == "Service" else {}
 
+    def in_force(self, document: Document) -> bool:
+        return True
+
     def status(self) -> StatusReport:
         line = PodLine(
             namespace="default",

@@ -117,6 +117,21 @@ def test_one_resource_from_request_to_live(tmp_path: Path) -> None:
     _run(play, tmp_path)
 
 
+def test_a_proxy_that_ends_while_others_wait_for_it_keeps_nobody_waiting(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        async with bench.stream() as client:
+            await client.say(Request(type_url=CLUSTER, resource_names_subscribe=["a"]))
+            await client.hear()
+            ending = asyncio.create_task(bench.server.wait_live([NODE], 60, lambda node: node == NODE))
+            staying = asyncio.create_task(bench.server.wait_live([NODE], 0.2))
+            await asyncio.sleep(0)
+            assert not ending.done()
+        assert await asyncio.wait_for(ending, DEADLINE_S) == {NODE: Liveness.DISCONNECTED}
+        assert await staying == {NODE: Liveness.DISCONNECTED}
+
+    _run(play, tmp_path)
+
+
 def test_refusal_is_reported(tmp_path: Path) -> None:
     async def play(bench: Bench) -> None:
         async with bench.stream() as client:

@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -16,8 +16,10 @@ from meshgate.dialects.annotations import MESHGATE, unknown_annotation
 from meshgate.dialects.document import Document, is_dns_name
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.kubernetes.environment import EnvironmentLowering, PodFacts
+from meshgate.dialects.kubernetes.lifecycle import lifecycle_problems, lower_hook
 from meshgate.dialects.kubernetes.pod import ContainerSpec, PodSpec, PodTemplate
 from meshgate.dialects.kubernetes.probe import lower_probe, probe_problems
+from meshgate.dialects.kubernetes.rollout import StrategySpec, lower_rollout, strategy_problems
 from meshgate.dialects.kubernetes.selector import LabelSelector, selects
 from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Spec, check, did_you_mean, problem, show
@@ -29,25 +31,21 @@ COMMAND = f"{MESHGATE}command"
 _TEMPLATE: FieldPath = ("spec", "template")
 _ANNOTATIONS: FieldPath = (*_TEMPLATE, "metadata", "annotations")
 _POD: FieldPath = (*_TEMPLATE, "spec")
-_READ_PREFIXES = ("sidecar.istio.io/", "istio.io/", MESHGATE)
 _UNSUPPORTED_ISTIO = ("traffic.sidecar.istio.io/", "proxy.istio.io/")
 
 
-class Strategy(Spec):
-    type: Literal["RollingUpdate", "Recreate"] = "RollingUpdate"
-    rolling_update: object = None
-
-
 class DeploymentDetails(Spec):
-    IGNORED: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("minReadySeconds", "progressDeadlineSeconds", "revisionHistoryLimit", "strategy"),
-        "pods are replaced one by one when they are ready",
-    )
+    IGNORED: ClassVar[Mapping[str, str]] = {
+        "progressDeadlineSeconds": "a rollout goes on until its pods are ready",
+        "revisionHistoryLimit": "no old templates are kept",
+    }
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {"paused": "has no effect: changes are rolled out at once"}
 
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     selector: LabelSelector
     template: PodTemplate
+    strategy: StrategySpec = StrategySpec()
+    min_ready_seconds: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
 
 class DeploymentSpec(ObjectSpec):
@@ -61,6 +59,7 @@ def lower(document: Document) -> Lowered:
         return Lowered(diagnostics=tuple(diagnostics))
     spec, pod, metadata = value.spec, value.spec.template.spec, value.spec.template.metadata
     diagnostics.extend(_selector_problems(spec, document))
+    diagnostics.extend(strategy_problems(spec.strategy, document))
     diagnostics.extend(_annotation_problems(metadata.annotations, document))
     diagnostics.extend(_pod_problems(pod, document))
     account = pod.service_account_name or pod.service_account or "default"
@@ -74,10 +73,11 @@ def lower(document: Document) -> Lowered:
     workload = Workload(
         name=Name(document.namespace, document.ref.name),
         labels=metadata.labels,
-        annotations={k: v for k, v in metadata.annotations.items() if k.startswith(_READ_PREFIXES)},
+        annotations=metadata.annotations,
         service_account=account,
         containers=tuple(containers),
         replicas=spec.replicas,
+        rollout=lower_rollout(spec.strategy, spec.replicas, spec.min_ready_seconds),
         directory="" if document.source is None else str(PurePath(document.file).parent),
         termination_grace_s=pod.termination_grace_period_seconds,
         origin=document.locate(),
@@ -107,6 +107,8 @@ def _container(
         readiness=lower_probe(spec.readiness_probe),
         liveness=lower_probe(spec.liveness_probe),
         startup=lower_probe(spec.startup_probe),
+        post_start=lower_hook(spec.lifecycle.post_start),
+        pre_stop=lower_hook(spec.lifecycle.pre_stop),
         working_dir=spec.working_dir,
         origin=document.locate((*_POD, "containers", index)),
     )
@@ -192,6 +194,7 @@ def _pod_problems(pod: PodSpec, document: Document) -> Iterator[Diagnostic]:
         at = (*_POD, "containers", i)
         if any("\0" in text for text in (*container.command, *container.args, container.working_dir)):
             yield problem(document, "MG2002", at, "command and args must not hold the character U+0000")
+        yield from lifecycle_problems(container.lifecycle, frozenset(names), document, (*at, "lifecycle"))
         for kind, probe in (
             ("readinessProbe", container.readiness_probe),
             ("livenessProbe", container.liveness_probe),

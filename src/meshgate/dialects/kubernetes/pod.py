@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from meshgate.dialects.document import is_dns_label
 from meshgate.dialects.kubernetes.environment import EnvEntry, EnvFromEntry
+from meshgate.dialects.kubernetes.lifecycle import LifecycleSpec
 from meshgate.dialects.kubernetes.probe import ProbeSpec
 from meshgate.dialects.kubernetes.service import PortNumber
 from meshgate.dialects.metadata import ObjectMeta
@@ -54,7 +55,6 @@ class ContainerSpec(Spec):
         "containers run as processes of this machine",
     )
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "lifecycle": "has no effect: hooks are not run",
         "restartPolicy": "has no effect: every container is restarted",
         "restartPolicyRules": "has no effect: every container is restarted",
     }
@@ -69,6 +69,7 @@ class ContainerSpec(Spec):
     readiness_probe: ProbeSpec | None = None
     liveness_probe: ProbeSpec | None = None
     startup_probe: ProbeSpec | None = None
+    lifecycle: LifecycleSpec = LifecycleSpec()
 
 
 class PodSpec(Spec):

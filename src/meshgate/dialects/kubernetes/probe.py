@@ -98,15 +98,19 @@ def probe_problems(
         )
 
 
+def lower_http_get(spec: HttpGetSpec) -> HttpGet:
+    """The model's question."""
+    return HttpGet(
+        path=spec.path if spec.path.startswith("/") else "/" + spec.path,
+        port=spec.port,
+        scheme=spec.scheme,
+        headers=tuple((h.name, h.value) for h in spec.http_headers),
+    )
+
+
 def _action(spec: ProbeSpec) -> HttpGet | TcpSocket | ExecProbe | GrpcProbe | None:
     if spec.http_get is not None:
-        get = spec.http_get
-        return HttpGet(
-            path=get.path if get.path.startswith("/") else "/" + get.path,
-            port=get.port,
-            scheme=get.scheme,
-            headers=tuple((h.name, h.value) for h in get.http_headers),
-        )
+        return lower_http_get(spec.http_get)
     if spec.tcp_socket is not None:
         return TcpSocket(port=spec.tcp_socket.port)
     if spec.exec is not None:

@@ -50,7 +50,7 @@ def test_a_deployment() -> None:
     )
     assert (str(workload.name), workload.replicas, workload.service_account) == ("default/a", 3, "robot")
     assert workload.labels == {"app": "a", "v": "1"}
-    assert workload.annotations == {"sidecar.istio.io/inject": "false"}
+    assert workload.annotations == {"sidecar.istio.io/inject": "false", "mine": "x"}
     assert workload.termination_grace_s == 5
     (container,) = workload.containers
     assert container.argv == ("run", "--port", "80")
