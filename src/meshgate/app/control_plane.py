@@ -117,6 +117,9 @@ class ControlPlane:
         )
 
     def _expect(self, proxy: Proxy, token: Secret) -> None:
+        network = self.runtime.network
+        if network is not None and proxy.isolation is ModelIsolation.NETNS:
+            proxy = replace(proxy, service_subnet=str(network.service_subnet))
         self._tokens.admit(proxy.id, token, proxy)
 
     def expected(self, node_id: str) -> Proxy | None:

@@ -87,6 +87,8 @@ class StreamMatch:
     gateways: tuple[str, ...] = ()
     source_labels: tuple[tuple[str, str], ...] = ()
     source_namespace: str = ""
+    subnets: tuple[str, ...] = ()
+    """Of the address that the client asked for; any of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,12 +56,14 @@ class MeshHost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshStreams:
-    """The `tcp` routes of a host inside the mesh."""
+    """The `tls` and `tcp` routes of a host inside the mesh."""
 
     namespace: str
     """Of the VirtualService."""
     export_to: tuple[str, ...]
     rules: tuple[StreamRule, ...]
+    """`tcp`."""
+    tls: tuple[StreamRule, ...] = ()
 
     def visible_from(self, namespace: str) -> bool:
         """Whether clients in this namespace follow these rules."""
@@ -96,7 +98,7 @@ class Model:
     edge_guard: Mapping[str, Guard] = field(default_factory=dict)
     """`gateway` -> what stands before the edge; empty where nothing does."""
     mesh_streams: Mapping[str, tuple[MeshStreams, ...]] = field(default_factory=dict)
-    """By full host; oldest first."""
+    """By full or wildcard host; oldest first."""
     entries: Mapping[str, Service] = field(default_factory=dict)
     """ServiceEntries by host; `*.x` for wildcards."""
     endpoints: Mapping[str, tuple[ExternalEndpoint, ...]] = field(default_factory=dict)

@@ -34,6 +34,13 @@ def stream_servers(
         passes = server.tls is not None and tls is None
         for rule in declared.tls if passes else declared.tcp:
             for match in rule.matches or (StreamMatch(),):
+                if match.subnets:
+                    context.warn(
+                        "MG1103",
+                        rule.origin,
+                        "at a Gateway destinationSubnets is not matched; this match takes none",
+                        "match by port or server name",
+                    )
                 if not _holds(match, gateway, server, declared):
                     continue
                 names = _names(match.sni_hosts, hosts) if passes else sni
@@ -60,7 +67,8 @@ def _names(wanted: tuple[str, ...], hosts: dict[str, None]) -> tuple[str, ...]:
 def _holds(match: StreamMatch, gateway: GatewayObject, server: Server, declared: MeshRules) -> bool:
     named = {gateway_name(g, declared.namespace) for g in match.gateways}
     return (
-        match.port in (0, server.port)
+        not match.subnets
+        and match.port in (0, server.port)
         and (not named or str(gateway.name) in named)
         and match.source_namespace in ("", GATEWAY_NAMESPACE)
         and selects(dict(match.source_labels), GATEWAY_LABELS)

@@ -59,7 +59,6 @@ def link_mesh_hosts(
     for declared in oldest_first(given.declared.mesh_rules):
         if declared.gateways and MESH_GATEWAY not in declared.gateways:
             continue
-        _report_streams(declared, findings)
         if not declared.rules:
             continue
         for written in declared.hosts:
@@ -106,18 +105,6 @@ def _covers(elder: MeshHost, younger: MeshHost) -> bool:
     if "*" in younger.export_to:
         return False
     return all(elder.visible_from(younger.namespace if n == "." else n) for n in younger.export_to)
-
-
-def _report_streams(declared: MeshRules, findings: Findings) -> None:
-    if declared.tls:
-        findings.warn(
-            "MG1103",
-            declared.tls[0].origin,
-            declared.ref,
-            "inside the mesh TLS is passed on by its server name alone, without these rules",
-            "",
-            ("spec", "tls"),
-        )
 
 
 def link_rules(context: RuleContext, holds: Callable[[RequestMatch], bool]) -> tuple[Rule, ...]:

@@ -1,4 +1,4 @@
-"""`tcp` routes of VirtualServices bound to the mesh: where connections to a host go. Internal to `link`."""
+"""`tls` and `tcp` routes of VirtualServices inside the mesh: where connections go. Internal to `link`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ def link_mesh_streams(
             continue
         context = RuleContext(given, destinations, declared, findings)
         rules = tuple(linked for rule in declared.tcp if (linked := _link(rule, context)))
-        if not rules:
+        tls = tuple(linked for rule in declared.tls if (linked := _link(rule, context)))
+        if not rules and not tls:
             continue
         for host in dict.fromkeys(complete_host(h, declared.namespace) for h in declared.hosts):
-            _report(host, declared, hosts.get(host, []), findings)
-            hosts.setdefault(host, []).append(
-                MeshStreams(namespace=declared.namespace, export_to=declared.export_to, rules=rules)
+            older = hosts.setdefault(host, [])
+            _report(host, declared, [o for o in older if (o.rules and rules) or (o.tls and tls)], findings)
+            older.append(
+                MeshStreams(namespace=declared.namespace, export_to=declared.export_to, rules=rules, tls=tls)
             )
     return {host: tuple(entries) for host, entries in sorted(hosts.items())}
 
@@ -41,7 +43,7 @@ def _report(host: str, declared: MeshRules, older: list[MeshStreams], findings: 
             "MG3008",
             declared.origin,
             declared.ref,
-            f"an older VirtualService has tcp routes for {host}; this one's have no effect",
+            f"an older VirtualService has tls or tcp routes for {host}; this one's have no effect",
             "merge the two",
         )
 

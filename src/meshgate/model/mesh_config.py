@@ -19,6 +19,9 @@ MESH_CONFIG_REF = ObjectRef("ConfigMap", ROOT_NAMESPACE, "istio")
 """The object that says it."""
 
 
+DETECTION_TIMEOUT_MS = 200.0
+
+
 class OutboundMode(enum.Enum):
     """What a sidecar does with requests to hosts that the mesh does not know."""
 
@@ -204,6 +207,8 @@ class MeshConfig:
     """The mesh-wide settings, with Istio's defaults."""
 
     outbound_mode: OutboundMode = OutboundMode.ALLOW_ANY
+    protocol_detection_timeout_ms: float = DETECTION_TIMEOUT_MS
+    """How long a connection's first bytes are waited for where they decide its way; 0: for ever."""
     trust_domain_aliases: tuple[str, ...] = ()
     enable_auto_mtls: bool = True
     access_log_file: str = ""

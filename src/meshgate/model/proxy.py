@@ -53,6 +53,8 @@ class Proxy:
     """Sidecar, ports isolation: the port that `http_proxy` leads to."""
     service_ports: Mapping[str, int] = field(default_factory=dict)
     """Sidecar, ports isolation: `host:port` of a service -> local port that leads to it."""
+    service_subnet: str = ""
+    """Sidecar, netns isolation: what the services' addresses are of."""
 
     metadata: Mapping[str, str] = EMPTY
     """`proxyMetadata` of its settings."""

@@ -34,6 +34,11 @@ class Reader:
     def mesh_streams(self, host: str) -> tuple[MeshStreams, ...]:
         return self._one("mesh_streams", host, self._model.mesh_streams) or ()
 
+    def mesh_stream_names(self) -> frozenset[str]:
+        """The keys alone."""
+        self.reads.add(("mesh_streams", "*"))
+        return frozenset(self._model.mesh_streams)
+
     def entry(self, host: str) -> Service | None:
         """The ServiceEntry of exactly that host or wildcard."""
         return self._one("entries", host, self._model.entries)

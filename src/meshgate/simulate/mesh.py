@@ -9,20 +9,18 @@ from envoy.config.route.v3 import route_components_pb2
 from meshgate.model.names import requested_host
 from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
-from meshgate.model.service import AppProtocol, Service
+from meshgate.model.service import AppProtocol, Service, ServicePort
 from meshgate.model.workload import MtlsMode, Workload
 from meshgate.simulate.deciding import Place, decide
 from meshgate.simulate.destinations import reached
 from meshgate.simulate.paths import see
 from meshgate.simulate.request import Request, compared_headers
 from meshgate.simulate.verdict import DecidedBy, Outcome, Reached, Tls, Verdict
-from meshgate.translate import outbound, streams
+from meshgate.translate import external, outbound, streams
 from meshgate.translate.names import OUTBOUND_ROUTES, VIRTUAL_HOST, outbound_cluster, split_authority
 from meshgate.translate.patched import patched
 from meshgate.translate.virtual_host import mesh_rules
 from meshgate.translate.virtual_host import outbound as outbound_host
-
-_OPAQUE = (AppProtocol.TCP, AppProtocol.TLS, AppProtocol.HTTPS)
 
 
 def at_sidecar(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
@@ -36,8 +34,13 @@ def at_sidecar(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
     service = reader.service(full)
     default = 443 if request.scheme == "https" else 80
     port = service.port(asked or default) if service else None
-    if service is not None and port is not None and port.protocol in _OPAQUE:
-        return _bytes(reader, proxy, service, port.number, verdict)
+    if service is None and netns and request.scheme == "https":
+        service = external.entry(reader, host, proxy.namespace)
+        port = service.port(asked or default) if service else None
+    by_name = host if request.scheme == "https" else ""
+    tls = by_name and port is not None and port.protocol is AppProtocol.UNKNOWN
+    if service is not None and port is not None and (port.protocol in streams.OPAQUE or tls):
+        return _bytes(reader, proxy, service, port, by_name, verdict)
     seen = see(request.path, edge=False)
     if seen.invalid:
         return replace(verdict, status=400, reason=seen.problem)
@@ -58,8 +61,15 @@ def at_sidecar(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
     return decide(place, headers, replace(verdict, path=seen.path, virtual_host=chosen.name))
 
 
-def _bytes(reader: Reader, proxy: Proxy, service: Service, port: int, verdict: Verdict) -> Verdict:
-    entries = [e for e in streams.destinations(reader, proxy, service.host, port) if e.weight]
+def _bytes(
+    reader: Reader, proxy: Proxy, service: Service, port: ServicePort, server_name: str, verdict: Verdict
+) -> Verdict:
+    ways = streams.ways(reader, proxy, service.host, port)
+    way = streams.chosen(ways, server_name, reader.address(service.host) or "")
+    if way is None:
+        reason = f"no tls route for {service.host} takes the server name {server_name or '(none)'}"
+        return replace(verdict, outcome=Outcome.REFUSE, reason=reason)
+    entries = [e for e in way.destinations if e.weight]
     total = sum(e.weight for e in entries)
     found = tuple(
         reached(reader, proxy, outbound_cluster(e.destination), percent=100 * e.weight / total)
@@ -67,7 +77,7 @@ def _bytes(reader: Reader, proxy: Proxy, service: Service, port: int, verdict: V
     )
     listener = verdict.listener
     if proxy.isolation is Isolation.PORTS:
-        listener = f"{outbound.SERVICE_LISTENER_PREFIX}{service.host}:{port}"
+        listener = f"{outbound.SERVICE_LISTENER_PREFIX}{service.host}:{port.number}"
     return replace(
         verdict,
         outcome=Outcome.TCP,

@@ -29,6 +29,7 @@ GATEWAY = Name(GATEWAY_NAMESPACE, "meshgate-gateway")
 _INBOUND, _APP, _SERVICE = 20_000, 30_000, 40_000
 """Where invented local ports begin (ports isolation)."""
 HTTP_PROXY_PORT = 15_001
+_SERVICE_SUBNET = "198.51.100.0/24"
 
 
 def stand_in(model: Model, *, isolation: Isolation = Isolation.PORTS) -> Model:
@@ -95,6 +96,7 @@ def client_proxy(model: Model, workload: Workload, isolation: Isolation = Isolat
         inbound_ports={n: _INBOUND + i for i, n in enumerate(numbers)} if ports else {},
         app_ports={n: _APP + i if ports else n for i, n in enumerate(numbers)},
         proxy_port=HTTP_PROXY_PORT if ports else 0,
+        service_subnet="" if ports else _SERVICE_SUBNET,
         service_ports={key: _SERVICE + i for i, key in enumerate(services)} if ports else {},
     )
 

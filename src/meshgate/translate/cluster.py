@@ -108,6 +108,9 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     if proxy.plain:
         all_meshed, identities = False, set()
     wanted = policy.pool is None or policy.pool.h2_upgrade is not False
+    # A port that does not say what it speaks keeps what the client speaks (HTTP/2 goes as bytes).
+    if port.protocol is AppProtocol.UNKNOWN:
+        wanted = policy.pool is not None and policy.pool.h2_upgrade is True
     http2 = port.protocol.is_http2 or (all_meshed and wanted and begun is None)
     by_request = begun is not None and client_tls.names_by_request(policy, parts.host)
     _protocol(cluster, port.protocol, policy, http2=http2, server_name_by_request=by_request)
@@ -211,6 +214,9 @@ def _inbound(reader: Reader, proxy: Proxy, parts: ClusterName) -> cluster_pb2.Cl
     options = http_protocol_options_pb2.HttpProtocolOptions()
     if port.protocol.is_http2:
         options.explicit_http_config.http2_protocol_options.allow_connect = True
+    elif port.protocol is AppProtocol.UNKNOWN:
+        options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+        options.use_downstream_protocol_config.http2_protocol_options.allow_connect = True
     else:
         options.explicit_http_config.http_protocol_options.SetInParent()
     if port.protocol.is_http or port.protocol is AppProtocol.UNKNOWN:

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envoy.config.core.v3 import protocol_pb2
-from envoy.config.listener.v3 import listener_components_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as pb
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
-from meshgate.policies.packing import boolean, http_filter, pack, uint32
+from meshgate.model.reader import Reader
+from meshgate.policies.packing import boolean, duration, http_filter, pack, uint32
 from meshgate.translate.route import FAULT_FILTER
 
 MAX_STREAMS = 1000
 """Concurrent HTTP/2 streams that a proxy accepts on one connection from another."""
+
+
+def detect(listener: listener_pb2.Listener, reader: Reader) -> None:
+    """How long a listener looks at first bytes; then a connection goes on as one that told nothing.
+
+    Who waits is a server that speaks first, on a port that does not say what it speaks.
+    """
+    listener.listener_filters_timeout.CopyFrom(duration(reader.mesh_config().protocol_detection_timeout_ms))
+    listener.continue_on_listener_filters_timeout = True
 
 
 def connection_manager(stat_prefix: str, filters: Iterable[pb.HttpFilter]) -> pb.HttpConnectionManager:

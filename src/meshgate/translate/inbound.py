@@ -13,10 +13,10 @@ from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.service import AppProtocol
 from meshgate.model.workload import InboundPort, MtlsMode
-from meshgate.policies.packing import boolean, duration, pack, uint32
+from meshgate.policies.packing import boolean, pack, uint32
 from meshgate.translate import guard as guarding
 from meshgate.translate import keys, tls
-from meshgate.translate.http import connection_manager, http_chain, tcp_chain
+from meshgate.translate.http import connection_manager, detect, http_chain, tcp_chain
 from meshgate.translate.names import INBOUND_PASSTHROUGH_CLUSTER, inbound_cluster
 
 VIRTUAL_INBOUND = "virtualInbound"
@@ -38,7 +38,7 @@ def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
     inbound = reader.inbound(str(proxy.workload))
     guard = inbound.guard if inbound else OPEN
     if name == VIRTUAL_INBOUND and proxy.isolation is Isolation.NETNS:
-        found = _listener(name, "0.0.0.0", VIRTUAL_INBOUND_PORT)
+        found = _listener(reader, name, "0.0.0.0", VIRTUAL_INBOUND_PORT)
         found.listener_filters.insert(0, _inspector("original_dst", original_dst_pb2.OriginalDst()))
         for port in inbound.ports if inbound else ():
             found.filter_chains.extend(_chains(port, guard, by_destination=True))
@@ -47,7 +47,7 @@ def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
         return found
     for port in inbound.ports if inbound else ():
         if name == f"inbound_{port.port}" and port.port in proxy.inbound_ports:
-            found = _listener(name, proxy.address, proxy.inbound_ports[port.port])
+            found = _listener(reader, name, proxy.address, proxy.inbound_ports[port.port])
             found.filter_chains.extend(_chains(port, guard, by_destination=False))
             return found
     return None
@@ -61,15 +61,14 @@ def clusters(reader: Reader, proxy: Proxy) -> list[str]:
     return [*names, INBOUND_PASSTHROUGH_CLUSTER] if proxy.isolation is Isolation.NETNS else names
 
 
-def _listener(name: str, address: str, port: int) -> listener_pb2.Listener:
+def _listener(reader: Reader, name: str, address: str, port: int) -> listener_pb2.Listener:
     found = listener_pb2.Listener(name=name, traffic_direction=1)
     found.address.socket_address.address = address
     found.address.socket_address.port_value = port
     found.listener_filters.append(_inspector("tls_inspector", tls_inspector_pb2.TlsInspector()))
     found.listener_filters.append(_inspector("http_inspector", http_inspector_pb2.HttpInspector()))
     # A client that says nothing (a server-first protocol) goes on as plain TCP.
-    found.listener_filters_timeout.CopyFrom(duration(500))
-    found.continue_on_listener_filters_timeout = True
+    detect(found, reader)
     return found
 
 

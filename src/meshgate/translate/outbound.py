@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import replace
 
-from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
 from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2
 from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Destination, Forward
-from meshgate.model.service import AppProtocol, Service
+from meshgate.model.service import AppProtocol, ServicePort
 from meshgate.policies.packing import boolean, duration, http_filter, pack, uint32
-from meshgate.translate import streams, tls, virtual_host
+from meshgate.translate import captured, streams, tls, virtual_host
 from meshgate.translate.cors import cors_filter
 from meshgate.translate.dns import dns_cache
-from meshgate.translate.http import connection_manager, http_chain, tcp_chain
+from meshgate.translate.http import connection_manager, detect, http_chain
 from meshgate.translate.names import (
     FORWARD_PROXY_CLUSTER,
     OUTBOUND_ROUTES,
@@ -37,8 +37,6 @@ VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_OUTBOUND_PORT = 15001
 HTTP_PROXY = "httpProxy"
 SERVICE_LISTENER_PREFIX = "service_"
-_PLAIN_HTTP = ("http/1.0", "http/1.1", "h2c")
-_OPAQUE = (AppProtocol.TCP, AppProtocol.TLS, AppProtocol.HTTPS)
 
 
 def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
@@ -68,15 +66,13 @@ def clusters(reader: Reader, proxy: Proxy) -> list[str]:
         names = [FORWARD_PROXY_CLUSTER] if proxy.proxy_port else []
         for key in _local_ports(reader, proxy):
             host, port = split_authority(key)
-            if _is_opaque(reader.service(host), port):
-                names.extend(streams.clusters(streams.destinations(reader, proxy, host, port)))
+            service = reader.service(host)
+            found = service.port(port) if service else None
+            if found is not None and found.protocol in streams.OPAQUE:
+                ways = streams.ways(reader, proxy, host, found)
+                names.extend(name for way in ways for name in streams.clusters(way.destinations))
         return [*names, *_mirrors(reader, proxy)]
-    opaque = [
-        name
-        for host, port, _ in _opaque_ports(reader)
-        for name in streams.clusters(streams.destinations(reader, proxy, host, port))
-    ]
-    return [PASSTHROUGH_CLUSTER, *opaque, *_mirrors(reader, proxy)]
+    return [PASSTHROUGH_CLUSTER, *captured.clusters(reader, proxy), *_mirrors(reader, proxy)]
 
 
 def routes(reader: Reader, proxy: Proxy, name: str) -> route_pb2.RouteConfiguration | None:
@@ -127,58 +123,8 @@ def _virtual_outbound(reader: Reader, proxy: Proxy) -> listener_pb2.Listener:
     found.listener_filters.add(name="envoy.filters.listener.original_dst").typed_config.CopyFrom(
         pack(original_dst_pb2.OriginalDst())
     )
-    inspector = found.listener_filters.add(name="envoy.filters.listener.http_inspector")
-    inspector.typed_config.CopyFrom(pack(http_inspector_pb2.HttpInspector()))
-    opaque = _opaque_ports(reader)
-    _skip_ports(inspector, sorted({port for _, port, _ in opaque}))
-    for host, port, address in opaque:
-        cluster = outbound_cluster(Destination(host=host, port=port))
-        carried = streams.stream_chain(streams.destinations(reader, proxy, host, port), cluster)
-        chain = found.filter_chains.add(name=cluster, filters=[carried])
-        chain.filter_chain_match.destination_port.value = port
-        network = ipaddress.ip_network(address, strict=False)
-        prefix = chain.filter_chain_match.prefix_ranges.add(address_prefix=str(network.network_address))
-        prefix.prefix_len.value = network.prefixlen
-    http = found.filter_chains.add(name="http", filters=[http_chain(_on_demand(None))])
-    http.filter_chain_match.application_protocols.extend(_PLAIN_HTTP)
-    found.default_filter_chain.name = PASSTHROUGH_CLUSTER
-    found.default_filter_chain.filters.append(tcp_chain(PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER))
-    found.listener_filters_timeout.CopyFrom(duration(500))
-    found.continue_on_listener_filters_timeout = True
-    return found
-
-
-def _skip_ports(inspector: listener_components_pb2.ListenerFilter, ports: list[int]) -> None:
-    """Ports whose protocol is declared are not looked into: a server-first protocol would wait."""
-    if not ports:
-        return
-    rules = []
-    for port in ports:
-        rule = listener_components_pb2.ListenerFilterChainMatchPredicate()
-        rule.destination_port_range.start, rule.destination_port_range.end = port, port + 1
-        rules.append(rule)
-    predicate = listener_components_pb2.ListenerFilterChainMatchPredicate()
-    if len(rules) == 1:
-        predicate = rules[0]
-    else:
-        predicate.or_match.rules.extend(rules)
-    inspector.filter_disabled.CopyFrom(predicate)
-
-
-def _opaque_ports(reader: Reader) -> list[tuple[str, int, str]]:
-    """(host, port, address or range) of every port whose protocol cannot be routed by request."""
-    found: list[tuple[str, int, str]] = []
-    for host, service in sorted(reader.all_services().items()):
-        address = reader.address(host)
-        if address:
-            found.extend((host, p.number, address) for p in service.ports if p.protocol in _OPAQUE)
-    for host, entry in sorted(reader.all_entries().items()):
-        addresses = [a for a in entry.external.addresses if ":" not in a] if entry.external else []
-        ports = [p.number for p in entry.ports if p.protocol in _OPAQUE]
-        found.extend((host, port, address) for address in addresses for port in ports)
-    # Envoy refuses the whole listener where two chains are for the same connections.
-    first = {(port, address): host for host, port, address in reversed(found)}
-    found = [one for one in found if first[one[1], one[2]] == one[0]]
+    captured.fill(found, reader, proxy, http_chain(_on_demand(None)))
+    detect(found, reader)
     return found
 
 
@@ -187,29 +133,57 @@ def _local_ports(reader: Reader, proxy: Proxy) -> Mapping[str, int]:
     return reader.local_ports(proxy.id) or proxy.service_ports
 
 
-def _is_opaque(service: Service | None, port: int) -> bool:
-    found = service.port(port) if service else None
-    return found is not None and found.protocol in _OPAQUE
-
-
 def _service(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
     key = name.removeprefix(SERVICE_LISTENER_PREFIX)
-    host, port = split_authority(key)
+    host, number = split_authority(key)
     service = reader.service(host)
+    port = service.port(number) if service else None
     local_ports = _local_ports(reader, proxy)
-    if key not in local_ports or service is None or service.port(port) is None:
+    if key not in local_ports or port is None:
         return None
     found = _listener(name, "127.0.0.1", local_ports[key])
-    if _is_opaque(service, port):
-        cluster = outbound_cluster(Destination(host=host, port=port))
-        carried = streams.stream_chain(streams.destinations(reader, proxy, host, port), cluster)
-        found.filter_chains.add(filters=[carried])
+    if port.protocol in streams.OPAQUE or port.protocol is AppProtocol.UNKNOWN:
+        _carry(found, reader, proxy, host, port)
+    if port.protocol in streams.OPAQUE:
         return found
-    manager = connection_manager(f"outbound_{host}_{port}", (_on_demand_filter(), cors_filter()))
-    manager.rds.route_config_name = service_routes(host, port)
+    manager = connection_manager(f"outbound_{host}_{number}", (_on_demand_filter(), cors_filter()))
+    manager.rds.route_config_name = service_routes(host, number)
     manager.rds.config_source.CopyFrom(tls.ads_source())
-    found.filter_chains.add(filters=[http_chain(manager)])
+    chain = found.filter_chains.add(filters=[http_chain(manager)])
+    if port.protocol is AppProtocol.UNKNOWN:
+        inspector = found.listener_filters.add(name="envoy.filters.listener.http_inspector")
+        inspector.typed_config.CopyFrom(pack(http_inspector_pb2.HttpInspector()))
+        detect(found, reader)
+        chain.name = "http"
+        chain.filter_chain_match.application_protocols.extend(captured.PLAIN_HTTP)
     return found
+
+
+def _carry(found: listener_pb2.Listener, reader: Reader, proxy: Proxy, host: str, port: ServicePort) -> None:
+    """Chains for connections by server name, and for all others; addresses say nothing here."""
+    cluster = outbound_cluster(Destination(host=host, port=port.number))
+    sniffed = port.protocol is AppProtocol.UNKNOWN
+    ways = [way for way in streams.ways(reader, proxy, host, port) if not way.subnets]
+    taken: set[str] = set()
+    for way in ways:
+        carried = streams.stream_chain(way.destinations, cluster, on_demand=sniffed)
+        names = [n for n in way.server_names if n not in taken]
+        taken.update(names)
+        if way.server_names and not names:
+            continue
+        chain = found.filter_chains.add(filters=[streams.as_bytes(), carried] if sniffed else [carried])
+        if names:
+            chain.name = names[0]
+            chain.filter_chain_match.transport_protocol = "tls"
+            chain.filter_chain_match.server_names.extend(() if "*" in names else names)
+    if taken:
+        inspector = found.listener_filters.add(name="envoy.filters.listener.tls_inspector")
+        inspector.typed_config.CopyFrom(pack(tls_inspector_pb2.TlsInspector()))
+        detect(found, reader)
+        if sniffed:
+            # TLS by another name may offer HTTP too, and is not to be taken for it.
+            filters = [*found.filter_chains[-1].filters]
+            found.filter_chains.add(name="tls", filters=filters).filter_chain_match.transport_protocol = "tls"
 
 
 def _listener(name: str, address: str, port: int) -> listener_pb2.Listener:

@@ -15,6 +15,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 from google.protobuf.message import Message
 
@@ -31,6 +32,7 @@ from meshgate.translate.patched import patch_gateway_routes
 from meshgate.translate.translator import EnvoyTranslator
 
 MANAGER = "envoy.filters.network.http_connection_manager"
+TCP_PROXY = "envoy.filters.network.tcp_proxy"
 TLS = "envoy.transport_sockets.tls"
 ON_DEMAND = "envoy.filters.http.on_demand"
 
@@ -81,8 +83,18 @@ class _Builder:
                 filter_.typed_config.Unpack(manager)
                 self._routes(manager)
                 filter_.typed_config.CopyFrom(pack(manager))
+            if filter_.name == TCP_PROXY:
+                self._carried(filter_)
         if chain.HasField("transport_socket"):
             self._secrets(chain.transport_socket, tls_pb2.DownstreamTlsContext())
+
+    def _carried(self, filter_: listener_components_pb2.Filter) -> None:
+        proxy = tcp_proxy_pb2.TcpProxy()
+        filter_.typed_config.Unpack(proxy)
+        proxy.ClearField("on_demand")
+        weighted = proxy.weighted_clusters.clusters
+        self._clusters.update(filter(None, (proxy.cluster, *(entry.name for entry in weighted))))
+        filter_.typed_config.CopyFrom(pack(proxy))
 
     def _routes(self, manager: hcm.HttpConnectionManager) -> None:
         if manager.HasField("rds"):

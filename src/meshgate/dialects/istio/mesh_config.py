@@ -19,10 +19,11 @@ from meshgate.dialects.istio.hosts import ExportTo
 from meshgate.dialects.istio.log_format import checked_format, json_labels, wrong_format
 from meshgate.dialects.istio.proxy_settings import ProxySettingsSpec
 from meshgate.dialects.kind import Lowered
-from meshgate.dialects.schema import Items, Spec, check, problem
+from meshgate.dialects.schema import DurationMs, Items, Spec, check, problem
 from meshgate.dialects.yaml_inside import inner_document, placed
 from meshgate.model.declared import Declared
 from meshgate.model.mesh_config import (
+    DETECTION_TIMEOUT_MS,
     DefaultProviders,
     LocalitySetting,
     LogFormat,
@@ -138,6 +139,7 @@ class MeshConfigSpec(Spec):
     }
 
     outbound_traffic_policy: OutboundTrafficPolicySpec = OutboundTrafficPolicySpec()
+    protocol_detection_timeout: DurationMs = DETECTION_TIMEOUT_MS
     trust_domain: str = TRUST_DOMAIN
     trust_domain_aliases: Items[str] = ()
     root_namespace: str = ROOT_NAMESPACE
@@ -175,6 +177,7 @@ def lower_mesh_config(document: Document) -> Lowered:
         return _closed(document, found, inner.data)
     config = MeshConfig(
         outbound_mode=OutboundMode(spec.outbound_traffic_policy.mode),
+        protocol_detection_timeout_ms=spec.protocol_detection_timeout,
         trust_domain_aliases=spec.trust_domain_aliases,
         enable_auto_mtls=spec.enable_auto_mtls,
         access_log_file=spec.access_log_file,

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.hosts import DestinationSpec, HostOrWildcard, PortNumber
-from meshgate.dialects.schema import Items, Spec, problem
+from meshgate.dialects.schema import Items, Spec, fault, problem, show
 from meshgate.model.gateway import StreamMatch, StreamRule
 from meshgate.model.route import WeightedDestination
 
 _WHOLE = 100
+
+
+def _server_name(text: str) -> str:
+    if text.startswith("*-"):
+        raise fault("MG2004", "must be a host name, `*`, or begin with `*.`")
+    return text
+
+
+ServerName = Annotated[HostOrWildcard, AfterValidator(_server_name)]
 
 
 class StreamMatchSpec(Spec):
@@ -33,7 +43,7 @@ class StreamMatchSpec(Spec):
 class TlsMatchSpec(StreamMatchSpec):
     """Istio's `TLSMatchAttributes`."""
 
-    sni_hosts: Annotated[Items[HostOrWildcard], Field(min_length=1)]
+    sni_hosts: Annotated[Items[ServerName], Field(min_length=1)]
 
 
 class StreamDestinationSpec(Spec):
@@ -60,28 +70,14 @@ class TcpRouteSpec(Spec):
 def lower_streams(
     specs: Iterable[TlsRouteSpec | TcpRouteSpec], field: str, document: Document, said: list[Diagnostic]
 ) -> tuple[StreamRule, ...]:
-    """The rules of `tls` or `tcp`; a match by destination address is left out (MG1103)."""
+    """The rules of `tls` or `tcp`."""
     found: list[StreamRule] = []
     for index, spec in enumerate(specs):
         path = ("spec", field, index)
         matches: list[StreamMatch] = []
         for number, one in enumerate(spec.match):
-            if one.destination_subnets:
-                said.append(
-                    problem(
-                        document,
-                        "MG1103",
-                        (*path, "match", number, "destinationSubnets"),
-                        "connections are not told apart by the address that they go to; "
-                        "this match takes none",
-                        severity=Severity.WARNING,
-                        remedy="match by port or server name",
-                    )
-                )
-                continue
+            _check_subnets(one, document, (*path, "match", number, "destinationSubnets"), said)
             matches.append(_match(one))
-        if spec.match and not matches:
-            continue
         found.append(
             StreamRule(
                 matches=tuple(matches),
@@ -92,6 +88,17 @@ def lower_streams(
     return tuple(found)
 
 
+def _check_subnets(
+    spec: StreamMatchSpec, document: Document, path: FieldPath, said: list[Diagnostic]
+) -> None:
+    for index, text in enumerate(spec.destination_subnets):
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            message = f"must be an address or a range, got {show(text)}"
+            said.append(problem(document, "MG2004", (*path, index), message))
+
+
 def _match(spec: StreamMatchSpec) -> StreamMatch:
     return StreamMatch(
         sni_hosts=tuple(h.lower() for h in spec.sni_hosts) if isinstance(spec, TlsMatchSpec) else (),
@@ -99,6 +106,7 @@ def _match(spec: StreamMatchSpec) -> StreamMatch:
         gateways=spec.gateways,
         source_labels=tuple(sorted(spec.source_labels.items())),
         source_namespace=spec.source_namespace,
+        subnets=spec.destination_subnets,
     )
 
 

@@ -399,11 +399,19 @@ def test_tcp_and_tls_routes() -> None:
     assert rules.tls[0].destinations[0].destination == Destination(host="db", port=5432)
 
 
-def test_a_stream_match_by_address_takes_nothing_rather_than_everything() -> None:
+def test_a_stream_match_by_address() -> None:
     route = "route: [{destination: {host: db}}]"
-    text = HEAD + f"  tcp: [{{match: [{{destinationSubnets: [10.0.0.0/8]}}], {route}}}]\n"
-    assert read(text).declared.mesh_rules[0].tcp == ()
-    assert [line.split()[2] for line in said(text)] == ["MG1103"]
+    text = HEAD + f"  tcp: [{{match: [{{destinationSubnets: [10.0.0.0/8, 10.1.2.3]}}], {route}}}]\n"
+    (rule,) = mesh_rules(text).tcp
+    assert rule.matches == (StreamMatch(subnets=("10.0.0.0/8", "10.1.2.3")),)
+    assert said(text.replace("10.1.2.3", "10.1.2")) == [
+        "f.yaml:6:51: error MG2004 VirtualService shop/pay spec.tcp[0].match[0].destinationSubnets[1]: must be "
+        "an address or a range, got '10.1.2'"
+    ]
+    assert said(HEAD + f"  tls: [{{match: [{{sniHosts: ['*-a.b']}}], {route}}}]\n") == [
+        "f.yaml:6:29: error MG2004 VirtualService shop/pay spec.tls[0].match[0].sniHosts[0]: must be a host "
+        "name, `*`, or begin with `*.`, got '*-a.b'"
+    ]
 
 
 def test_hosts_that_cannot_be() -> None:
