@@ -1,4 +1,4 @@
-"""What applications speak, through sidecars and the gateway, on ports that say it and on those that do not."""
+"""What applications speak, through sidecars and the gateway, on ports that say it and ports that do not."""
 
 from __future__ import annotations
 
