@@ -123,6 +123,7 @@ _RANGES = (
     ("MG21", "Kong plugins and credentials"),
     ("MG22", "Ingress"),
     ("MG30", "Links between objects"),
+    ("MG25", "Importing declarative files of Kong"),
     ("MG31", "What works and may not be meant (`meshgate analyze`)"),
     ("MG4", "The local runtime"),
     ("MG9", "Meshgate itself"),

@@ -36,6 +36,7 @@ RUN = (
     "docs/rate-limiting.md",
     "docs/explain.md",
     "docs/analyze.md",
+    "docs/import.md",
     "docs/local-runtime.md",
 )
 FIRST = ("README.md", "docs/getting-started.md", "docs/mtls.md", "docs/authorization.md")

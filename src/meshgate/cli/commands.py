@@ -23,10 +23,13 @@ MODULES = (
     "explain",
     "analyze",
     "translate",
+    "import_",
     "demo",
     "version",
 )
 """Each is `meshgate.cli.<name>` with `register(app)`."""
+_FILES = {"import": "import_"}
+"""Commands that Python has another use for."""
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
@@ -34,7 +37,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
 
     What one command imports is not paid by the others; `up` stays small as the guard.
     """
-    asked = [name for name in arguments[:1] if name in MODULES]
+    asked = [name for word in arguments[:1] if (name := _FILES.get(word, word)) in MODULES]
     app = typer.Typer(
         name="meshgate",
         help="An API gateway and a service mesh in one, from the manifests you have.",

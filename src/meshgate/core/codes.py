@@ -35,6 +35,7 @@ CODES = MappingProxyType(
         "MG2104": "an old spelling of a plugin field; the new one is in the remedy",
         "MG2105": "a credential Secret is malformed",
         "MG2201": "an Ingress path has no pathType; ImplementationSpecific is assumed",
+        "MG2501": "what a declarative file of Kong says has no counterpart in manifests",
         "MG3001": "the referenced service does not exist",
         "MG3002": "the referenced service has no such port",
         "MG3003": "the referenced subset is not defined; the route answers 503",

@@ -1,0 +1,184 @@
+"""Kong's declarative files: what comes of them, and what is said about the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from meshgate.core.diagnostics import Severity
+from meshgate.dialects.kong.declarative import Converted, convert
+from meshgate.pipeline import Built, build, read_texts
+
+EXAMPLE = Path(__file__).parents[4] / "examples" / "import" / "kong.yaml"
+
+
+def _convert(text: str) -> Converted:
+    return convert(f'_format_version: "3.0"\n{text}', "kong.yaml")
+
+
+def _built(converted: Converted) -> Built:
+    text = "---\n".join(yaml.safe_dump(m) for m in converted.manifests)
+    documents, problems = read_texts({"made.yaml": text})
+    built = build(documents)
+    assert [str(d) for d in (*problems, *built.diagnostics) if d.severity is not Severity.INFO] == []
+    return built
+
+
+def _one(converted: Converted, kind: str) -> Mapping[str, object]:
+    (found,) = (m for m in converted.manifests if m["kind"] == kind)
+    return found
+
+
+def _said(converted: Converted) -> list[str]:
+    return [f"{d.severity.value} {'.'.join(map(str, d.field))}: {d.message}" for d in converted.diagnostics]
+
+
+def test_the_example_loses_nothing() -> None:
+    converted = convert(EXAMPLE.read_text(), "kong.yaml")
+    assert converted.diagnostics == ()
+    built = _built(converted)
+    policies = {
+        rule.name: sorted(type(p).__name__ for p in rule.policies)
+        for host in built.model.edge_hosts.values()
+        for rule in host.rules
+    }
+    assert policies == {
+        "ingress/default/orders/0/0/0": ["Acl", "KeyAuth", "RateLimit"],
+        "ingress/default/old-orders/0/0/0": ["Acl", "KeyAuth", "RateLimit"],
+        "ingress/default/stock/0/0/0": ["RateLimit"],
+    }
+    weights = [e.weight for s in built.model.entries.values() if s.external for e in s.external.endpoints]
+    assert sorted(weights) == [1, 10, 90]
+
+
+def test_defaults_are_kongs_and_not_its_ingress_controllers() -> None:
+    route = _one(_convert("services: [{name: a, host: a.example, routes: [{paths: [/a]}]}]"), "Ingress")
+    assert route["metadata"] == {
+        "name": "a-0",
+        "namespace": "default",
+        "annotations": {"konghq.com/strip-path": "true", "konghq.com/preserve-host": "false"},
+    }
+
+
+def test_the_host_that_a_service_gets_is_its_own() -> None:
+    made = _convert("services: [{name: a, url: 'http://a.example:8080/v1/'}]")
+    assert _one(made, "Service")["metadata"] == {
+        "name": "a",
+        "namespace": "default",
+        "annotations": {"konghq.com/path": "/v1/", "konghq.com/host-header": "a.example:8080"},
+    }
+
+
+@pytest.mark.parametrize(("version", "path"), [("2.1", "/~/a/(b|c)"), ("3.0", "/a/(b|c)")])
+def test_regular_expressions_are_told_as_the_version_tells_them(version: str, path: str) -> None:
+    text = (
+        f"_format_version: '{version}'\nservices: [{{host: a, routes: [{{paths: ['/a/(b|c)', '/plain']}}]}}]"
+    )
+    spec = _one(convert(text, "k"), "Ingress")["spec"]
+    assert isinstance(spec, dict)
+    assert [p["path"] for p in spec["rules"][0]["http"]["paths"]] == [path, "/plain"]
+
+
+def test_a_plugin_for_a_consumer_and_a_route_is_named_on_both() -> None:
+    made = _convert(
+        "services: [{name: a, host: a, routes: [{name: r, paths: [/a]}]}]\n"
+        "consumers: [{username: bob}]\n"
+        "plugins: [{name: rate-limiting, route: r, consumer: {username: bob}, config: {minute: 5}}]"
+    )
+    named = [
+        m["kind"]
+        for m in made.manifests
+        for metadata in (m["metadata"],)
+        if isinstance(metadata, dict)
+        and metadata.get("annotations", {}).get("konghq.com/plugins") == "r-bob-rate-limiting"
+    ]
+    assert named == ["Ingress", "KongConsumer"]
+
+
+def test_tls_to_a_service_is_checked_as_kong_would() -> None:
+    unchecked = _convert("services: [{name: a, host: a.example, protocol: https}]")
+    assert _one(unchecked, "DestinationRule")["spec"] == {
+        "host": "a.upstream.internal",
+        "trafficPolicy": {"tls": {"mode": "SIMPLE", "sni": "a.example", "insecureSkipVerify": True}},
+    }
+    assert len(unchecked.diagnostics) == 1
+    checked = _convert("services: [{name: a, host: a.example, protocol: https, tls_verify: true}]")
+    assert checked.diagnostics == ()
+    assert "insecureSkipVerify" not in str(_one(checked, "DestinationRule"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("vaults: [{name: env}]", "error vaults: vaults has no counterpart; it is left out"),
+        (
+            "services: [{host: a, protocol: tcp}]",
+            "error services.0.protocol: tcp services have no counterpart; this one is left out",
+        ),
+        (
+            "services: [{host: a, routes: [{protocols: [tls], snis: [x]}]}]",
+            "error services.0.routes.0.protocols: tls has no counterpart; the route is left out",
+        ),
+        (
+            "routes: [{expression: 'true'}]",
+            "error routes.0.expression: routes by expression have no counterpart; the route is left out",
+        ),
+        (
+            "routes: [{paths: [/a], service: {name: gone}}]",
+            "error routes.0: service 'gone' is not here; the route is left out",
+        ),
+        (
+            "plugins: [{name: key-auth, route: gone}]",
+            "error plugins.0.route: route 'gone' is not in this file; the plugin is left out",
+        ),
+        (
+            "consumers: [{username: a, keyauth_credentials: [{tags: [x]}]}]",
+            "error consumers.0.keyauth_credentials.0: has no key: Kong would make one up",
+        ),
+        (
+            "consumers: [{username: a, acls: [{group: g, until: 2030}]}]",
+            "warning consumers.0.acls.0.until: has no counterpart; it is left out",
+        ),
+        ("consumers: [{tags: [x]}]", "error consumers.0: a consumer needs a username or a custom_id"),
+        (
+            "services: [{host: a, routes: [{hosts: ['shop.*']}]}]",
+            "error services.0.routes.0.hosts.0: 'shop.*' has its wildcard at the end; the host is left out",
+        ),
+        (
+            "upstreams: [{name: u, algorithm: magic}]\nservices: [{host: u}]",
+            "warning upstreams.0.algorithm: magic has no counterpart; least requests is taken",
+        ),
+        ("services: [{host: a, port: 99999}]", "error services.0.port: must be <= 65535, got 99999"),
+        ("services: [{host: a, hots: b}]", "error services.0.hots: unknown field"),
+    ],
+)
+def test_what_has_no_counterpart_is_named(text: str, said: str) -> None:
+    assert said in _said(_convert(text))
+
+
+def test_mistakes_have_a_place() -> None:
+    (found,) = _convert("services:\n- host: a\n  routes:\n  - name: r\n    hosts: ['x.*']\n").diagnostics
+    assert (found.origin.file, found.origin.line, found.origin.column) == ("kong.yaml", 6, 13)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "a: [", "services: []", "_format_version: '9'", "&a [*a]", "\x00"]
+)
+def test_what_is_no_such_file_is_refused(text: str) -> None:
+    converted = convert(text, "k")
+    assert converted.manifests == ()
+    assert converted.diagnostics
+
+
+def test_no_diagnostic_shows_a_secret() -> None:
+    text = (
+        "consumers:\n- username: a\n  jwt_secrets: [{key: k, secret: hush-hush, nonsense: 1}]\n"
+        "  basicauth_credentials: [{username: a, password: hush-hush}]\n"
+        "certificates: [{cert: 7, key: hush-hush, snis: [x]}]\n"
+    )
+    converted = _convert(text)
+    assert converted.diagnostics
+    assert "hush" not in "".join(map(str, converted.diagnostics))
