@@ -15,6 +15,7 @@ from google.protobuf import json_format
 import meshgate
 from meshgate.app.control_plane import ControlPlane
 from meshgate.app.events import Events
+from meshgate.app.gateway_statuses import Served
 from meshgate.app.generated import deployment_status, endpoint_slice_objects, endpoints_object, pod_object
 from meshgate.app.patches import refused_patches
 from meshgate.app.pods import served_namespace
@@ -99,7 +100,26 @@ class AppBackend:
         if ref.kind == "Service":
             address = live.model.addresses.get(service_host(Name(ref.namespace, ref.name)))
             return {"spec": {"clusterIP": address}} if address else {}
-        return {}
+        return self.plane.gateway_statuses.overlay(ref, self._served())
+
+    def _served(self) -> Served:
+        plane = self.plane
+        status = plane.live.statuses.get(plane.gateway.key)
+        node = proxy_id(plane.gateway)
+        refused = {
+            rejection.name: rejection.message
+            for stream in plane.server.status()
+            if stream.node_id == node
+            for one in stream.session.types
+            if one.type_url == LISTENER
+            for rejection in one.rejected
+        }
+        return Served(
+            http_port=plane.options.http_port,
+            https_port=plane.options.https_port,
+            refused=refused,
+            ready=bool(status and status.ready),
+        )
 
     def in_force(self, document: Document) -> bool:
         return document in self.plane.live.in_force

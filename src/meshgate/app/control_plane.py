@@ -17,6 +17,7 @@ import structlog
 from meshgate.app.addresses import ServiceAddresses
 from meshgate.app.certificates import usable_certificates
 from meshgate.app.environment import Environment
+from meshgate.app.gateway_statuses import GatewayStatuses
 from meshgate.app.instances import by_workload, instance, is_live, service_table
 from meshgate.app.limits import shared_rules
 from meshgate.app.pods import gateway_pod, pod_specs, served_namespace
@@ -91,6 +92,7 @@ class ControlPlane:
             address=options.gateway_address, http_port=options.http_port, https_port=options.https_port
         )
         self.gateway = gateway_pod(settings=repr(place))
+        self.gateway_statuses = GatewayStatuses()
         self._addresses = ServiceAddresses(options.state / "addresses.json")
         self.runtime = LocalRuntime(self._runtime_options(place))
         self.server: XdsServer = Server(
@@ -165,6 +167,7 @@ class ControlPlane:
         self._publish_svids()
         self._write_rules()
         self.server.publish(model)
+        self.gateway_statuses.take(model.statuses, self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         if model.envoy_patches:
             tried = await asyncio.to_thread(try_patches, model)
             self.live.diagnostics = ordered((*self.live.diagnostics, *tried))

@@ -12,6 +12,7 @@ MODULES = (
     "down",
     "status",
     "get",
+    "describe",
     "apply",
     "delete",
     "label",

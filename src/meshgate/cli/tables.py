@@ -139,6 +139,18 @@ def _containers(field: str) -> Cell:
     return cell
 
 
+def _condition(kind: str) -> Cell:
+    def cell(obj: object) -> str:
+        found = (c for c in list_in(obj, "status", "conditions") if text_in(c, "type") == kind)
+        return next((text_in(c, "status") for c in found), "")
+
+    return cell
+
+
+def _gateway_addresses(gateway: object) -> str:
+    return ",".join(text_in(a, "value") for a in list_in(gateway, "status", "addresses"))
+
+
 _COLUMNS: Mapping[str, Sequence[Column]] = MappingProxyType(
     {
         "Pod": (
@@ -194,6 +206,22 @@ _COLUMNS: Mapping[str, Sequence[Column]] = MappingProxyType(
         ),
         "KongClusterPlugin": (Column("PLUGIN-TYPE", _at("plugin")),),
         "KongConsumer": (Column("USERNAME", _at("username")),),
+        "GatewayClass": (
+            Column("CONTROLLER", _at("spec", "controllerName")),
+            Column("ACCEPTED", _condition("Accepted")),
+        ),
+        "gateways.gateway.networking.k8s.io": (
+            Column("CLASS", _at("spec", "gatewayClassName")),
+            Column("ADDRESS", _gateway_addresses),
+            Column("PROGRAMMED", _condition("Programmed")),
+        ),
+        "HTTPRoute": (Column("HOSTNAMES", _json_list("spec", "hostnames")),),
+        "GRPCRoute": (Column("HOSTNAMES", _json_list("spec", "hostnames")),),
+        "TLSRoute": (Column("HOSTNAMES", _json_list("spec", "hostnames")),),
+        "ListenerSet": (
+            Column("ACCEPTED", _condition("Accepted")),
+            Column("PROGRAMMED", _condition("Programmed")),
+        ),
     }
 )
 """Between NAME and AGE."""
@@ -212,7 +240,7 @@ _WIDE: Mapping[str, Sequence[Column]] = MappingProxyType(
 """After AGE, with `-o wide`."""
 
 
-def columns_of(kind: str, *, wide: bool) -> tuple[Sequence[Column], Sequence[Column]]:
-    """The columns between NAME and AGE, and those after AGE."""
-    before = [c for c in _COLUMNS.get(kind, ()) if wide or not c.wide]
+def columns_of(kind: str, resource: str, *, wide: bool) -> tuple[Sequence[Column], Sequence[Column]]:
+    """The columns between NAME and AGE, and those after AGE; two groups may have a kind of one name."""
+    before = [c for c in _COLUMNS.get(resource, _COLUMNS.get(kind, ())) if wide or not c.wide]
     return before, _WIDE.get(kind, ()) if wide else ()

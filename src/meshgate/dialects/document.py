@@ -109,6 +109,13 @@ class Document:
         stamp = metadata.get("creationTimestamp") if isinstance(metadata, Mapping) else None
         return stamp if isinstance(stamp, str) else ""
 
+    @property
+    def generation(self) -> int:
+        """`metadata.generation`, which rises with every change of what is wanted; 0 in files."""
+        metadata = self.data.get("metadata")
+        number = metadata.get("generation") if isinstance(metadata, Mapping) else None
+        return number if isinstance(number, int) and not isinstance(number, bool) else 0
+
     def locate(self, path: FieldPath = (), *, key: bool = False) -> Origin:
         """Where a field's value (or its key) is written; the nearest parent where it is missing."""
         return locate(self.file, self.source, self.base + path, key=key)

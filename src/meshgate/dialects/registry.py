@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_errors
-from meshgate.dialects import istio, kong, kubernetes
+from meshgate.dialects import gateway_api, istio, kong, kubernetes
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.mesh_config import lower_mesh_config
 from meshgate.dialects.kind import KindParser, Lowered
@@ -17,7 +17,10 @@ from meshgate.model.declared import Broken, Declared
 from meshgate.model.mesh_config import MESH_CONFIG_REF
 
 KIND_PARSERS: Mapping[tuple[str, str], KindParser] = MappingProxyType(
-    {(parser.group, parser.kind): parser for parser in (*kubernetes.KINDS, *istio.KINDS, *kong.KINDS)}
+    {
+        (parser.group, parser.kind): parser
+        for parser in (*kubernetes.KINDS, *istio.KINDS, *kong.KINDS, *gateway_api.KINDS)
+    }
 )
 """By (API group, kind)."""
 

@@ -14,6 +14,14 @@ from meshgate.model.destination import Subset, TrafficPolicy
 from meshgate.model.envoy_patch import EnvoyFilter
 from meshgate.model.external import EndpointList, Machine
 from meshgate.model.gateway import GatewayObject, StreamRule
+from meshgate.model.gateway_api import (
+    ApiGateway,
+    BackendTlsPolicyObject,
+    GatewayClassObject,
+    ListenerSetObject,
+    ReferenceGrantObject,
+)
+from meshgate.model.gateway_api_routes import ApiRoute
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name
 from meshgate.model.policy import HttpsOnly, Policy
@@ -260,4 +268,10 @@ class Declared:
     """At most one: that of the ConfigMap `istio` in the root namespace."""
     telemetries: tuple[TelemetryObject, ...] = ()
     envoy_filters: tuple[EnvoyFilter, ...] = ()
+    gateway_classes: tuple[GatewayClassObject, ...] = ()
+    api_gateways: tuple[ApiGateway, ...] = ()
+    listener_sets: tuple[ListenerSetObject, ...] = ()
+    api_routes: tuple[ApiRoute, ...] = ()
+    reference_grants: tuple[ReferenceGrantObject, ...] = ()
+    backend_tls_policies: tuple[BackendTlsPolicyObject, ...] = ()
     broken: tuple[Broken, ...] = field(default=())

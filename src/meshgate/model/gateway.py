@@ -47,6 +47,10 @@ class ServerTls:
     cipher_suites: tuple[str, ...] = ()
     subject_alt_names: tuple[str, ...] = ()
     """Of which a client's certificate must have one; empty for any that the authority signed."""
+    authorities_pem: bytes = b""
+    """Who signs clients' certificates; empty where that stands in the first credential."""
+    accept_untrusted: bool = False
+    """A client's certificate of any other authority is as good as none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +115,10 @@ class EdgeServer:
     """Server names that choose it; empty for every other name, and for plain TCP and HTTP."""
     tls: ServerTls | None = None
     """None: the bytes are passed on as they come."""
+    addresses: tuple[str, ...] = ()
+    """Of the Gateway; empty for the gateway's own address."""
+    datagrams: bool = False
+    """UDP."""
     routes: str = ""
     """Name of its route configuration; empty where connections are carried to `destinations`."""
     destinations: tuple[WeightedDestination, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.authorization import Guard
 from meshgate.model.consumer import Consumer
 from meshgate.model.destination import DestinationPolicy
@@ -20,6 +21,7 @@ from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name
 from meshgate.model.route import Rule
 from meshgate.model.service import Service
+from meshgate.model.status import ObjectStatus
 from meshgate.model.telemetry import Observation
 from meshgate.model.workload import Inbound, Instance, Svid, Workload
 
@@ -111,6 +113,8 @@ class Model:
     """By `*` (the mesh), `<namespace>/*`, workload key and `gateway`; the narrowest counts, whole."""
     envoy_patches: Mapping[str, tuple[EnvoyPatch, ...]] = field(default_factory=dict)
     """By `envoy_patch.patch_key`: in the order in which they are applied."""
+    statuses: Mapping[str, ObjectStatus] = field(default_factory=dict)
+    """Of Gateway API objects, by `status_key`; nothing is translated from it."""
     instances: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     """By workload key, sorted by pod. Changes in a lane of its own."""
     svids: Mapping[str, Svid] = field(default_factory=dict)
@@ -141,6 +145,11 @@ def diff(old: Model, new: Model) -> frozenset[Read]:
             if one is not two and one != two:
                 changed.add((facet, key))
     return frozenset(changed)
+
+
+def status_key(ref: ObjectRef) -> str:
+    """`group/Kind/namespace/name`."""
+    return f"{ref.group}/{ref.kind}/{ref.namespace}/{ref.name}"
 
 
 def workload_key(name: Name) -> str:

@@ -7,8 +7,9 @@ One step per file: `linking_workloads` (sidecars, environment, selectors), `link
 (VirtualService), `linking_delegates` before it, `linking_consumers`, `linking_plugins`, `linking_edge` and
 `linking_routes` (Ingress, joined with the mesh's rules), `linking_paths` (the algebra of
 paths behind that), `linking_gateways` (Istio's Gateways, with `linking_gateway_hosts`,
-`_tls` and `_streams`), `linking_certificates`. `linking_input` gives all of them the same
-sorted input, which is why the order of documents never matters.
+`_tls` and `_streams`), `linking_gateway_api` (the Gateway API's), `linking_certificates`.
+`linking_input` gives all of them the same sorted input, which is why the order of documents
+never matters.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from meshgate.model.linking_destinations import link_destinations, report_upgrad
 from meshgate.model.linking_edge import link_edge_hosts, link_ingress_rules, taken_ingresses
 from meshgate.model.linking_endpoints import link_endpoints
 from meshgate.model.linking_envoy_filters import link_envoy_patches
+from meshgate.model.linking_gateway_api import api_edges, link_gateway_api
 from meshgate.model.linking_gateways import link_gateways
 from meshgate.model.linking_inbound import link_inbound
 from meshgate.model.linking_input import Findings, Input
@@ -66,12 +68,14 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
 
     edges = taken_ingresses(given, findings)
     known_consumers = declared_consumers(given, findings)
-    plugins = Plugins(given, known_consumers, edges, findings)
+    plugins = Plugins(given, known_consumers, (*edges, *api_edges(given)), findings)
     let_in = tuple(c for c in known_consumers if c.name not in plugins.closed_consumers)
 
     ingress = link_ingress_rules(given, edges, mesh_hosts, plugins, findings)
     gateways = link_gateways(given, destinations, ingress, findings)
-    certificates = joined(link_certificates(given, edges, findings), gateways.certificates)
+    api = link_gateway_api(given, plugins, findings)
+    servers = {**api.tables.certificates, **gateways.certificates}
+    certificates = joined(link_certificates(given, edges, findings), servers)
 
     model = Model(
         services=_frozen({s.host: s for s in sorted(given.services.values(), key=lambda s: s.host)}),
@@ -80,10 +84,10 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         destinations=_frozen(destinations),
         workloads=_frozen(workloads),
         inbound=_frozen(inbound),
-        edge_hosts=_frozen({**link_edge_hosts(ingress), **gateways.hosts}),
+        edge_hosts=_frozen({**link_edge_hosts(ingress), **gateways.hosts, **api.tables.hosts}),
         certificates=_frozen(certificates),
         consumers=_frozen(link_consumers(given, let_in, findings)),
-        edge_servers=_frozen(gateways.servers),
+        edge_servers=_frozen({**gateways.servers, **api.tables.servers}),
         edge_guard=_frozen({} if edge_guard == OPEN else {EDGE: edge_guard}),
         mesh_streams=_frozen(link_mesh_streams(given, destinations, findings)),
         entries=_frozen(dict(sorted(given.entries.items()))),
@@ -92,6 +96,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         telemetry=_frozen(link_telemetry(given, workloads, findings)),
         envoy_patches=_frozen(link_envoy_patches(given, workloads, findings)),
         client_credentials=_frozen(link_client_credentials(given, findings)),
+        statuses=_frozen(dict(sorted(api.statuses.items()))),
     )
     return model, findings.all()
 

@@ -77,6 +77,8 @@ class RequestMatch:
     """Goes behind the rule's name where the route is named."""
     stat_prefix: str = ""
     """Under which Envoy counts the requests that it takes; empty: not by themselves."""
+    up_to_percent: float = 100.0
+    """Holds for requests whose throw (0-100, one for all rules) is below: rules in a row split them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +170,18 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPersistence:
+    """Requests of one session go to one endpoint; by a cookie, or by a header that answers bring."""
+
+    cookie: str = ""
+    """Its name; empty where `header` is set."""
+    path: str = "/"
+    ttl_ms: float = 0
+    """Of the cookie; 0: until the client ends."""
+    header: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
     destinations: tuple[WeightedDestination, ...]
     timeout_ms: float = 0
@@ -177,12 +191,18 @@ class Forward:
     retry: Retry = DEFAULT_RETRY
     rewrite: Rewrite = Rewrite()
     mirrors: tuple[Mirror, ...] = ()
+    lost_weight: int = 0
+    """The share, beside those of `destinations`, of requests that answer 500: it leads nowhere."""
+    persistence: SessionPersistence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redirect:
     code: int = 301
     path: str = ""
+    path_regex: str = ""
+    """With `substitution`, changes a part of the path; excludes `path`."""
+    substitution: str = ""
     authority: str = ""
     scheme: str = ""
     port: int = 0

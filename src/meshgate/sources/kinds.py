@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from meshgate.core.diagnostics import ObjectRef
@@ -67,28 +68,37 @@ def find_kind(group: str, kind: str) -> KindName:
     return found or KindName(group=group, kind=kind, plural=f"{kind.lower()}s")
 
 
-def resolve(written: str) -> KindName:
-    """The kind that a user means; `not_found` for an unknown one."""
+def resolve(written: str, there: Collection[tuple[str, str]] = ()) -> KindName:
+    """The kind that a user means; `not_found` for an unknown one.
+
+    Of two groups with such a kind (both have a Gateway) the first by name is meant, as
+    kubectl does it; but the other where only of that one there are objects (`there`).
+    """
     text = written.lower()
     name, _, group = text.partition(".")
-    for kind in KINDS:
-        names = (kind.plural, kind.kind.lower(), *kind.short_names)
-        if name in names and (not group or group in (kind.group, f"{kind.group.partition('.')[2]}")):
-            return kind
+    found = [
+        kind
+        for kind in KINDS
+        if name in (kind.plural, kind.kind.lower(), *kind.short_names)
+        and (not group or group in (kind.group, f"{kind.group.partition('.')[2]}"))
+    ]
+    found.sort(key=lambda kind: kind.group)
+    for kind in (*(k for k in found if (k.group, k.kind) in there), *found):
+        return kind
     known = sorted({n for kind in KINDS for n in (kind.plural, kind.kind.lower())})
     raise AdminError(
         "not_found", f'the server doesn\'t have a resource type "{written}"', did_you_mean(text, known)
     )
 
 
-def resolve_all(written: str) -> tuple[KindName, ...]:
+def resolve_all(written: str, there: Collection[tuple[str, str]] = ()) -> tuple[KindName, ...]:
     """The kinds of a list with commas; `all` stands for what runs."""
     kinds: dict[KindName, None] = {}
     for part in filter(None, written.split(",")):
         if part.lower() == "all":
             kinds.update({kind: None for wanted in _ALL for kind in KINDS if kind.kind == wanted})
         else:
-            kinds[resolve(part)] = None
+            kinds[resolve(part, there)] = None
     if not kinds:
         raise AdminError("invalid", "no kind was named", "name one, such as pods or all")
     return tuple(kinds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -29,7 +29,7 @@ from meshgate.sources.backend import (
 )
 from meshgate.sources.kinds import KindName
 from meshgate.sources.merging import merge_patch, three_way, too_deep, with_metadata
-from meshgate.sources.objects import IMPLICIT_NAMESPACES, ObjectStore, StoredObject
+from meshgate.sources.objects import BUILT_IN, BUILT_IN_FILE, IMPLICIT_NAMESPACES, ObjectStore, StoredObject
 from meshgate.sources.selectors import parse_selector
 
 _SERVER_MEMBERS = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
@@ -45,7 +45,7 @@ class ObjectApi:
 
     def get(self, query: GetQuery) -> GetAnswer:
         """Objects by kind and name, with what Meshgate knows of their state."""
-        wanted = _wanted(query.kinds, query.names)
+        wanted = _wanted(query.kinds, query.names, self._there())
         matches = parse_selector(query.selector)
         lists: list[Listed] = []
         missing: list[str] = []
@@ -61,6 +61,10 @@ class ObjectApi:
                 )
             )
         return GetAnswer(lists=tuple(lists), missing=tuple(missing))
+
+    def _there(self) -> frozenset[tuple[str, str]]:
+        """The kinds of which there are objects."""
+        return frozenset((o.ref.group, o.ref.kind) for o in self._store.objects())
 
     def _all(self, kind: KindName, query: GetQuery) -> list[JsonObject]:
         objects = [
@@ -136,7 +140,7 @@ class ObjectApi:
                 kind = kinds.find_kind(document.ref.group, document.ref.kind)
                 targets.append((kind, document.ref))
         else:
-            for kind, names in _wanted(request.kinds, request.names):
+            for kind, names in _wanted(request.kinds, request.names, self._there()):
                 if not names:
                     raise AdminError("invalid", f"no {kind.kind} was named", "give its name, or -f FILE")
                 targets += [(kind, kind.ref(request.namespace, name)) for name in names]
@@ -163,11 +167,14 @@ class ObjectApi:
             return f"{kind.plural} are made by Meshgate; delete what they come from"
         if kind.kind == "Namespace" and ref.name in IMPLICIT_NAMESPACES:
             return f'namespaces "{ref.name}" is forbidden: this namespace may not be deleted'
+        stored = self._store.get(ref)
+        if ref in BUILT_IN and stored is not None and stored.document.file == BUILT_IN_FILE:
+            return f'{kind.resource} "{ref.name}" is forbidden: it is there by itself'
         return ""
 
     def patch(self, request: PatchRequest) -> Changes:
         """A JSON merge patch (RFC 7386) on one object."""
-        kind = _one_writable(request.kind)
+        kind = _one_writable(request.kind, self._there())
         if too_deep(cast("Json", request.patch)):
             raise AdminError("invalid", "the patch must be a JSON object of at most 100 levels")
         changed, diagnostics = self._change(kind, request, cast("Mapping[str, Json]", request.patch))
@@ -178,7 +185,7 @@ class ObjectApi:
 
     def label(self, request: LabelRequest) -> Changes:
         """Sets labels, and removes those whose value is None."""
-        kind = _one_writable(request.kind)
+        kind = _one_writable(request.kind, self._there())
         for key, value in request.labels.items():
             if not is_qualified_name(key) or not is_label_value(value or ""):
                 raise AdminError("invalid", f"{key}={value or ''} is not a valid label")
@@ -232,22 +239,24 @@ class ObjectApi:
         return True, said
 
 
-def _wanted(written: str, names: Sequence[str]) -> list[tuple[KindName, tuple[str, ...]]]:
+def _wanted(
+    written: str, names: Sequence[str], there: Collection[tuple[str, str]]
+) -> list[tuple[KindName, tuple[str, ...]]]:
     """Kinds with names, from `svc a b`, `svc/a deploy/b` or `svc,deploy`."""
     pairs = [part for part in (written, *names) if "/" in part]
     if not pairs:
-        return [(kind, tuple(names)) for kind in kinds.resolve_all(written)]
+        return [(kind, tuple(names)) for kind in kinds.resolve_all(written, there)]
     if len(pairs) != 1 + len(names):
         raise AdminError("invalid", "KIND/NAME cannot be mixed with names of one kind")
     found: dict[KindName, list[str]] = {}
     for pair in pairs:
         kind, _, name = pair.partition("/")
-        found.setdefault(kinds.resolve(kind), []).append(name)
+        found.setdefault(kinds.resolve(kind, there), []).append(name)
     return [(kind, tuple(several)) for kind, several in found.items()]
 
 
-def _one_writable(written: str) -> KindName:
-    kind = kinds.resolve(written)
+def _one_writable(written: str, there: Collection[tuple[str, str]]) -> KindName:
+    kind = kinds.resolve(written, there)
     if kind.read_only:
         raise AdminError(
             "forbidden",

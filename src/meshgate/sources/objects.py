@@ -19,12 +19,26 @@ import structlog
 from meshgate.core.clock import Clock
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_errors, ordered
 from meshgate.dialects.document import Document, Json, reuse
+from meshgate.model.gateway_api import CLASS, CONTROLLER, GATEWAY_GROUP
 from meshgate.sources.kept import Identity, KeptState, KeptStateError, Override
 from meshgate.sources.merging import content_hash, desired, with_metadata
 from meshgate.sources.stored import Problem, SourceText, StoredObject
 
 IMPLICIT_NAMESPACES = ("default", "istio-system", "kube-system", "meshgate-system")
 """They are there without being written."""
+
+BUILT_IN_FILE = "<built-in>"
+_CLASS_SPEC: Mapping[str, Json] = {
+    "controllerName": CONTROLLER,
+    "description": "Gateways that Meshgate serves",
+}
+BUILT_IN: Mapping[ObjectRef, tuple[str, Mapping[str, Json]]] = MappingProxyType(
+    {
+        **{ObjectRef("Namespace", "", name): ("v1", {}) for name in IMPLICIT_NAMESPACES},
+        ObjectRef("GatewayClass", "", CLASS, GATEWAY_GROUP): (f"{GATEWAY_GROUP}/v1", {"spec": _CLASS_SPEC}),
+    }
+)
+"""Objects that nobody has to write: their apiVersion and what stands beside their name."""
 
 API = "api"
 """The source of objects that no file has."""
@@ -87,7 +101,7 @@ class ObjectStore:
 
     def objects(self) -> tuple[StoredObject, ...]:
         """All of them, namespaces that nobody wrote included, by creation time and name."""
-        missing = [self._implicit(ObjectRef("Namespace", "", name)) for name in IMPLICIT_NAMESPACES]
+        missing = [self._implicit(ref) for ref in BUILT_IN]
         found = [*self._objects.values(), *(m for m in missing if m and m.ref not in self._objects)]
         return tuple(sorted(found, key=lambda o: (o.identity.created, o.ref.name, o.ref)))
 
@@ -103,7 +117,7 @@ class ObjectStore:
                 listed.append(stored.document)
                 if not stored.changed_by_api:
                     again = self._from_files[stored.ref][1:]
-                    listed.extend(self._stamp(d, stored.identity.created) for _, d in again)
+                    listed.extend(self._stamp(d, stored.identity) for _, d in again)
             self._listed = tuple(listed)
         return self._listed
 
@@ -233,10 +247,14 @@ class ObjectStore:
     # ---- the inside ----
 
     def _implicit(self, ref: ObjectRef) -> StoredObject | None:
-        if (ref.group, ref.kind) != ("", "Namespace") or ref.name not in IMPLICIT_NAMESPACES:
+        if ref not in BUILT_IN:
             return None
-        data: dict[str, Json] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ref.name}}
-        document = Document(ref=ref, api_version="v1", data=data, file="<built-in>", namespace_given=False)
+        version, members = BUILT_IN[ref]
+        data: dict[str, Json] = {"apiVersion": version, "kind": ref.kind, "metadata": {"name": ref.name}}
+        data |= members
+        document = Document(
+            ref=ref, api_version=version, data=data, file=BUILT_IN_FILE, namespace_given=False
+        )
         identity = Identity(created=self._born, generation=1, resource_version=1, content="", desired="")
         return StoredObject(ref=ref, document=document, source=API, identity=identity, changed_by_api=False)
 
@@ -250,11 +268,12 @@ class ObjectStore:
         found = self._from_files.get(ref)
         return self._hash(found[0][1]) if found else ""
 
-    def _stamp(self, document: Document, created: str) -> Document:
-        """The document with its creation time, by which dialects tell old from new."""
+    def _stamp(self, document: Document, identity: Identity) -> Document:
+        """The document with its creation time, by which dialects tell old from new, and its generation."""
         found = self._stamped.get(document)
-        if found is None or found.created != created:
-            data = with_metadata(document.data, {"creationTimestamp": created})
+        created, generation = identity.created, identity.generation
+        if found is None or (found.created, found.generation) != (created, generation):
+            data = with_metadata(document.data, {"creationTimestamp": created, "generation": generation})
             found = self._stamped[document] = replace(document, data=data)
         return found
 
@@ -287,7 +306,7 @@ class ObjectStore:
                 changed_identities[ref] = fresh
             objects[ref] = StoredObject(
                 ref=ref,
-                document=self._stamp(document, fresh.created),
+                document=self._stamp(document, fresh),
                 source=source,
                 identity=fresh,
                 changed_by_api=by_api,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.http.stateful_session.v3 import stateful_session_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
@@ -19,17 +20,20 @@ from meshgate.model.route import Forward
 from meshgate.policies import CHAIN, EdgePolicies
 from meshgate.policies.chain import AUTHENTICATED, plugin_replies
 from meshgate.policies.consumer_headers import early_removal
-from meshgate.policies.packing import boolean, pack, uint32
+from meshgate.policies.packing import boolean, http_filter, pack, uint32
 from meshgate.policies.replies import local_replies
-from meshgate.translate import gateway_servers, keys, tls, virtual_host
+from meshgate.translate import gateway_datagrams, gateway_servers, keys, sessions, tls, virtual_host
 from meshgate.translate import guard as guarding
 from meshgate.translate.edge_hardening import harden, proxy_protocol_filter, stand_behind
+from meshgate.translate.gateway_servers import Place
 from meshgate.translate.guard import Access
 from meshgate.translate.http import connection_manager, http_chain
 from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES, outbound_cluster, server_routes
 from meshgate.translate.route import MAX_DIRECT_BODY, with_port
 
 HTTP, HTTPS = "http", "https"
+GATEWAY_API_ROUTES = "gateway-api."
+"""What the names of the Gateway API's route configurations begin with."""
 
 
 def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
@@ -62,15 +66,18 @@ def _listener_of(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listen
     if name == HTTPS and proxy.https_port:
         access = Access(guard=guard, ports=frozenset({HTTPS_PORT, proxy.https_port}))
         return _https(reader, proxy, policies, access, topology)
-    port = gateway_servers.listener_port(name)
-    if port is not None:
-        found = _listener(name, proxy.address, port)
-        access = Access(guard=guard, ports=frozenset({port}))
-        gateway_servers.add_chains(
-            reader, found, port, access, lambda routes: _manager(name, policies, access, routes, topology)
-        )
-        return found if found.filter_chains or found.HasField("default_filter_chain") else None
-    return None
+    place = gateway_servers.listener_place(name)
+    if place is None or not any(place.holds(s) for s in reader.all_edge_servers().values()):
+        return None
+    address, port = gateway_servers.place_of(reader, proxy, place)
+    if place.datagrams:
+        return gateway_datagrams.listener(reader, name, place, address, port)
+    found = _listener(name, address, port)
+    access = Access(guard=guard, ports=frozenset({place.port, port}))
+    gateway_servers.add_chains(
+        reader, found, place, access, lambda routes: _manager(name, policies, access, routes, topology)
+    )
+    return found if found.filter_chains or found.HasField("default_filter_chain") else None
 
 
 def route_configuration_of(reader: Reader, proxy: Proxy, name: str, host: str) -> str:
@@ -154,7 +161,11 @@ def _https(
         pack(tls_inspector_pb2.TlsInspector())
     )
     taken = gateway_servers.add_chains(
-        reader, found, HTTPS_PORT, access, lambda routes: _manager(HTTPS, policies, access, routes, topology)
+        reader,
+        found,
+        Place(port=HTTPS_PORT),
+        access,
+        lambda routes: _manager(HTTPS, policies, access, routes, topology),
     )
     manager = http_chain(_manager(HTTPS, policies, access, EDGE_ROUTES, topology))
     # A default certificate that somebody named comes before our own.
@@ -184,6 +195,8 @@ def _manager(
             # Istio's policies look at what the client sent, so they stand before what changes
             # it; a token that they take out of the request is no longer needed then.
             filters += guarding.http_filters(access.guard, access.ports)
+    if configuration.startswith(GATEWAY_API_ROUTES):
+        filters.append(http_filter(sessions.FILTER, stateful_session_pb2.StatefulSession()))
     manager = connection_manager(stat_prefix, filters)
     guarding.see_as_authorized(manager, access.guard)
     manager.rds.route_config_name = configuration

@@ -1,13 +1,18 @@
-"""Filter chains of Istio Gateways' servers: HTTP, TLS that is ended here, and whole connections."""
+"""Filter chains of Gateways' servers: HTTP, TLS that is ended here, and whole connections.
+
+Istio's Gateways are at the gateway's own address, those of the Gateway API at theirs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
+from meshgate.model.edge_ports import real_ports
 from meshgate.model.gateway import HTTP_PORT, HTTPS_PORT, EdgeServer, ServerTlsMode
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
@@ -26,28 +31,77 @@ MakeManager = Callable[[str], hcm.HttpConnectionManager]
 """A connection manager for a route configuration's name."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a listener is."""
+
+    port: int
+    """As its Gateway says."""
+    address: str = ""
+    """Empty for the gateway's own."""
+    datagrams: bool = False
+
+    @property
+    def listener(self) -> str:
+        """The name of its listener: `gateway.9000`, `gateway.127.64.0.1.80`, `gateway.127.64.0.1.udp.53`."""
+        between = f"{self.address}." if self.address else ""
+        return f"{LISTENER_PREFIX}{between}{'udp.' if self.datagrams else ''}{self.port}"
+
+    def holds(self, server: EdgeServer) -> bool:
+        """Whether a server is there."""
+        there = self.address in server.addresses if self.address else not server.addresses
+        return there and (server.port, server.datagrams) == (self.port, self.datagrams)
+
+
 def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
-    """`gateway.<port>` for every port of a Gateway that the gateway does not have by itself."""
+    """The names of the listeners that the gateway does not have by itself."""
+    return [place.listener for place in places(reader, proxy)]
+
+
+def places(reader: Reader, proxy: Proxy) -> list[Place]:
+    """Where Gateways have listeners, but for those that the gateway has by itself."""
     own = {HTTP_PORT, HTTPS_PORT, proxy.http_port, proxy.https_port}
-    ports = sorted({server.port for server in reader.all_edge_servers().values()} - own)
-    return [f"{LISTENER_PREFIX}{port}" for port in ports]
+    found: set[Place] = set()
+    for server in reader.all_edge_servers().values():
+        if not server.addresses and server.port not in own:
+            found.add(Place(port=server.port, datagrams=server.datagrams))
+        for address in server.addresses:
+            if proxy.https_port or server.port != HTTPS_PORT:
+                found.add(Place(port=server.port, address=address, datagrams=server.datagrams))
+    return sorted(found, key=lambda p: (p.address, p.port, p.datagrams))
 
 
-def listener_port(name: str) -> int | None:
-    """The port in a listener's name; None for the gateway's own listeners."""
-    port = name.removeprefix(LISTENER_PREFIX)
-    return int(port) if port != name and port.isdecimal() else None
+def listener_place(name: str) -> Place | None:
+    """The place in a listener's name; None for the gateway's own listeners."""
+    written = name.removeprefix(LISTENER_PREFIX)
+    rest, _, port = written.rpartition(".")
+    if written == name or not port.isdecimal():
+        return None
+    datagrams = rest == "udp" or rest.endswith(".udp")
+    return Place(port=int(port), address=rest.removesuffix("udp").rstrip("."), datagrams=datagrams)
+
+
+def place_of(reader: Reader, proxy: Proxy, place: Place) -> tuple[str, int]:
+    """The address and port to which clients of a listener connect."""
+    if not place.address:
+        return proxy.address, place.port
+    ports = [
+        s.port
+        for s in reader.all_edge_servers().values()
+        if place.address in s.addresses and s.datagrams == place.datagrams
+    ]
+    return place.address, real_ports(ports, proxy.http_port, proxy.https_port)[place.port]
 
 
 def add_chains(
-    reader: Reader, found: listener_pb2.Listener, port: int, access: Access, manager: MakeManager
+    reader: Reader, found: listener_pb2.Listener, place: Place, access: Access, manager: MakeManager
 ) -> set[str]:
-    """Adds the chains of a port's servers; gives the server names that they have taken.
+    """Adds the chains of a place's servers; gives the server names that they have taken.
 
     A server whose certificate is gone gets no chain: it is closed, the others stay.
     """
     taken: set[str] = set()
-    servers = [(n, s) for n, s in sorted(reader.all_edge_servers().items()) if s.port == port]
+    servers = [(n, s) for n, s in sorted(reader.all_edge_servers().items()) if place.holds(s)]
     for name, server in servers:
         if server.tls is not None and any(reader.certificate(c) is None for c in server.tls.credentials):
             continue

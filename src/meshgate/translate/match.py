@@ -25,6 +25,9 @@ def route_match(match: RequestMatch) -> pb.RouteMatch:
         found.headers.append(_path_header(path))
     for header in match.headers:
         found.headers.append(_header(header))
+    if match.up_to_percent < 100:
+        share = found.runtime_fraction.default_value
+        share.numerator, share.denominator = round(match.up_to_percent * 10_000), share.MILLION
     if match.methods:
         found.headers.append(_any_of(":method", match.methods))
     if match.scheme:

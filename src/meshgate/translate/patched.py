@@ -72,7 +72,8 @@ def _listener(reader: Reader, proxy: Proxy, name: str, message: Message | None, 
 def listener_place(proxy: Proxy, name: str) -> Place:
     """Which of Istio's listeners ours of that name is."""
     if proxy.kind is ProxyKind.GATEWAY:
-        port = {"http": HTTP_PORT, "https": HTTPS_PORT}.get(name) or gateway_servers.listener_port(name) or 0
+        further = gateway_servers.listener_place(name)
+        port = {"http": HTTP_PORT, "https": HTTPS_PORT}.get(name) or (further.port if further else 0)
         bound = {"http": proxy.http_port, "https": proxy.https_port}.get(name, port)
         ports = frozenset({port, bound, _ISTIO_PORTS.get(port, port)})
         names = frozenset({name, *(f"0.0.0.0_{p}" for p in ports)})

@@ -33,12 +33,15 @@ from meshgate.model.route import (
 from meshgate.policies import RouteParts
 from meshgate.policies.packing import duration, header, pack, uint32
 from meshgate.policies.parts import METADATA_NAMESPACE
-from meshgate.translate import cors
+from meshgate.translate import cors, sessions
 from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.match import applies_to, quote_regex, route_match
 from meshgate.translate.names import outbound_cluster
 
 FAULT_FILTER = "envoy.filters.http.fault"
+
+NOWHERE_CLUSTER = "nowhere"
+"""There is none of that name: requests that are given to it answer 500."""
 
 MAX_DIRECT_BODY = 1 << 20
 """Bytes of a direct response's body; Envoy's own limit is 4096."""
@@ -122,7 +125,7 @@ def _refusal(proxy: Proxy, action: Refuse) -> str:
 def _forward(context: RouteContext, route: pb.Route, action: Forward, match: RequestMatch) -> None:
     target = route.route
     destinations = [with_port(context.reader, d.destination, context.port) for d in action.destinations]
-    if len(action.destinations) == 1:
+    if len(action.destinations) == 1 and not action.lost_weight:
         target.cluster = outbound_cluster(destinations[0])
         only = action.destinations[0]
         _headers(route, only.request_headers, only.response_headers)
@@ -133,6 +136,13 @@ def _forward(context: RouteContext, route: pb.Route, action: Forward, match: Req
             entry = target.weighted_clusters.clusters.add(name=outbound_cluster(destination))
             entry.weight.CopyFrom(uint32(weighted.weight))
             _headers(entry, weighted.request_headers, weighted.response_headers)
+    if action.lost_weight:
+        target.weighted_clusters.clusters.add(name=NOWHERE_CLUSTER).weight.CopyFrom(
+            uint32(action.lost_weight)
+        )
+        target.cluster_not_found_response_code = target.INTERNAL_SERVER_ERROR
+    if action.persistence is not None:
+        route.typed_per_filter_config[sessions.FILTER].CopyFrom(pack(sessions.per_route(action.persistence)))
     target.timeout.CopyFrom(duration(action.timeout_ms))
     target.max_stream_duration.max_stream_duration.CopyFrom(duration(action.timeout_ms))
     if action.idle_timeout_ms is not None:
@@ -263,6 +273,9 @@ def _redirect(route: pb.Route, action: Redirect, context: RouteContext) -> None:
         route.redirect.path_redirect = action.path
     elif action.prefix:
         route.redirect.prefix_rewrite = action.prefix
+    elif action.path_regex:
+        route.redirect.regex_rewrite.pattern.regex = action.path_regex
+        route.redirect.regex_rewrite.substitution = action.substitution
     if action.scheme:
         route.redirect.scheme_redirect = action.scheme
     port = _redirect_port(action, context)

@@ -106,11 +106,18 @@ def downstream_server(settings: ServerTls) -> base_pb2.TransportSocket:
         authorities = EDGE_AUTHORITIES_PREFIX + settings.credentials[0]
     if settings.mode is not ServerTlsMode.SIMPLE:
         context.require_client_certificate.value = settings.mode is not ServerTlsMode.OPTIONAL_MUTUAL
-        combined = common.combined_validation_context
-        combined.validation_context_sds_secret_config.CopyFrom(sds(authorities))
-        combined.default_validation_context.SetInParent()
+        if settings.authorities_pem:
+            trusted = common.validation_context
+            trusted.trusted_ca.inline_bytes = settings.authorities_pem
+            if settings.accept_untrusted:
+                trusted.trust_chain_verification = trusted.ACCEPT_UNTRUSTED
+        else:
+            combined = common.combined_validation_context
+            combined.validation_context_sds_secret_config.CopyFrom(sds(authorities))
+            trusted = combined.default_validation_context
+            trusted.SetInParent()
         for name in settings.subject_alt_names:
-            san = combined.default_validation_context.match_typed_subject_alt_names.add()
+            san = trusted.match_typed_subject_alt_names.add()
             san.san_type = san_type(name)
             san.matcher.exact = name
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))

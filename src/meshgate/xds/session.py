@@ -184,14 +184,20 @@ class Session(Generic[P]):
         Envoy (1.40) starts VHDS with an empty request that does not say for which route configuration,
         hands an answer on by what stands before a name's last slash, and keeps the listener closed until
         one came or the fetch timed out.
+
+        What a wildcard gives may have been sent before Envoy knew the route configuration, e.g. with
+        a new listener; Envoy has dropped that, so it is sent again.
         """
         routes, hosts = self._subscriptions.get(ROUTE), self._subscriptions.get(VIRTUAL_HOST)
         if routes is None or hosts is None:
             return
         fresh = {name for name in routes.names - self._opened if routes.knows(name)}
         self._opened = (self._opened & routes.names) | fresh
-        hosts.pending.update(f"{name}/" for name in fresh)
-        hosts.forced.update(f"{name}/" for name in fresh)
+        again = {f"{name}/" for name in fresh}
+        if fresh:
+            again.update(host for host in hosts.given if host.rpartition("/")[0] in fresh)
+        hosts.pending |= again
+        hosts.forced |= again
 
     def _cool(self, name: str) -> None:
         self._warm.discard(name)

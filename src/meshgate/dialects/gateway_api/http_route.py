@@ -1,0 +1,162 @@
+"""HTTPRoute: requests by path, headers, query and method, to backends."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from meshgate.core.diagnostics import Diagnostic
+from meshgate.core.origin import FieldPath
+from meshgate.dialects.document import Document
+from meshgate.dialects.gateway_api.filters import FilterLowering, FilterSpec
+from meshgate.dialects.gateway_api.matching import HttpMatchSpec, MatchLowering
+from meshgate.dialects.gateway_api.references import Duration, SectionName, lower_backend
+from meshgate.dialects.gateway_api.routes import (
+    BackendRefSpec,
+    HostnamesSpec,
+    PersistenceSpec,
+    lowered_route,
+)
+from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.metadata import ObjectSpec
+from meshgate.dialects.schema import Items, Spec, check, problem
+from meshgate.model.gateway_api import GATEWAY_GROUP, RouteKind
+from meshgate.model.gateway_api_routes import (
+    Backend,
+    RedirectFilter,
+    RewriteFilter,
+    RouteRetry,
+    RouteRule,
+)
+from meshgate.model.route import PathKind, RequestMatch
+
+_FILTERS = (
+    "RequestHeaderModifier",
+    "ResponseHeaderModifier",
+    "RequestMirror",
+    "RequestRedirect",
+    "URLRewrite",
+    "CORS",
+    "ExternalAuth",
+    "ExtensionRef",
+)
+StatusCode = Annotated[int, Field(ge=400, le=599)]
+
+
+class BackendSpec(BackendRefSpec):
+    """`HTTPBackendRef`."""
+
+    filters: Items[FilterSpec] = ()
+
+
+class TimeoutsSpec(Spec):
+    """`HTTPRouteTimeouts`; 0s is no limit."""
+
+    request: Duration | None = None
+    backend_request: Duration | None = None
+
+
+class RetrySpec(Spec):
+    """`HTTPRouteRetry`."""
+
+    codes: Items[StatusCode] = ()
+    attempts: Annotated[int, Field(ge=0)] | None = None
+    backoff: Duration | None = None
+
+
+class RuleSpec(Spec):
+    """`HTTPRouteRule`."""
+
+    name: SectionName = ""
+    matches: Items[HttpMatchSpec] = ()
+    filters: Items[FilterSpec] = ()
+    backend_refs: Items[BackendSpec] = ()
+    timeouts: TimeoutsSpec = TimeoutsSpec()
+    retry: RetrySpec | None = None
+    session_persistence: PersistenceSpec | None = None
+
+
+class HttpRouteSpec(HostnamesSpec):
+    rules: Items[RuleSpec] = (RuleSpec(),)
+
+
+class HttpRoute(ObjectSpec):
+    spec: HttpRouteSpec = HttpRouteSpec()
+
+
+def lower_http_route(document: Document) -> Lowered:
+    """The route with its rules (MG2xxx)."""
+    value, said = check(HttpRoute, document)
+    if value is None:
+        return Lowered(diagnostics=tuple(said))
+    rules = tuple(
+        _rule(rule, document, ("spec", "rules", i), said) for i, rule in enumerate(value.spec.rules)
+    )
+    return lowered_route(document, RouteKind.HTTP, value.spec, rules, value.metadata, said)
+
+
+def _rule(spec: RuleSpec, document: Document, path: FieldPath, said: list[Diagnostic]) -> RouteRule:
+    matching = MatchLowering(document, said)
+    filtering = FilterLowering(document, said, _FILTERS)
+    matches = tuple(matching.http(m, (*path, "matches", i)) for i, m in enumerate(spec.matches))
+    rule = RouteRule(
+        name=spec.name,
+        matches=matches or (matching.http(HttpMatchSpec(), path),),
+        filters=filtering.filters(spec.filters, (*path, "filters")),
+        backends=tuple(
+            Backend(
+                target=lower_backend(b, document, (*path, "backendRefs", i)),
+                weight=b.weight,
+                filters=filtering.filters(b.filters, (*path, "backendRefs", i, "filters")),
+            )
+            for i, b in enumerate(spec.backend_refs)
+        ),
+        timeout_ms=spec.timeouts.request,
+        backend_timeout_ms=spec.timeouts.backend_request,
+        retry=(
+            RouteRetry(codes=spec.retry.codes, attempts=spec.retry.attempts, backoff_ms=spec.retry.backoff)
+            if spec.retry
+            else None
+        ),
+        persistence=spec.session_persistence.lower() if spec.session_persistence else None,
+        origin=document.locate(path),
+    )
+    _check(rule, document, path, said)
+    return rule
+
+
+def _check(rule: RouteRule, document: Document, path: FieldPath, said: list[Diagnostic]) -> None:
+    """What the fields of a rule must have to do with one another."""
+    redirects = any(isinstance(f, RedirectFilter) for f in rule.filters)
+    if redirects and rule.backends:
+        said.append(problem(document, "MG2006", path, "RequestRedirect must not be used with backendRefs"))
+    request, backend = rule.timeout_ms, rule.backend_timeout_ms
+    if request and backend and backend > request:
+        said.append(
+            problem(
+                document,
+                "MG2006",
+                (*path, "timeouts", "backendRequest"),
+                "must not be longer than the timeout of the request",
+            )
+        )
+    used = [*rule.filters, *(f for b in rule.backends for f in b.filters)]
+    changes = [f.path for f in used if isinstance(f, RedirectFilter | RewriteFilter)]
+    if any(c.prefix is not None for c in changes) and not all(map(_prefixed, rule.matches)):
+        message = "ReplacePrefixMatch needs matches by PathPrefix only"
+        said.append(problem(document, "MG2006", path, message))
+
+
+def _prefixed(match: RequestMatch) -> bool:
+    return bool(match.paths) and match.paths[0].kind is PathKind.SEGMENTS
+
+
+HTTP_ROUTE = KindParser(
+    group=GATEWAY_GROUP,
+    kind="HTTPRoute",
+    versions=frozenset({"v1", "v1beta1", "v1alpha2"}),
+    namespaced=True,
+    lower=lower_http_route,
+    plural="httproutes",
+)

@@ -1,0 +1,102 @@
+"""Listeners of Gateways and ListenerSets, and the TLS of both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from meshgate.core.diagnostics import Diagnostic
+from meshgate.core.origin import FieldPath
+from meshgate.dialects.document import Document
+from meshgate.dialects.gateway_api.references import (
+    Hostname,
+    NamespacesSpec,
+    ObjectRefSpec,
+    PortNumber,
+    SectionName,
+)
+from meshgate.dialects.schema import Items, Spec, problem
+from meshgate.model.gateway_api import GATEWAY_GROUP, ApiListener
+
+_WITHOUT_TLS = ("HTTP", "TCP", "UDP")
+_WITHOUT_HOSTS = ("TCP", "UDP")
+
+
+class ListenerTlsSpec(Spec):
+    """`ListenerTLSConfig`."""
+
+    UNSUPPORTED: ClassVar[dict[str, str]] = {"options": "has no effect; TLS 1.2 is the oldest that is spoken"}
+
+    mode: Literal["Terminate", "Passthrough"] = "Terminate"
+    certificate_refs: Items[ObjectRefSpec] = ()
+
+
+class RouteKindSpec(Spec):
+    """`RouteGroupKind`."""
+
+    group: str = GATEWAY_GROUP
+    kind: Annotated[str, Field(min_length=1)]
+
+
+class AllowedRoutesSpec(Spec):
+    """`AllowedRoutes`."""
+
+    namespaces: NamespacesSpec = NamespacesSpec()
+    kinds: Items[RouteKindSpec] = ()
+
+
+class ListenerSpec(Spec):
+    """`Listener` and `ListenerEntry`."""
+
+    name: Annotated[SectionName, Field(min_length=1)]
+    hostname: Hostname | Literal[""] = ""
+    port: PortNumber
+    protocol: Annotated[str, Field(min_length=1, max_length=255)]
+    tls: ListenerTlsSpec | None = None
+    allowed_routes: AllowedRoutesSpec = AllowedRoutesSpec()
+
+
+def lower_listeners(
+    specs: tuple[ListenerSpec, ...], document: Document, said: list[Diagnostic]
+) -> tuple[ApiListener, ...]:
+    """The listeners; names that are there twice and TLS in the wrong place are MG2006."""
+    path: FieldPath = ("spec", "listeners")
+    for name, count in Counter(s.name for s in specs).items():
+        if count > 1:
+            said.append(problem(document, "MG2006", path, f"the name {name!r} is there {count} times"))
+    return tuple(_listener(s, document, (*path, i), said) for i, s in enumerate(specs))
+
+
+def _listener(spec: ListenerSpec, document: Document, path: FieldPath, said: list[Diagnostic]) -> ApiListener:
+    tls = spec.tls
+    if spec.protocol in _WITHOUT_TLS and tls is not None:
+        said.append(problem(document, "MG2006", (*path, "tls"), f"has no place with {spec.protocol}"))
+    if spec.protocol in _WITHOUT_HOSTS and spec.hostname:
+        said.append(problem(document, "MG2006", (*path, "hostname"), f"has no place with {spec.protocol}"))
+    if spec.protocol == "HTTPS" and tls is not None and tls.mode != "Terminate":
+        message = "must be Terminate with HTTPS"
+        said.append(
+            problem(document, "MG2006", (*path, "tls", "mode"), message, remedy="use the protocol TLS")
+        )
+    if spec.protocol in ("HTTPS", "TLS") and tls is None:
+        said.append(problem(document, "MG2003", (*path, "tls"), f"is required with {spec.protocol}"))
+    if tls is not None and tls.mode == "Terminate" and not tls.certificate_refs:
+        message = "is required with the mode Terminate"
+        said.append(problem(document, "MG2003", (*path, "tls", "certificateRefs"), message))
+    return ApiListener(
+        name=spec.name,
+        port=spec.port,
+        protocol=spec.protocol,
+        hostname=spec.hostname,
+        has_tls=tls is not None,
+        passthrough=tls is not None and tls.mode == "Passthrough",
+        certificates=tuple(
+            ref.lower(document, (*path, "tls", "certificateRefs", i))
+            for i, ref in enumerate(tls.certificate_refs if tls else ())
+        ),
+        namespaces=spec.allowed_routes.namespaces.lower("Same"),
+        kinds=tuple((k.group, k.kind) for k in spec.allowed_routes.kinds),
+        origin=document.locate(path),
+    )

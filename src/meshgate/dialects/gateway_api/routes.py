@@ -1,0 +1,147 @@
+"""What all routes have in common: parents, names, backends, plugins, and how they are lowered."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.origin import FieldPath, Origin
+from meshgate.dialects.annotations import KONG, PLUGINS, annotation_path, plugin_problems, split_list
+from meshgate.dialects.document import Document
+from meshgate.dialects.gateway_api.references import (
+    BackendObjectSpec,
+    Duration,
+    Hostname,
+    ParentRefSpec,
+    SectionName,
+    lower_backend,
+)
+from meshgate.dialects.kind import Lowered
+from meshgate.dialects.metadata import ObjectMeta
+from meshgate.dialects.schema import Items, Spec, problem
+from meshgate.model.declared import Declared
+from meshgate.model.gateway_api import RouteKind
+from meshgate.model.gateway_api_routes import ApiRoute, Backend, RouteRule
+from meshgate.model.route import SessionPersistence
+
+MAX_WEIGHT = 1_000_000
+DEFAULT_COOKIE = "meshgate-session"
+Weight = Annotated[int, Field(ge=0, le=MAX_WEIGHT)]
+
+
+class CommonRouteSpec(Spec):
+    """`CommonRouteSpec`."""
+
+    UNSUPPORTED: ClassVar[dict[str, str]] = {"useDefaultGateways": "name the Gateway in parentRefs"}
+
+    parent_refs: Items[ParentRefSpec] = ()
+
+
+class HostnamesSpec(CommonRouteSpec):
+    hostnames: Items[Hostname] = ()
+
+
+class BackendRefSpec(BackendObjectSpec):
+    """`BackendRef`."""
+
+    weight: Weight = 1
+
+
+class StreamRuleSpec(Spec):
+    """`TLSRouteRule`, `TCPRouteRule` and `UDPRouteRule`."""
+
+    name: SectionName = ""
+    backend_refs: Items[BackendRefSpec] = ()
+
+
+class CookieSpec(Spec):
+    """`CookieConfig`."""
+
+    name: str | None = None
+    path: str | None = None
+    lifetime_type: Literal["Session", "Permanent"] = "Session"
+
+
+class HeaderConfigSpec(Spec):
+    name: str
+
+
+class PersistenceSpec(Spec):
+    """`SessionPersistence`."""
+
+    UNSUPPORTED: ClassVar[dict[str, str]] = {"idleTimeout": "sessions end by absoluteTimeout alone"}
+
+    session_name: str | None = None
+    absolute_timeout: Duration | None = None
+    type: Literal["Cookie", "Header"] = "Cookie"
+    cookie_config: CookieSpec = CookieSpec()
+    cookie: CookieSpec | None = None
+    header: HeaderConfigSpec | None = None
+
+    def lower(self) -> SessionPersistence:
+        """By a cookie, or by a header."""
+        cookie = self.cookie or self.cookie_config
+        if self.type == "Header":
+            return SessionPersistence(header=(self.header.name if self.header else self.session_name) or "")
+        return SessionPersistence(
+            cookie=cookie.name or self.session_name or DEFAULT_COOKIE,
+            path=cookie.path or "/",
+            ttl_ms=(self.absolute_timeout or 0) if cookie.lifetime_type == "Permanent" else 0,
+        )
+
+
+def stream_rules(specs: tuple[StreamRuleSpec, ...], document: Document) -> tuple[RouteRule, ...]:
+    """Rules that carry connections or datagrams."""
+    rules = []
+    for index, spec in enumerate(specs):
+        path: FieldPath = ("spec", "rules", index)
+        backends = tuple(
+            Backend(target=lower_backend(b, document, (*path, "backendRefs", i)), weight=b.weight)
+            for i, b in enumerate(spec.backend_refs)
+        )
+        rules.append(RouteRule(name=spec.name, backends=backends, origin=document.locate(path)))
+    return tuple(rules)
+
+
+def lowered_route(
+    document: Document,
+    kind: RouteKind,
+    spec: CommonRouteSpec,
+    rules: tuple[RouteRule, ...],
+    metadata: ObjectMeta,
+    said: list[Diagnostic],
+) -> Lowered:
+    """The route of any kind."""
+    names, origin = _plugins(metadata, document, said)
+    route = ApiRoute(
+        ref=document.ref,
+        kind=kind,
+        parents=tuple(
+            parent.lower(document, ("spec", "parentRefs", i)) for i, parent in enumerate(spec.parent_refs)
+        ),
+        hostnames=spec.hostnames if isinstance(spec, HostnamesSpec) else (),
+        rules=rules,
+        plugin_names=names,
+        plugins_origin=origin,
+        created=document.created,
+        generation=document.generation,
+        origin=document.locate(),
+    )
+    return Lowered(declared=Declared(api_routes=(route,)), diagnostics=tuple(said))
+
+
+def _plugins(
+    metadata: ObjectMeta, document: Document, said: list[Diagnostic]
+) -> tuple[tuple[str, ...], Origin | None]:
+    for name in metadata.annotations:
+        if name.startswith(KONG) and name != PLUGINS:
+            path = annotation_path(name)
+            message = "has no effect on a route of the Gateway API"
+            said.append(problem(document, "MG2005", path, message, severity=Severity.WARNING))
+    written = metadata.annotations.get(PLUGINS)
+    if written is None:
+        return (), None
+    said.extend(plugin_problems(written, document))
+    return split_list(written), document.locate(annotation_path(PLUGINS))

@@ -1,0 +1,137 @@
+"""Gateway API routes as declared: matches, filters and backends, references as written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.model.gateway_api import ParentRef, Reference, RouteKind
+from meshgate.model.route import Cors, HeaderChanges, RequestMatch, SessionPersistence
+
+_UNCHANGED = HeaderChanges()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathChange:
+    """What of the path is replaced."""
+
+    full: str | None = None
+    prefix: str | None = None
+    """Replaces what a `PathPrefix` match matched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderFilter:
+    request: HeaderChanges = _UNCHANGED
+    response: HeaderChanges = _UNCHANGED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedirectFilter:
+    scheme: str = ""
+    hostname: str = ""
+    path: PathChange = PathChange()
+    port: int = 0
+    status: int = 302
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewriteFilter:
+    hostname: str = ""
+    path: PathChange = PathChange()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorFilter:
+    backend: Reference
+    percent: float = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorsFilter:
+    cors: Cors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtensionFilter:
+    """A filter of another API, by its object."""
+
+    target: Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnsupportedFilter:
+    """A filter that must not be left out: its rule answers 500."""
+
+    type: str
+
+
+Filter = (
+    HeaderFilter
+    | RedirectFilter
+    | RewriteFilter
+    | MirrorFilter
+    | CorsFilter
+    | ExtensionFilter
+    | UnsupportedFilter
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """One backend of a rule and its share."""
+
+    target: Reference
+    weight: int = 1
+    filters: tuple[Filter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRetry:
+    """What of a rule's `retry` was written; None where nothing was."""
+
+    codes: tuple[int, ...] = ()
+    attempts: int | None = None
+    backoff_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRule:
+    """One rule of a route."""
+
+    name: str = ""
+    matches: tuple[RequestMatch, ...] = ()
+    """Any of them; the dialect fills in the default. Empty for routes of connections."""
+    filters: tuple[Filter, ...] = ()
+    backends: tuple[Backend, ...] = ()
+    timeout_ms: float | None = None
+    """Of the whole request; 0: no limit."""
+    backend_timeout_ms: float | None = None
+    """Of each try."""
+    retry: RouteRetry | None = None
+    persistence: SessionPersistence | None = None
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRoute:
+    """One route of any kind as written."""
+
+    ref: ObjectRef
+    kind: RouteKind
+    parents: tuple[ParentRef, ...]
+    hostnames: tuple[str, ...] = ()
+    """Lower case."""
+    rules: tuple[RouteRule, ...] = ()
+    plugin_names: tuple[str, ...] = ()
+    """Of the annotation `konghq.com/plugins`."""
+    plugins_origin: Origin | None = None
+    created: str = ""
+    generation: int = 0
+    origin: Origin = BUILT_IN
+
+    @property
+    def namespace(self) -> str:
+        """Where the route is, and where its backends are unless they say otherwise."""
+        return self.ref.namespace

@@ -1,0 +1,175 @@
+"""Gateways of the Gateway API with the routes that are attached to them. Internal to `link`.
+
+`linking_gateway_api_classes` finds the Gateways that are ours and their addresses, `_listeners`
+what of their listeners can be served, `_attach` the routes of each, `_refs` and `_backends`
+what routes lead to, `_filters` and `_rules` the model's rules, `_tables` what is served where,
+`_status` what is said about it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from meshgate.core.diagnostics import ObjectRef
+from meshgate.model.declared import EdgeRules
+from meshgate.model.gateway_api import CLASS, GATEWAY_GROUP, ApiGateway, ListenerSetObject
+from meshgate.model.gateway_api_routes import ApiRoute
+from meshgate.model.graph import status_key
+from meshgate.model.linking_gateway_api_attach import Attachment, attach, permitted
+from meshgate.model.linking_gateway_api_backends import Resolution, stream_destinations
+from meshgate.model.linking_gateway_api_classes import Addresses, class_status, our_classes
+from meshgate.model.linking_gateway_api_listeners import LinkedListener, link_listeners
+from meshgate.model.linking_gateway_api_refs import Problem, References
+from meshgate.model.linking_gateway_api_rules import Entrance, Ranked, RouteRules, plugin_uses
+from meshgate.model.linking_gateway_api_status import accepted, gateway_status, report, set_status
+from meshgate.model.linking_gateway_api_tables import Tables
+from meshgate.model.linking_input import Findings, Input, oldest_first
+from meshgate.model.linking_plugins import Plugins
+from meshgate.model.route import WeightedDestination
+from meshgate.model.status import ObjectStatus, ParentStatus
+
+
+@dataclass(slots=True)
+class LinkedGatewayApi:
+    """What the Gateway API's objects add to the model."""
+
+    tables: Tables = field(default_factory=Tables)
+    statuses: dict[str, ObjectStatus] = field(default_factory=dict)
+
+
+def api_edges(given: Input) -> tuple[EdgeRules, ...]:
+    """What routes name of Kong's plugins."""
+    return tuple(plugin_uses(route) for route in oldest_first(given.declared.api_routes))
+
+
+def link_gateway_api(given: Input, plugins: Plugins, findings: Findings) -> LinkedGatewayApi:
+    """The filter chains, virtual hosts and certificates of the API's Gateways, and all statuses.
+
+    What is wrong is MG3001, MG3005, MG3008, MG3021, MG3061 or MG3062, and stands in the statuses.
+    """
+    return _Linking(given, plugins, findings).run()
+
+
+class _Linking:
+    def __init__(self, given: Input, plugins: Plugins, findings: Findings) -> None:
+        self._given, self._plugins, self._findings = given, plugins, findings
+        self._references = References(given)
+        self._found = LinkedGatewayApi()
+        self._listeners: list[LinkedListener] = []
+        self._attachments: dict[int, list[Attachment]] = {}
+        self._routes: dict[ObjectRef, RouteRules] = {}
+        self._rules: dict[tuple[ObjectRef, Entrance], tuple[Ranked, ...]] = {}
+
+    def run(self) -> LinkedGatewayApi:
+        """Everything, in order."""
+        classes = our_classes(self._given)
+        for name, declared in classes.items():
+            ref = ObjectRef("GatewayClass", "", name, GATEWAY_GROUP)
+            self._found.statuses[status_key(ref)] = class_status(declared)
+        ours = [g for g in oldest_first(self._given.declared.api_gateways) if g.class_name in classes]
+        self._report_classes(classes)
+        sets, refusals = self._sets(ours)
+        for gateway in ours:
+            if accepted(gateway).holds:
+                self._listeners += link_listeners(gateway, sets.get(gateway.ref, ()), self._references)
+        for route in oldest_first(self._given.declared.api_routes):
+            self._attach(route)
+        addresses = Addresses(ours)
+        for gateway in ours:
+            self._gateway(gateway, addresses, len(sets.get(gateway.ref, ())))
+        for one, refusal in refusals:
+            own = [listener for listener in self._listeners if listener.holder is one]
+            self._say(one.ref, one, set_status(one, refusal, own))
+        return self._found
+
+    def _report_classes(self, classes: Iterable[str]) -> None:
+        known = {c.ref.name for c in self._given.declared.gateway_classes} | set(classes)
+        for gateway in self._given.declared.api_gateways:
+            if gateway.class_name not in known:
+                self._findings.warn(
+                    "MG3061",
+                    gateway.origin,
+                    gateway.ref,
+                    f"there is no GatewayClass {gateway.class_name}; the Gateway has no effect",
+                    f"use the class {CLASS}",
+                    ("spec", "gatewayClassName"),
+                )
+
+    def _sets(
+        self, gateways: list[ApiGateway]
+    ) -> tuple[dict[ObjectRef, list[ListenerSetObject]], list[tuple[ListenerSetObject, Problem | None]]]:
+        """ListenerSets by the Gateway that takes them, and why others are refused."""
+        taken: dict[ObjectRef, list[ListenerSetObject]] = {}
+        said: list[tuple[ListenerSetObject, Problem | None]] = []
+        by_name = {gateway.name: gateway for gateway in gateways}
+        for one in oldest_first(self._given.declared.listener_sets):
+            gateway = by_name.get(one.parent.name)
+            if gateway is None or (one.parent.group, one.parent.kind) != (GATEWAY_GROUP, "Gateway"):
+                continue
+            problem: Problem | None = None
+            if not permitted(gateway.listener_sets, gateway.ref.namespace, one.ref.namespace, self._given):
+                problem = Problem("NotAllowed", f"{gateway.ref} takes no listeners of this namespace")
+            elif not accepted(gateway).holds:
+                problem = Problem("ParentNotAccepted", f"{gateway.ref} is not accepted")
+            else:
+                taken.setdefault(gateway.ref, []).append(one)
+            said.append((one, problem))
+        return taken, said
+
+    def _attach(self, route: ApiRoute) -> None:
+        asked = ((p, attach(route, p, self._listeners, self._given)) for p in route.parents)
+        parents = [(parent, attached) for parent, attached in asked if attached is not None]
+        if not parents:
+            return
+        resolution = Resolution(route, self._references)
+        if route.kind.is_http:
+            self._routes[route.ref] = RouteRules(route, resolution, self._plugins)
+        else:
+            for rule in route.rules:
+                resolution.backends(rule.backends)
+        statuses = []
+        places = {id(listener): number for number, listener in enumerate(self._listeners)}
+        for parent, attached in parents:
+            for attachment in attached.attachments:
+                place = places[id(attachment.listener)]
+                attachment.listener.attached.add(route.ref)
+                self._attachments.setdefault(place, []).append(attachment)
+            conditions = (attached.accepted, resolution.resolved())
+            statuses.append(ParentStatus(parent=parent, conditions=conditions))
+            report(conditions, parent.origin, route.ref, self._findings)
+        status = ObjectStatus(generation=route.generation, parents=tuple(statuses))
+        self._found.statuses[status_key(route.ref)] = status
+
+    def _gateway(self, gateway: ApiGateway, addresses: Addresses, sets: int) -> None:
+        places = [n for n, one in enumerate(self._listeners) if one.gateway is gateway]
+        own = [self._listeners[n] for n in places]
+        usable, useless = addresses.of(gateway)
+        problem: Problem | None = None
+        if gateway.client_certificate is not None:
+            found = self._references.certificate("Gateway", gateway.ref.namespace, gateway.client_certificate)
+            if isinstance(found, Problem):
+                reason = found.reason.replace("InvalidCertificateRef", "InvalidClientCertificateRef")
+                problem = Problem(reason, found.message)
+        status = gateway_status(gateway, own, usable, useless, problem, sets)
+        self._say(gateway.ref, gateway, status)
+        for listener in own:
+            conditions = (listener.accepted, listener.resolved, listener.conflicted)
+            report(conditions, listener.declared.origin, listener.holder.ref, self._findings)
+        attachments = {i: self._attachments.get(n, []) for i, n in enumerate(places)}
+        self._found.tables.add_gateway(own, attachments, usable, self._rules_at, self._destinations)
+
+    def _say(self, ref: ObjectRef, declared: ApiGateway | ListenerSetObject, status: ObjectStatus) -> None:
+        self._found.statuses[status_key(ref)] = status
+        report(status.conditions, declared.origin, ref, self._findings)
+
+    def _rules_at(self, attachment: Attachment, entrance: Entrance) -> tuple[Ranked, ...]:
+        key = (attachment.route.ref, entrance)
+        if key not in self._rules:
+            self._rules[key] = self._routes[attachment.route.ref].at(entrance)
+        return self._rules[key]
+
+    def _destinations(self, attachment: Attachment) -> tuple[WeightedDestination, ...]:
+        rules = attachment.route.rules
+        resolution = Resolution(attachment.route, self._references)
+        return stream_destinations(resolution.backends(rules[0].backends if rules else ()))
