@@ -14,6 +14,18 @@ from meshgate.cli.commands import build
 from meshgate.core.codes import CODES
 from meshgate.core.diagnostics import Severity
 from meshgate.core.origin import format_path
+from meshgate.dialects.gateway_api import (
+    backend_tls_policy,
+    gateway_class,
+    grpc_route,
+    http_route,
+    listener_set,
+    reference_grant,
+    tcp_route,
+    tls_route,
+    udp_route,
+)
+from meshgate.dialects.gateway_api import gateway as api_gateway
 from meshgate.dialects.istio import (
     authorization_policy,
     destination_rule,
@@ -46,6 +58,7 @@ from meshgate.dialects.registry import KIND_PARSERS, lower_one
 from meshgate.dialects.schema import Spec
 from meshgate.dialects.shape import shape_of
 from meshgate.dialects.yaml_text import read_documents
+from meshgate.model.gateway_api import GATEWAY_GROUP, XGATEWAY_GROUP
 from tests.docs import analysis_page, istio_fields_page, kong_plugins_page
 
 GENERATED = "<!-- Made by `make test ARGS='tests/docs --update-golden'`; do not edit. -->"
@@ -75,6 +88,17 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         ("configuration.konghq.com", "KongPlugin"): kong_plugin.KongPlugin,
         ("configuration.konghq.com", "KongClusterPlugin"): kong_plugin.KongPlugin,
         ("configuration.konghq.com", "KongConsumer"): kong_consumer.KongConsumer,
+        (GATEWAY_GROUP, "GatewayClass"): gateway_class.GatewayClass,
+        (GATEWAY_GROUP, "Gateway"): api_gateway.Gateway,
+        (GATEWAY_GROUP, "ListenerSet"): listener_set.ListenerSet,
+        (XGATEWAY_GROUP, "XListenerSet"): listener_set.ListenerSet,
+        (GATEWAY_GROUP, "HTTPRoute"): http_route.HttpRoute,
+        (GATEWAY_GROUP, "GRPCRoute"): grpc_route.GrpcRoute,
+        (GATEWAY_GROUP, "TLSRoute"): tls_route.TlsRoute,
+        (GATEWAY_GROUP, "TCPRoute"): tcp_route.TcpRoute,
+        (GATEWAY_GROUP, "UDPRoute"): udp_route.UdpRoute,
+        (GATEWAY_GROUP, "ReferenceGrant"): reference_grant.ReferenceGrant,
+        (GATEWAY_GROUP, "BackendTLSPolicy"): backend_tls_policy.BackendTlsPolicy,
     }
 )
 """The fields of each supported kind."""
@@ -149,13 +173,13 @@ def kinds_page() -> str:
         versions = ", ".join(f"`{group}/{v}`" if group else f"`{v}`" for v in sorted(parser.versions))
         short = ", ".join(f"`{name}`" for name in parser.short_names)
         if (group, kind) in SPECS:
-            state = f"[works](#{kind.lower()})"
+            state = f"[works](#{_anchor(_title(group, kind))})"
         else:
             state = _unsupported_kind(group, kind, min(parser.versions))
         lines.append(f"| {kind} | {versions} | {short} | {state} |")
     lines += ["", "Every other kind gives a warning (`MG1101`), or an error where it guards something.", ""]
-    for (_, kind), spec in SPECS.items():
-        lines += [f"## {kind}", "", *_fields(spec), ""]
+    for (group, kind), spec in SPECS.items():
+        lines += [f"## {_title(group, kind)}", "", *_fields(spec), ""]
     lines += ["## MeshConfig", "", "See [mesh-config.md](mesh-config.md).", ""]
     lines += [*_fields(mesh_config.MeshConfigSpec), ""]
     lines += ["## KongPlugin's `plugin` and `config`", ""]
@@ -168,6 +192,16 @@ def kinds_page() -> str:
     lines += ["", "## Values that are not honoured", "", "| field | | what is said |", "|---|---|---|"]
     lines += [_not_honoured(text) for text in NOT_HONOURED]
     return "\n".join(lines) + "\n"
+
+
+def _title(group: str, kind: str) -> str:
+    """The kind; of two with one name the Gateway API's says its group."""
+    doubled = sum(other == kind for _, other in SPECS) > 1 and group == GATEWAY_GROUP
+    return f"{kind} of {group}" if doubled else kind
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-").replace(".", "")
 
 
 def plugins_page() -> str:

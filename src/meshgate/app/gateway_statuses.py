@@ -8,10 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.edge_ports import real_ports
-from meshgate.model.gateway_api import CONTROLLER
+from meshgate.model.gateway_api import CLASS, CONTROLLER, GATEWAY_GROUP
 from meshgate.model.graph import status_key
+from meshgate.model.linking_gateway_api_classes import class_status
 from meshgate.model.status import Condition, ListenerStatus, ObjectStatus, ParentStatus
 from meshgate.sources.backend import JsonObject
+
+_CLASS = status_key(ObjectRef("GatewayClass", "", CLASS, GATEWAY_GROUP))
+"""Nobody has to declare it, so the model says nothing of it."""
 
 PORTS_ANNOTATION = "meshgate.dev/listener-ports"
 
@@ -36,6 +40,7 @@ class GatewayStatuses:
 
     def take(self, statuses: Mapping[str, ObjectStatus], now: str) -> None:
         """The newest statuses, and the time (RFC 3339) at which they hold."""
+        statuses = {_CLASS: class_status(None), **statuses}
         fresh: dict[str, tuple[bool, str]] = {}
         for key, status in statuses.items():
             for name, condition in _conditions(key, status):

@@ -64,9 +64,9 @@ class _Linking:
     def run(self) -> LinkedGatewayApi:
         """Everything, in order."""
         classes = our_classes(self._given)
-        for name, declared in classes.items():
-            ref = ObjectRef("GatewayClass", "", name, GATEWAY_GROUP)
-            self._found.statuses[status_key(ref)] = class_status(declared)
+        for declared in classes.values():
+            if declared is not None:
+                self._found.statuses[status_key(declared.ref)] = class_status(declared)
         ours = [g for g in oldest_first(self._given.declared.api_gateways) if g.class_name in classes]
         self._report_classes(classes)
         sets, refusals = self._sets(ours)

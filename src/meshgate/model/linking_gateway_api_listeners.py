@@ -129,6 +129,8 @@ def _conflicts(found: list[LinkedListener]) -> None:
     """Of a Gateway's own listeners that collide all are refused; of those of ListenerSets the later."""
     for index, listener in enumerate(found):
         for other in found[:index]:
+            if "UnsupportedProtocol" in (listener.accepted.reason, other.accepted.reason):
+                continue
             reason = _collision(listener.declared, other.declared)
             if not reason or (other.conflicted.holds and other.holder is not other.gateway):
                 continue

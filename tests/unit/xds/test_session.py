@@ -403,6 +403,24 @@ def test_vhds_without_names_is_answered_under_each_route_configuration() -> None
         assert book.session.liveness() is Liveness.LIVE
 
 
+def test_hosts_that_came_before_their_route_configuration_are_sent_again() -> None:
+    """A new listener's virtual hosts are given at once, and Envoy drops what it cannot place yet."""
+    world = World()
+    world.put(RDS, "new", "1", on_demand=True)
+    world.put(VHDS, "out/a", "1")
+    with Playbook(world) as book:
+        book >> Ask(VHDS) << Tell(VHDS, {"out/a": "1"})
+        book >> Ack(VHDS)
+        world.put(VHDS, "new/h", "1")
+        book >> changed(VHDS="new/h") << Tell(VHDS, {"new/h": "1"})
+        book >> Ack(VHDS)
+        book >> Ask(RDS, ("new",)) << Tell(RDS, {"new": "1"})
+        book >> Ack(RDS) << Tell(VHDS, {"new/h": "1"})
+        book >> Ack(VHDS) << Tell(VHDS, unknown=_none("new/"))
+        book >> Ack(VHDS)
+        assert book.session.liveness() is Liveness.LIVE
+
+
 def test_cluster_wanted_back_while_its_removal_is_on_its_way_is_waited_for_anew() -> None:
     world = _split()
     with _connected(world) as book:

@@ -55,5 +55,4 @@ X_LISTENER_SET = KindParser(
     namespaced=True,
     lower=lower_listener_set,
     plural="xlistenersets",
-    short_names=("lset",),
 )
