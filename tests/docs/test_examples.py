@@ -11,7 +11,17 @@ from meshgate.core.diagnostics import Severity
 from meshgate.pipeline import build, read_texts
 from tests.docs.pages import PAGES, ROOT, Block, blocks, followed, name
 
-CAPABILITIES = ("hello", "routing", "ingress", "mtls", "authorization", "jwt", "key-auth", "rate-limiting")
+CAPABILITIES = (
+    "hello",
+    "routing",
+    "ingress",
+    "mtls",
+    "authorization",
+    "jwt",
+    "key-auth",
+    "rate-limiting",
+    "gateway-api",
+)
 
 
 def _said(texts: dict[str, str]) -> list[str]:

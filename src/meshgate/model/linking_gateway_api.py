@@ -118,6 +118,10 @@ class _Linking:
         return taken, said
 
     def _attach(self, route: ApiRoute) -> None:
+        for parent in route.parents:
+            if (parent.group, parent.kind) == ("", "Service"):
+                message = "routes of Services, inside the mesh, are not supported; it has no effect there"
+                self._findings.warn("MG1103", parent.origin, route.ref, message, "write a VirtualService")
         asked = ((p, attach(route, p, self._listeners, self._given)) for p in route.parents)
         parents = [(parent, attached) for parent, attached in asked if attached is not None]
         if not parents:

@@ -14,8 +14,6 @@ from meshgate.model.status import Condition, ObjectStatus
 FEATURES = tuple(
     sorted(
         (
-            "BackendTLSPolicy",
-            "BackendTLSPolicySANValidation",
             "GRPCRoute",
             "GRPCRouteNamedRouteRule",
             "GRPCRouteRequestHeaderModifier",

@@ -134,14 +134,18 @@ def _conflicts(found: list[LinkedListener]) -> None:
             reason = _collision(listener.declared, other.declared)
             if not reason or (other.conflicted.holds and other.holder is not other.gateway):
                 continue
-            message = f"the listener {other.declared.name} of {other.holder.ref} has it already"
-            conflict = Condition(type="Conflicted", holds=True, reason=reason, message=message)
-            listener.conflicted = conflict
-            listener.accepted = Condition(type="Accepted", holds=False, reason=reason, message=message)
-            if other.holder is listener.holder and listener.holder is listener.gateway:
-                message = f"the listener {listener.declared.name} wants the same"
-                other.conflicted = Condition(type="Conflicted", holds=True, reason=reason, message=message)
-                other.accepted = Condition(type="Accepted", holds=False, reason=reason, message=message)
+            _refuse(
+                listener, reason, f"the listener {other.declared.name} of {other.holder.ref} has it already"
+            )
+            if other.holder is listener.holder is listener.gateway:
+                _refuse(other, reason, f"the listener {listener.declared.name} wants the same")
+
+
+def _refuse(listener: LinkedListener, reason: str, message: str) -> None:
+    """The first reason stays."""
+    if not listener.conflicted.holds:
+        listener.conflicted = Condition(type="Conflicted", holds=True, reason=reason, message=message)
+        listener.accepted = Condition(type="Accepted", holds=False, reason=reason, message=message)
 
 
 def _collision(one: ApiListener, other: ApiListener) -> str:

@@ -298,6 +298,6 @@ def test_routes_have_several_gateways_and_namespaces_are_kept_out(api: Api) -> N
     assert api.caller("multi-same").pod("x.test") == "404"
     assert api.caller("multi-all").pod("x.test") == "web-one"
     assert api.caller("multi-some").pod("x.test") == "web-one"
-    accepted = [p["Accepted"][1] for p in api.parents("HTTPRoute", "multi-app", "app")]
-    assert accepted == ["NotAllowedByListeners", "Accepted", "NotAllowedByListeners"]
+    reasons = [p["Accepted"][1] for p in api.parents("HTTPRoute", "multi-app", "app")]
+    assert reasons == ["NotAllowedByListeners", "Accepted", "NotAllowedByListeners"]
     assert conditions(api.gateway("multi-same"))["Programmed"] == ("True", "Programmed")

@@ -6,13 +6,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from meshgate.core.diagnostics import Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.gateway_api.listeners import ListenerSpec, lower_listeners
 from meshgate.dialects.gateway_api.references import NamespacesSpec, ObjectRefSpec, PortNumber
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import Annotations, Labels, ObjectSpec
-from meshgate.dialects.schema import Items, Spec, check
+from meshgate.dialects.schema import Items, Spec, check, problem
 from meshgate.model.declared import Declared
 from meshgate.model.gateway_api import GATEWAY_GROUP, ApiGateway, ClientValidation, NamespacePolicy
 from meshgate.model.names import Name
@@ -127,6 +128,10 @@ def lower_gateway(document: Document) -> Lowered:
     parameters = spec.infrastructure.parameters_ref
     sets = spec.allowed_listeners.namespaces
     certificate = spec.tls.backend.client_certificate_ref if spec.tls.backend else None
+    if certificate is not None:
+        message = "is checked, but not shown to backends: they see no certificate"
+        shown: FieldPath = ("spec", "tls", "backend", "clientCertificateRef")
+        said.append(problem(document, "MG1103", shown, message, severity=Severity.WARNING))
     declared = ApiGateway(
         ref=document.ref,
         name=Name(document.namespace, document.ref.name),
