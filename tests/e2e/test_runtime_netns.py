@@ -14,6 +14,7 @@ import pytest
 
 from meshgate.runtime import envoy_process
 from meshgate.runtime.commands import run_blocking
+from meshgate.runtime.dns_table import DnsTable
 from meshgate.runtime.envoy_admin import stats
 from meshgate.runtime.paths import state_tag
 from meshgate.runtime.redirect import PROXY_UID
@@ -82,7 +83,14 @@ def test_pods_have_addresses_names_and_a_sidecar_in_the_way(tmp_path: Path) -> N
                 assert uids.split()[1:] == [str(PROXY_UID)] * 4
 
             # Names: short ones through the search domains, unknown ones are no names at all.
-            runtime.set_names({"echo.default.svc.cluster.local": [two.ip], "api.example.test": ["10.9.9.9"]})
+            runtime.set_names(
+                DnsTable(
+                    names={
+                        "echo.default.svc.cluster.local": (two.ip,),
+                        "api.example.test": ("10.9.9.9",),
+                    }
+                )
+            )
             ask = "import socket; print(socket.gethostbyname({!r}))"
             assert in_pod(runtime, plain, ask.format("echo")) == two.ip
             assert in_pod(runtime, plain, ask.format("echo.default")) == two.ip
@@ -140,7 +148,7 @@ def test_a_pod_that_goes_takes_no_address_with_it(tmp_path: Path) -> None:
             assert runtime.network is not None
             bridge = Path("/sys/class/net", runtime.network.bridge, "address")
             address = bridge.read_text()
-            runtime.set_names({"echo.default.svc.cluster.local": ["10.9.9.9"]})
+            runtime.set_names(DnsTable(names={"echo.default.svc.cluster.local": ("10.9.9.9",)}))
             await runtime.apply(pods)
             statuses = await ready(runtime, *pods)
             links = {pod.name: in_pod(runtime, pod, link) for pod in pods}

@@ -20,6 +20,7 @@ from meshgate.app.environment import Environment
 from meshgate.app.gateway_statuses import GatewayStatuses
 from meshgate.app.instances import by_workload, instance, is_live, service_table
 from meshgate.app.limits import shared_rules
+from meshgate.app.names import addressed_hosts, dns_table
 from meshgate.app.pods import gateway_pod, pod_specs, served_namespace
 from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars, proxy_id
 from meshgate.app.wiring import EdgeStore, XdsServer, empty_model, make_store
@@ -171,7 +172,7 @@ class ControlPlane:
         if model.envoy_patches:
             tried = await asyncio.to_thread(try_patches, model)
             self.live.diagnostics = ordered((*self.live.diagnostics, *tried))
-        self.runtime.set_names({host: (address,) for host, address in model.addresses.items()})
+        self._publish_names()
         await self.runtime.apply(pods)
         await self.runtime.set_services(service_table(model, self.live.instances))
         await self._take_statuses(self.runtime.pods())
@@ -210,13 +211,20 @@ class ControlPlane:
             await self.runtime.set_services(service_table(self.live.model, found))
 
     def _publish_places(self) -> None:
-        """Admits the proxies of all placed pods and tells each which local ports lead where."""
+        """Admits the proxies of all placed pods and tells each which local ports lead where, and
+        DNS whose programs are members of the mesh."""
+        self._publish_names()
         ports: dict[str, Mapping[str, int]] = {}
         for spec, placement in self.runtime.supervised():
             if spec.meshed:
                 proxy = self.sidecars.expected(spec, placement)
                 ports[proxy.id] = dict(placement.service_ports)
         self.server.publish_facet("local_ports", ports)
+
+    def _publish_names(self) -> None:
+        meshed = ((spec, place) for spec, place in self.runtime.supervised() if spec.meshed)
+        members = {place.ip: spec.namespace for spec, place in meshed if place.netns}
+        self.runtime.set_names(dns_table(self.live.model, members))
 
     def _node_place(self, namespace: str) -> Placement | None:
         """Where the proxy is that pods without a sidecar use."""
@@ -263,8 +271,7 @@ class ControlPlane:
         network = self.runtime.network
         if network is None:
             return {}
-        hosts = (host for host, service in model.services.items() if not service.external_name)
-        return self._addresses.assign(hosts, network.service_subnet)
+        return self._addresses.assign(addressed_hosts(model), network.service_subnet)
 
 
 def choose_isolation(wanted: ModelIsolation | None) -> Isolation:

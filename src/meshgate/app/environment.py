@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from meshgate.app.variables import named_hosts
 from meshgate.model.graph import Model
 from meshgate.runtime.placement import Placement
 from meshgate.runtime.spec import Isolation, PodSpec
@@ -28,25 +29,25 @@ class Environment:
         if through is None:
             return found
         model = self._model()
-        for host, service in sorted(model.services.items()):
-            if service.name.namespace != pod.namespace or not service.ports:
-                continue
-            prefix = re.sub(r"[^A-Z0-9]", "_", service.name.name.upper())
+        for named in named_hosts(model, pod.namespace):
+            host, prefix = named.host, named.prefix
             if not ports_only:
-                address = model.addresses.get(host)
-                ports = {p.number: p.number for p in service.ports}
+                # Programs without a sidecar look hosts outside of the mesh up themselves.
+                known = host in model.services or pod.meshed
+                address = model.addresses.get(host) if known else None
+                ports = {p.number: p.number for p in named.ports}
             else:
                 address = "127.0.0.1"
                 ports = {
                     p.number: local
-                    for p in service.ports
+                    for p in named.ports
                     if (local := through.service_ports.get(f"{host}:{p.number}"))
                 }
-            if address is None or service.ports[0].number not in ports:
+            if address is None or named.ports[0].number not in ports:
                 continue
             found[f"{prefix}_SERVICE_HOST"] = address
-            found[f"{prefix}_SERVICE_PORT"] = str(ports[service.ports[0].number])
-            for port in service.ports:
+            found[f"{prefix}_SERVICE_PORT"] = str(ports[named.ports[0].number])
+            for port in named.ports:
                 if port.name and port.number in ports:
                     name = re.sub(r"[^A-Z0-9]", "_", port.name.upper())
                     found[f"{prefix}_SERVICE_PORT_{name}"] = str(ports[port.number])

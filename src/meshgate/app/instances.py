@@ -57,7 +57,9 @@ def service_table(model: Model, instances: Mapping[str, tuple[Instance, ...]]) -
     by address."""
     table: dict[str, dict[int, tuple[tuple[str, int], ...]]] = {}
     for host, address in model.addresses.items():
-        service = model.services.get(host) or model.entries[host]
+        service = model.services.get(host)
+        if service is None:
+            continue  # a ServiceEntry's: only members of the mesh know it
         ready = [i for key in model.backends.get(host, ()) for i in instances.get(key, ())]
         machines = [m for m in model.endpoints.get(host, ()) if not m.is_name and ":" not in m.address]
         table[address] = {

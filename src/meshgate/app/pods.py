@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import assert_never
 
+from meshgate.app.variables import port_keys
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
 from meshgate.core.secret import Secret
 from meshgate.model import workload as model
@@ -28,7 +29,7 @@ def pod_specs(
     """All pods that shall run, the gateway first, and what cannot run here (MG4001)."""
     found, problems = [gateway], []
     bare: set[str] = set()
-    ports = service_port_keys(built) if isolation is spec.Isolation.PORTS else {}
+    ports = port_keys(built) if isolation is spec.Isolation.PORTS else {}
     for _, workload in sorted(built.workloads.items()):
         idle = [c for c in workload.containers if not c.argv]
         if idle or not workload.containers:
@@ -76,15 +77,6 @@ def served_namespace(pod: spec.PodSpec) -> str:
     """The namespace that a node proxy serves; empty for every other pod."""
     own = pod.workload == NODE_NAME and not pod.containers
     return pod.name.removeprefix(f"{NODE_NAME}.") if own else ""
-
-
-def service_port_keys(built: Model) -> Mapping[str, tuple[str, ...]]:
-    """Namespace -> `host:port` of its services: what Kubernetes tells pods about in their environment."""
-    keys: dict[str, list[str]] = {}
-    for host, service in sorted(built.services.items()):
-        for port in service.ports:
-            keys.setdefault(service.name.namespace, []).append(f"{host}:{port.number}")
-    return {namespace: tuple(found) for namespace, found in keys.items()}
 
 
 def _pods(workload: Workload, service_ports: tuple[str, ...]) -> Iterable[spec.PodSpec]:

@@ -110,7 +110,12 @@ class Service:
         return self.external.host if self.external else service_host(self.name)
 
     def port(self, wanted: int | str) -> ServicePort | None:
-        """The port with this number or name; 0 asks for the only port there is."""
+        """The port with this number or name; 0 asks for the only port there is.
+
+        An ExternalName without ports is just another name: it has every port.
+        """
+        if self.external_name and not self.ports and isinstance(wanted, int) and wanted:
+            return ServicePort(number=wanted, origin=self.origin)
         if wanted == 0 and len(self.ports) == 1:
             return self.ports[0]
         return next((p for p in self.ports if wanted in (p.number, p.name or None)), None)

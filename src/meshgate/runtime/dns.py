@@ -1,21 +1,19 @@
 """The names of the mesh for pods in network namespaces: a process of its own.
 
-`python -m meshgate.runtime.dns --table FILE --listen ADDRESS:53` answers from FILE, a JSON
-object of fully qualified names and their IPv4 addresses, which is read anew when it changes.
-It goes on when the control plane is dead. Search domains are the resolver's work: it asks
-for `payment.default.svc.cluster.local` itself.
+`python -m meshgate.runtime.dns --table FILE --listen ADDRESS:53` answers from FILE
+(`dns_table.DnsTable`), which is read anew when it changes. Programs of members of the mesh see
+hosts of ServiceEntries there; their sidecars, which ask at `--direct ADDRESS:PORT`, must find out
+where those really are. It goes on when the control plane is dead. Search domains are the resolver's
+work: it asks for `payment.default.svc.cluster.local` itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import ipaddress
-import json
 import os
 import signal
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -32,75 +30,35 @@ import dns.rdata
 import dns.rdatatype
 import dns.resolver
 import dns.rrset
-import structlog
 
-_log = structlog.get_logger(__name__)
+from meshgate.runtime.dns_table import TableFile
+
 _TTL_S = 5
 """Short: a name's addresses change when a pod is replaced."""
 _FORWARD_DEADLINES_S = (1, 2)
 """Each server is asked twice: a datagram gets lost, and who asks us waits 5 s before he asks again."""
 _TCP_IDLE_S = 10
 _IN_FLIGHT = 256
+_ALIASES = 8
+"""Of a name that stands for a name that stands for a name."""
 _LOCAL_ZONES = ("10.in-addr.arpa", "127.in-addr.arpa", "0.in-addr.arpa")
 """Nobody else knows the pods' addresses (RFC 6303); many servers ask for their own at the start."""
-
-
-class Table:
-    """The names of the mesh, as the file has them now."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: tuple[int, int, int] | None = None
-        self._names: Mapping[str, tuple[str, ...]] = {}
-
-    def addresses(self, name: str) -> tuple[str, ...] | None:
-        """The IPv4 addresses of a lower-case name without its last dot; None if it is not ours.
-
-        A name may have no addresses. `*.example.com` stands for every name below it.
-        """
-        self._refresh()
-        found = self._names.get(name)
-        while found is None and "." in name:
-            name = name.partition(".")[2]
-            found = self._names.get(f"*.{name}")
-        return found
-
-    def _refresh(self) -> None:
-        try:
-            status = self._path.stat()
-            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if seen == self._seen:
-                return
-            names = _parse(self._path.read_bytes())
-        except (OSError, ValueError) as broken:
-            # Whoever replaces the file does it in one step; until it is right, the last one holds.
-            _log.warning("dns_table_unreadable", error=str(broken))
-            return
-        self._names, self._seen = names, seen
-
-
-def _parse(text: bytes) -> dict[str, tuple[str, ...]]:
-    loaded = json.loads(text)
-    if not isinstance(loaded, dict):
-        raise ValueError("not an object")
-    return {
-        name.lower().rstrip("."): tuple(str(ipaddress.IPv4Address(ip)) for ip in ips)
-        for name, ips in loaded.items()
-    }
 
 
 @dataclass(slots=True, kw_only=True)
 class Resolver:
     """Answers one question: from the table, with NXDOMAIN, or by asking the machine's resolvers."""
 
-    table: Table
+    table: TableFile
     domain: str = "cluster.local"
     upstreams: tuple[tuple[str, int], ...] = ()
     """Addresses and ports, asked in this order."""
+    direct: bool = False
+    """Only what everybody sees: for sidecars, who would lead the hosts of ServiceEntries to themselves."""
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_IN_FLIGHT))
 
-    async def answer(self, wire: bytes, *, tcp: bool) -> bytes | None:
-        """The answer to a message; None where the message deserves none."""
+    async def answer(self, wire: bytes, *, tcp: bool, client: str = "") -> bytes | None:
+        """The answer to a message from an address; None where the message deserves none."""
         try:
             query = dns.message.from_wire(wire)
         except dns.exception.DNSException:
@@ -109,16 +67,29 @@ class Resolver:
             return None
         if len(query.question) != 1:
             return dns.message.make_response(query).to_wire()
-        reply = self.local(query)
-        if reply is None:
-            reply = await self._forward(query, tcp=tcp)
+        reply = await self._reply(query, tcp=tcp, client=client)
         return reply.to_wire(max_size=65535 if tcp else max(query.payload, 512), prefer_truncation=True)
 
-    def local(self, query: dns.message.Message) -> dns.message.Message | None:
+    async def _reply(
+        self, query: dns.message.Message, *, tcp: bool, client: str, depth: int = 0
+    ) -> dns.message.Message:
+        question = query.question[0]
+        target = self.table.now().aliases.get(_text(question.name))
+        if target is None or depth == _ALIASES:
+            return self.local(query, client) or await self._forward(query, tcp=tcp)
+        further = dns.message.make_query(target, question.rdtype)
+        found = await self._reply(further, tcp=tcp, client=client, depth=depth + 1)
+        reply = dns.message.make_response(query, recursion_available=True)
+        reply.set_rcode(found.rcode())
+        alias = dns.rrset.from_text(question.name, _TTL_S, "IN", "CNAME", f"{target}.")
+        reply.answer.extend((alias, *found.answer))
+        return reply
+
+    def local(self, query: dns.message.Message, client: str = "") -> dns.message.Message | None:
         """The answer that needs nobody else; None for names that are not ours."""
         question = query.question[0]
-        name = question.name.to_text(omit_final_dot=True).lower()
-        addresses = self.table.addresses(name)
+        name = _text(question.name)
+        addresses = self.table.now().addresses(name, "" if self.direct else client)
         ours = any(name == zone or name.endswith(f".{zone}") for zone in (self.domain, *_LOCAL_ZONES))
         if addresses is None and not ours:
             return None
@@ -145,6 +116,10 @@ class Resolver:
         return reply
 
 
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower()
+
+
 class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
@@ -163,17 +138,18 @@ class _Datagrams(asyncio.DatagramProtocol):
         task.add_done_callback(self._tasks.discard)
 
     async def _reply(self, data: bytes, addr: tuple[str, int]) -> None:
-        wire = await self._resolver.answer(data, tcp=False)
+        wire = await self._resolver.answer(data, tcp=False, client=addr[0])
         if wire is not None and self._transport is not None:
             self._transport.sendto(wire, addr)
 
 
 async def _stream(resolver: Resolver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    client = str((writer.get_extra_info("peername") or ("",))[0])
     try:
         while True:
             async with asyncio.timeout(_TCP_IDLE_S):
                 length = int.from_bytes(await reader.readexactly(2), "big")
-                wire = await resolver.answer(await reader.readexactly(length), tcp=True)
+                wire = await resolver.answer(await reader.readexactly(length), tcp=True, client=client)
                 if wire is None:
                     return
                 writer.write(len(wire).to_bytes(2, "big") + wire)
@@ -184,7 +160,11 @@ async def _stream(resolver: Resolver, reader: asyncio.StreamReader, writer: asyn
         writer.close()
 
 
-async def serve(resolver: Resolver, sockets: tuple[socket.socket, socket.socket]) -> None:
+Sockets = tuple[socket.socket, socket.socket]
+"""UDP and TCP."""
+
+
+async def serve(resolver: Resolver, sockets: Sockets) -> None:
     """Answers on the UDP and the TCP socket until cancelled."""
     datagrams, streams = sockets
     loop = asyncio.get_running_loop()
@@ -196,7 +176,7 @@ async def serve(resolver: Resolver, sockets: tuple[socket.socket, socket.socket]
         transport.close()
 
 
-def listen(address: str, port: int) -> tuple[socket.socket, socket.socket]:
+def listen(address: str, port: int) -> Sockets:
     """Both sockets, bound; raises `OSError` where the address or port is taken or not ours."""
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     datagrams.bind((address, port))
@@ -225,8 +205,8 @@ def machine_resolvers() -> tuple[tuple[str, int], ...]:
     return tuple((str(server), 53) for server in found)
 
 
-async def _run(resolver: Resolver, sockets: tuple[socket.socket, socket.socket]) -> None:
-    task = asyncio.ensure_future(serve(resolver, sockets))
+async def _run(served: list[tuple[Resolver, Sockets]]) -> None:
+    task = asyncio.gather(*(serve(resolver, sockets) for resolver, sockets in served))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     try:
@@ -240,15 +220,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="meshgate.runtime.dns")
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--listen", required=True, metavar="ADDRESS:PORT")
+    parser.add_argument("--direct", metavar="ADDRESS:PORT", help="where sidecars ask")
     parser.add_argument("--domain", default="cluster.local")
     parser.add_argument("--user", type=int, help="uid and gid to become once the sockets are bound")
     options = parser.parse_args(arguments)
-    address, _, port = options.listen.rpartition(":")
-    sockets = listen(address, int(port))
-    resolver = Resolver(table=Table(options.table), domain=options.domain, upstreams=machine_resolvers())
+    table, upstreams = TableFile(options.table), machine_resolvers()
+    served = []
+    for place, direct in ((options.direct, True), (options.listen, False)):
+        if place:
+            address, _, port = place.rpartition(":")
+            sockets = listen(address, int(port))
+            resolver = Resolver(table=table, domain=options.domain, upstreams=upstreams, direct=direct)
+            served.append((resolver, sockets))
     if options.user is not None and os.geteuid() == 0:
         _drop_root(options.user)
-    asyncio.run(_run(resolver, sockets))
+    asyncio.run(_run(served))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-
 from meshgate.runtime.daemons import Daemon
+from meshgate.runtime.dns_table import DnsTable
 from meshgate.runtime.paths import RuntimePaths
+from meshgate.runtime.redirect import DIRECT_DNS_PORT
 
 DNS_DAEMON = "dns"
 DNS_PORT = 53
@@ -14,19 +13,20 @@ _NOBODY = "65534"
 
 
 def dns_daemon(paths: RuntimePaths, address: str, domain: str) -> Daemon:
-    """`meshgate.runtime.dns` on `address`:53, with a table to begin with."""
+    """`meshgate.runtime.dns` on `address`, for programs and for sidecars, with a table to begin with."""
     if not paths.dns_table.exists():
-        write_table(paths, {})
+        write_table(paths, DnsTable())
     arguments = (
         *("-m", "meshgate.runtime.dns", "--table", str(paths.dns_table)),
-        *("--listen", f"{address}:{DNS_PORT}", "--domain", domain, "--user", _NOBODY),
+        *("--listen", f"{address}:{DNS_PORT}", "--direct", f"{address}:{DIRECT_DNS_PORT}"),
+        *("--domain", domain, "--user", _NOBODY),
     )
     return Daemon(name=DNS_DAEMON, python_arguments=arguments, socket=(address, DNS_PORT))
 
 
-def write_table(paths: RuntimePaths, names: Mapping[str, Sequence[str]]) -> None:
+def write_table(paths: RuntimePaths, table: DnsTable) -> None:
     """Replaces the table in one step; a reader sees the old or the new one."""
     fresh = paths.dns_table.with_suffix(".tmp")
-    fresh.write_text(json.dumps({name: list(ips) for name, ips in names.items()}))
+    fresh.write_text(table.as_json())
     fresh.chmod(0o644)
     fresh.replace(paths.dns_table)

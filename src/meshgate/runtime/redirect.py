@@ -12,6 +12,8 @@ from dataclasses import dataclass
 PROXY_UID = 1337
 """The user, and group, that Envoy runs as inside a pod; Istio's number."""
 OUTBOUND_PORT = 15001
+DIRECT_DNS_PORT = 15053
+"""Where Envoy's own questions go: it must learn where the hosts of ServiceEntries really are."""
 INBOUND_PORT = 15006
 TABLE = "meshgate"
 Services = Mapping[str, Mapping[int, tuple[tuple[str, int], ...]]]
@@ -46,7 +48,10 @@ def _set(values: tuple[int, ...] | tuple[str, ...]) -> str:
 
 def _output(rules: RedirectRules) -> list[str]:
     dns = rules.dns_address
+    own = f"meta skuid {PROXY_UID} ip daddr != 127.0.0.0/8"
     lines = [
+        f"{own} udp dport 53 dnat to {dns}:{DIRECT_DNS_PORT}",
+        f"{own} tcp dport 53 dnat to {dns}:{DIRECT_DNS_PORT}",
         f"ip daddr != {{ 127.0.0.0/8, {dns} }} udp dport 53 dnat to {dns}:53",
         f"ip daddr != {{ 127.0.0.0/8, {dns} }} tcp dport 53 dnat to {dns}:53",
         "tcp dport 53 return",

@@ -14,6 +14,7 @@ from meshgate.core.clock import Clock, SystemClock
 from meshgate.runtime import leftovers
 from meshgate.runtime.daemons import Daemon, Daemons
 from meshgate.runtime.dns_daemon import dns_daemon, write_table
+from meshgate.runtime.dns_table import DnsTable
 from meshgate.runtime.envoy_process import PROXY_CONTAINER
 from meshgate.runtime.log_files import rotate
 from meshgate.runtime.netns import CLUSTER_DOMAIN, Network, enter_argv
@@ -80,6 +81,7 @@ class LocalRuntime:
         self._network: Network | None = None
         self._places: Places | None = None
         self._daemons: Daemons | None = None
+        self._names: DnsTable | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._removals: set[asyncio.Task[None]] = set()
         self._desired: dict[PodKey, PodSpec] = {}
@@ -256,13 +258,11 @@ class LocalRuntime:
         """The bridge's address and subnets in netns isolation."""
         return self._network
 
-    def set_names(self, names: Mapping[str, Sequence[str]]) -> None:
-        """What DNS answers inside the pods: full names without last dot -> IPv4 addresses.
-
-        Without effect in ports isolation.
-        """
-        if self._network is not None:
-            write_table(self.paths, names)
+    def set_names(self, table: DnsTable) -> None:
+        """What DNS answers inside the pods. Without effect in ports isolation."""
+        if self._network is not None and table != self._names:
+            write_table(self.paths, table)
+            self._names = table
 
     async def set_services(self, services: Services) -> None:
         """Where service addresses lead in pods that have no sidecar, as kube-proxy would; TCP.

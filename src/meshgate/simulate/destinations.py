@@ -61,7 +61,8 @@ def reached(reader: Reader, proxy: Proxy, name: str, *, percent: float = 100) ->
     rules = destination_policy(reader, parts.host, proxy.namespace)
     if tls is Tls.MUTUAL and traffic_policy(rules, parts.port, parts.subset).tls is ClientTlsMode.SIMPLE:
         tls = Tls.SIMPLE
-    problem = "no pod is ready" if not found else _refused(reader, parts, tls)
+    known = built.type in (cluster_pb2.Cluster.EDS, cluster_pb2.Cluster.STRICT_DNS)
+    problem = "no pod is ready" if known and not found else _refused(reader, parts, tls)
     return replace(common, endpoints=len(found), tls=tls, peers=_peers(built), problem=problem)
 
 
@@ -79,7 +80,7 @@ def _absence(reader: Reader, parts: ClusterName, subset: Subset | None) -> str:
     if parts.subset and subset is None:
         return f"subset {parts.subset!r} is not defined"
     if service.external_name:
-        return f"service {service.name} leads out of the mesh by name ({service.external_name})"
+        return f"service {service.name} stands for {service.external_name}, which has no port {parts.port}"
     return f"a DestinationRule asks for TLS to {parts.host} that cannot be had"
 
 

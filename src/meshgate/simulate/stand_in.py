@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from meshgate.model.edge import Certificate
+from meshgate.model.external import Resolution
 from meshgate.model.graph import Model
 from meshgate.model.names import (
     GATEWAY_LABELS,
@@ -18,7 +19,7 @@ from meshgate.model.names import (
     Name,
 )
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
-from meshgate.model.service import AppProtocol
+from meshgate.model.service import AppProtocol, Service
 from meshgate.model.workload import Instance, Svid, Workload
 from meshgate.simulate.certificates import leaf, root
 
@@ -26,6 +27,7 @@ DEFAULT_CERTIFICATE = "meshgate-system/default"
 """What the gateway shows for every name without a certificate of its own."""
 
 GATEWAY = Name(GATEWAY_NAMESPACE, "meshgate-gateway")
+_REQUESTS = tuple(p for p in AppProtocol if p.is_http)
 _INBOUND, _APP, _SERVICE = 20_000, 30_000, 40_000
 """Where invented local ports begin (ports isolation)."""
 HTTP_PROXY_PORT = 15_001
@@ -38,7 +40,8 @@ def stand_in(model: Model, *, isolation: Isolation = Isolation.PORTS) -> Model:
         key: model.instances.get(key) or (_instance(model, key, number),)
         for number, key in enumerate(sorted(model.workloads), start=1)
     }
-    addresses = {host: f"198.51.100.{n % 254 + 1}" for n, host in enumerate(sorted(model.services))}
+    hosts = [*sorted(model.services), *sorted(h for h, e in model.entries.items() if _has_address(e))]
+    addresses = {host: f"198.51.100.{n % 254 + 1}" for n, host in enumerate(hosts)}
     proxies = [gateway_proxy(), *(p for key in model.workloads if (p := sidecar_proxy(model, key)))]
     svids = {p.spiffe_id: model.svids.get(p.spiffe_id) or _svid(p.spiffe_id) for p in proxies}
     return replace(
@@ -49,6 +52,11 @@ def stand_in(model: Model, *, isolation: Isolation = Isolation.PORTS) -> Model:
         svids=svids,
         trust_bundle_pem=model.trust_bundle_pem or {TRUST_DOMAIN: root()},
     )
+
+
+def _has_address(entry: Service) -> bool:
+    external = entry.external
+    return external is not None and not external.addresses and external.resolution is not Resolution.NONE
 
 
 def gateway_proxy(*, http_port: int = 8080, https_port: int = 8443, address: str = "127.0.0.1") -> Proxy:
@@ -83,7 +91,13 @@ def client_proxy(model: Model, workload: Workload, isolation: Isolation = Isolat
         f"{host}:{port.number}"
         for host, service in sorted(model.services.items())
         for port in service.ports
-        if port.protocol is not AppProtocol.UDP and not service.external_name
+        if port.protocol is not AppProtocol.UDP
+    ]
+    services += [
+        f"{host}:{port.number}"
+        for host, entry in sorted(model.entries.items())
+        for port in entry.ports
+        if port.protocol not in (AppProtocol.UDP, *_REQUESTS) and not host.startswith("*")
     ]
     return Proxy(
         id=f"sidecar~{workload.name.name}-0.{workload.name.namespace}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -30,6 +31,7 @@ from meshgate.translate.names import (
     ClusterName,
     inbound_cluster,
     parse_cluster,
+    same_elsewhere,
 )
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -58,8 +60,14 @@ def translate(reader: Reader, proxy: Proxy, name: str) -> cluster_pb2.Cluster | 
 def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cluster_pb2.Cluster | None:
     service = reader.service(parts.host)
     port = service.port(parts.port) if service else None
-    if service is None or port is None or service.external_name:
+    if service is None or port is None:
         return None
+    target = external.aliased(reader, service, proxy.namespace)
+    if target is not service:
+        other = _outbound(reader, proxy, name, replace(parts, host=target.host))
+        if other is not None and other.type == cluster_pb2.Cluster.EDS:
+            other.eds_cluster_config.service_name = same_elsewhere(parts, target.host)
+        return other
     rules = None if proxy.plain else destination_policy(reader, parts.host, proxy.namespace)
     if parts.subset and (rules is None or rules.subset(parts.subset) is None):
         return None
@@ -68,7 +76,8 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     begun = None
     if policy.tls in (ClientTlsMode.SIMPLE, ClientTlsMode.MUTUAL):
         speaks = port.protocol.is_http2 if port.protocol.is_http else None
-        begun = client_tls.origination(reader, proxy, rules, policy, parts.host, speaks, sans)
+        called = service.external_name or parts.host
+        begun = client_tls.origination(reader, proxy, rules, policy, called, speaks, sans)
         if begun is None:
             return None  # what a rule asks for and we cannot do must not become plaintext
     cluster = cluster_pb2.Cluster(
@@ -85,7 +94,9 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     if proxy.kind is ProxyKind.GATEWAY and service.edge.connect_timeout_ms is not None:
         cluster.connect_timeout.CopyFrom(duration(service.edge.connect_timeout_ms))
     chosen = rules.subset(parts.subset) if rules and parts.subset else None
-    if service.external is not None and not external.locate(
+    if service.external_name:
+        external.by_external_name(cluster, service, port)
+    elif service.external is not None and not external.locate(
         reader, cluster, proxy, service.external, port, chosen.labels if chosen else {}
     ):
         return None
@@ -103,8 +114,8 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     identities = {(w.name.namespace, w.service_account) for w in workloads if w.meshed}
     # And where they were just taken away, pods with one serve until they are replaced.
     identities |= {(i.pod.namespace, i.service_account) for i in instances if i.meshed}
-    named = {m.service_account or Name(service.name.namespace, "default") for m in machines if m.meshed}
-    identities |= {(account.namespace, account.name) for account in named}
+    accounts = {m.service_account or Name(service.name.namespace, "default") for m in machines if m.meshed}
+    identities |= {(account.namespace, account.name) for account in accounts}
     if proxy.plain:
         all_meshed, identities = False, set()
     wanted = policy.pool is None or policy.pool.h2_upgrade is not False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import assert_never
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -10,6 +11,7 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_pb2
 
 from meshgate.model.external import MTLS_LABEL, External, ExternalEndpoint, Resolution
+from meshgate.model.names import Name, service_host
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.model.service import Service, ServicePort
@@ -17,6 +19,8 @@ from meshgate.policies.packing import duration, pack
 from meshgate.translate.dns import dns_cache
 from meshgate.translate.endpoint import machine_groups, target_port
 
+_ALIASES = 8
+"""Of a name that stands for a name that stands for a name."""
 _REFRESH_MS = 60_000
 """Istio's `dnsRefreshRate`; a shorter time to live in the answer holds."""
 
@@ -32,6 +36,39 @@ def entry(reader: Reader, host: str, namespace: str) -> Service | None:
         ):
             return found
     return None
+
+
+def aliased(reader: Reader, service: Service, namespace: str) -> Service:
+    """What a Service of type ExternalName stands for, as a client in `namespace` sees it; the service
+    itself where that is no host of the mesh."""
+    found = service
+    for _ in range(_ALIASES):
+        if not found.external_name:
+            return found
+        host = full_external_name(found)
+        further = reader.service(host)
+        if further is None or (further.external and not _visible(further, namespace)):
+            further = entry(reader, host, namespace)
+        if further is None:
+            return found
+        found = further
+    return service
+
+
+def full_external_name(service: Service) -> str:
+    """The name that an ExternalName stands for; a short one is of the service's namespace."""
+    name = service.external_name.lower().rstrip(".")
+    return name if "." in name else service_host(Name(service.name.namespace, name))
+
+
+def by_external_name(cluster: cluster_pb2.Cluster, service: Service, port: ServicePort) -> None:
+    """The endpoints of a cluster are what the name of an ExternalName resolves to."""
+    named = _itself(full_external_name(service), replace(port, target=0))
+    _by_name(cluster, machine_groups((named,), port, {}), one=False)
+
+
+def _visible(service: Service, namespace: str) -> bool:
+    return service.external is not None and service.external.visible_from(namespace, service.name.namespace)
 
 
 def _wildcards(host: str) -> Iterator[str]:

@@ -58,6 +58,11 @@ def parse_cluster(name: str) -> ClusterName | None:
     return ClusterName(parts[0], int(parts[1]), parts[2], parts[3])
 
 
+def same_elsewhere(parts: ClusterName, host: str) -> str:
+    """The name of the cluster for the same port and subset of another host."""
+    return f"{parts.direction}|{parts.port}|{parts.subset}|{host}"
+
+
 def service_routes(host: str, port: int) -> str:
     """The route configuration of a local port that leads to one service (ports isolation)."""
     return f"service|{port}||{host}"

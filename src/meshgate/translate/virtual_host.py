@@ -48,6 +48,10 @@ def outbound(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost
         rules = _rules_for(reader, proxy, host.lower())
     elif service is not None and not _visible(service, proxy.namespace):
         service = None
+    if service is not None and service.external_name:
+        # Another name of a host of the mesh follows that host's rules, unless it has its own.
+        service = external.aliased(reader, service, proxy.namespace)
+        rules = rules or _rules_for(reader, proxy, service.host)
     port = _service_port(service, asked)
     if rules is None and service is not None and service.external and service.port(port) is None:
         service = None
@@ -66,7 +70,8 @@ def service_only(reader: Reader, proxy: Proxy, host: str, port: int) -> pb.Virtu
     if service is None or service.port(port) is None:
         return None
     found = pb.VirtualHost(name=f"{host}:{port}", domains=["*"])
-    rules = _rules_for(reader, proxy, host)
+    service = external.aliased(reader, service, proxy.namespace)
+    rules = _rules_for(reader, proxy, host) or _rules_for(reader, proxy, service.host)
     if rules is not None:
         found.routes.extend(_mesh_routes(reader, proxy, rules, port))
     else:

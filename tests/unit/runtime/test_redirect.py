@@ -12,6 +12,8 @@ GOLDEN = """\
 table ip meshgate {
   chain output {
     type nat hook output priority -100; policy accept;
+    meta skuid 1337 ip daddr != 127.0.0.0/8 udp dport 53 dnat to 10.1.16.1:15053
+    meta skuid 1337 ip daddr != 127.0.0.0/8 tcp dport 53 dnat to 10.1.16.1:15053
     ip daddr != { 127.0.0.0/8, 10.1.16.1 } udp dport 53 dnat to 10.1.16.1:53
     ip daddr != { 127.0.0.0/8, 10.1.16.1 } tcp dport 53 dnat to 10.1.16.1:53
     tcp dport 53 return
