@@ -1,4 +1,4 @@
-"""What answers and is no pod: hosts of ServiceEntries by request, connection and TLS, machines, lists, aliases."""
+"""What answers and is no pod: hosts of ServiceEntries, machines, lists of endpoints, other names."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class _Greeter(socketserver.ThreadingTCPServer):
 
 
 @contextlib.contextmanager
-def _serving(server: socketserver.BaseServer) -> Iterator[int]:
+def _serving(server: socketserver.TCPServer) -> Iterator[int]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield server.server_address[1]
+        yield int(server.socket.getsockname()[1])
     finally:
         server.shutdown()
         thread.join(timeout=10)
@@ -80,35 +80,19 @@ def _entry(name: str, host: str, rest: str) -> str:
 
 
 def _manifests(address: str, plain: int, greeter: int, secure: int) -> str:
-    def static(port: int) -> str:
-        return f"  resolution: STATIC\n  endpoints: [{{address: {address}, ports: {{it: {port}}}}}]\n"
+    def rest(port: int, number: int, protocol: str, resolution: str = "STATIC") -> str:
+        return (
+            f"  resolution: {resolution}\n  endpoints: [{{address: {address}, ports: {{it: {port}}}}}]\n"
+            f"  ports: [{{number: {number}, name: it, protocol: {protocol}}}]\n"
+        )
 
     return (
-        _entry(
-            "web",
-            "web.outside.example",
-            static(plain) + "  ports: [{number: 80, name: it, protocol: HTTP}]\n",
-        )
-        + _entry(
-            "looked-up",
-            "dns.outside.example",
-            f"  resolution: DNS\n  endpoints: [{{address: {address}, ports: {{it: {plain}}}}}]\n"
-            "  ports: [{number: 80, name: it, protocol: HTTP}]\n",
-        )
-        + _entry(
-            "db",
-            "db.outside.example",
-            static(greeter) + "  ports: [{number: 5432, name: it, protocol: TCP}]\n",
-        )
-        + _entry("tls", SECURE, static(secure) + "  ports: [{number: 443, name: it, protocol: TLS}]\n")
-        + _entry(
-            "many", "*.many.example", static(plain) + "  ports: [{number: 80, name: it, protocol: HTTP}]\n"
-        )
-        + _entry(
-            "hidden",
-            "hidden.outside.example",
-            static(plain) + "  ports: [{number: 80, name: it, protocol: HTTP}]\n  exportTo: [elsewhere]\n",
-        )
+        _entry("web", "web.outside.example", rest(plain, 80, "HTTP"))
+        + _entry("looked-up", "dns.outside.example", rest(plain, 80, "HTTP", "DNS"))
+        + _entry("db", "db.outside.example", rest(greeter, 5432, "TCP"))
+        + _entry("tls", SECURE, rest(secure, 443, "TLS"))
+        + _entry("many", "*.many.example", rest(plain, 80, "HTTP"))
+        + _entry("hidden", "hidden.outside.example", rest(plain, 80, "HTTP") + "  exportTo: [elsewhere]\n")
         + f"""
 apiVersion: v1
 kind: Service

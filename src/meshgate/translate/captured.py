@@ -57,7 +57,9 @@ def captured(reader: Reader, proxy: Proxy) -> list[Captured]:
         external = entry.external
         if external is None or not external.visible_from(proxy.namespace, entry.name.namespace):
             continue
-        for address in [_short(a) for a in external.addresses if ":" not in a] or [""]:
+        given = [_short(a) for a in external.addresses if ":" not in a]
+        # The address that DNS gives to members, and whatever else TLS to that name goes to.
+        for address in given or (*filter(None, (reader.address(host),)), ""):
             for one in _ports(reader, proxy, entry, host, address):
                 found.setdefault((one.port.number, address, "" if address else host), one)
     return list(found.values())
