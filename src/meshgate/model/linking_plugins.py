@@ -151,7 +151,7 @@ class Plugins:
             first = next((s for scope in scopes for s in scope if isinstance(s.policy, kind)), None)
             if first is not None:
                 policies.append(first.policy)
-        stranger = next((p for p in policies if isinstance(p, JwtAuth) and p.anonymous), None)
+        stranger = next((p for p in policies if isinstance(p, _AUTHENTICATION) and p.anonymous), None)
         if stranger is not None and stranger.anonymous not in self._names:
             problem = f"there is no KongConsumer {stranger.anonymous!r} for strangers"
             self._findings.error(
@@ -159,7 +159,7 @@ class Plugins:
                 stranger.origin,
                 rules.ref,
                 f"{problem}; the route answers 503",
-                "add it, or take anonymous out of the plugin jwt",
+                "add it, or take anonymous out of the plugin",
             )
             return Applied((), problem)
         authenticated = any(isinstance(p, _AUTHENTICATION) for p in policies)

@@ -82,6 +82,8 @@ class KeyAuth:
     key_in_query: bool = True
     run_on_preflight: bool = True
     realm: str = ""
+    anonymous: str = ""
+    """Username or id of the consumer that stands for who has no valid key; empty: they are refused."""
     origin: Origin = BUILT_IN
 
 

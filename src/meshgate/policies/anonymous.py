@@ -1,6 +1,6 @@
 """Kong's `anonymous`: who could not say who they are go on as one consumer that stands for them.
 
-`jwt` alone can let them pass in Envoy. After all lookups a request that is still nobody's is
+After all lookups a request that is still nobody's is
 given the consumer's name, a lookup turns that into its headers, and what has no consumer then
 (there is none of that name) is refused with 500, as in Kong.
 """
@@ -12,10 +12,11 @@ from envoy.extensions.filters.http.composite.v3 import composite_pb2
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.type.matcher.v3 import http_inputs_pb2
+from xds.core.v3 import extension_pb2 as core_pb2
 from xds.type.matcher.v3 import matcher_pb2
 
 from meshgate.model.consumer import Consumer
-from meshgate.model.policy import JwtAuth
+from meshgate.model.policy import BasicAuth, JwtAuth, KeyAuth
 from meshgate.policies.consumer_headers import ANONYMOUS, CONSUMER_ID, anonymous_lookup
 from meshgate.policies.denial import denial_filter, having, neither, present, refusals, strikes
 from meshgate.policies.packing import extension, header, http_filter, pack, xds_extension
@@ -24,10 +25,11 @@ from meshgate.policies.replies import error_reply
 
 FILTER, REQUIRED_FILTER = "meshgate.anonymous", "meshgate.anonymous.required"
 REASON = "anonymous-missing"
+Authentication = JwtAuth | KeyAuth | BasicAuth
 
 
 def listener_filters(
-    policies: tuple[JwtAuth, ...], consumers: tuple[Consumer, ...]
+    policies: tuple[Authentication, ...], consumers: tuple[Consumer, ...]
 ) -> tuple[hcm.HttpFilter, ...]:
     """Where any route lets strangers in: gives them a name, and looks that up."""
     names = {p.anonymous for p in policies if p.anonymous}
@@ -43,30 +45,41 @@ def listener_filters(
     return (naming, *lookup, denial_filter(REQUIRED_FILTER))
 
 
-def route_parts(policy: JwtAuth) -> RouteParts:
-    """The name for strangers on this route."""
-    if not policy.anonymous:
+def route_parts(policies: tuple[Authentication, ...]) -> RouteParts:
+    """The name for strangers on this route; of several plugins the first in Kong's order says it."""
+    name = next((p.anonymous for p in policies if p.anonymous), "")
+    if not name:
         return RouteParts()
-    naming = extension_matcher_pb2.ExtensionWithMatcherPerRoute(xds_matcher=_nobody(policy.anonymous))
+    naming = extension_matcher_pb2.ExtensionWithMatcherPerRoute(xds_matcher=_nobody(name))
     required = refusals({REASON: strikes(neither(having(present(CONSUMER_ID))))})
     return RouteParts(filters={FILTER: pack(naming), REQUIRED_FILTER: required})
 
 
-def replies(policies: tuple[JwtAuth, ...]) -> tuple[hcm.ResponseMapper, ...]:
+def replies(policies: tuple[Authentication, ...]) -> tuple[hcm.ResponseMapper, ...]:
     """Kong's answer where the consumer is missing, without its name."""
     if not any(p.anonymous for p in policies):
         return ()
     return (error_reply(REASON, 500, "An unexpected error occurred"),)
 
 
-def _nobody(name: str) -> matcher_pb2.Matcher:
-    """Requests without a consumer get the name."""
-    somebody = matcher_pb2.Matcher.MatcherList.Predicate()
-    somebody.single_predicate.input.CopyFrom(
+def somebody() -> matcher_pb2.Matcher.MatcherList.Predicate:
+    """Requests that have a consumer."""
+    return holds_text(
         xds_extension("header", http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=CONSUMER_ID))
     )
-    somebody.single_predicate.value_match.safe_regex.google_re2.SetInParent()
-    somebody.single_predicate.value_match.safe_regex.regex = ".+"
+
+
+def holds_text(data: core_pb2.TypedExtensionConfig) -> matcher_pb2.Matcher.MatcherList.Predicate:
+    """Requests that have something other than nothing there."""
+    found = matcher_pb2.Matcher.MatcherList.Predicate()
+    found.single_predicate.input.CopyFrom(data)
+    found.single_predicate.value_match.safe_regex.google_re2.SetInParent()
+    found.single_predicate.value_match.safe_regex.regex = ".+"
+    return found
+
+
+def _nobody(name: str) -> matcher_pb2.Matcher:
+    """Requests without a consumer get the name."""
     naming = header_mutation_pb2.HeaderMutation()
     naming.mutations.request_mutations.add(append=header(ANONYMOUS, name.replace("%", "%%")))
     action = composite_pb2.ExecuteFilterAction(
@@ -74,6 +87,6 @@ def _nobody(name: str) -> matcher_pb2.Matcher:
     )
     matcher = matcher_pb2.Matcher()
     rule = matcher.matcher_list.matchers.add()
-    rule.predicate.not_matcher.CopyFrom(somebody)
+    rule.predicate.not_matcher.CopyFrom(somebody())
     rule.on_match.action.CopyFrom(xds_extension("composite", action))
     return matcher

@@ -31,8 +31,8 @@ _NOBODY = "-:{SHA}" + base64.b64encode(bytes(hashlib.sha1().digest_size)).decode
 def listener_filters(
     policies: tuple[BasicAuth, ...], consumers: tuple[Consumer, ...]
 ) -> tuple[hcm.HttpFilter, ...]:
-    """The filter with all users; off where no route asks for it."""
-    if not policies:
+    """The filter with all users; off where no route asks for it. Routes that let strangers in do not."""
+    if not any(not p.anonymous for p in policies):
         return ()
     users = sorted(_user(c.username, c.password.reveal()) for consumer in consumers for c in consumer.basic)
     config = pb.BasicAuth(
@@ -44,6 +44,8 @@ def listener_filters(
 
 def route_parts(policy: BasicAuth) -> RouteParts:
     """Switches the filter on, with the users that it has."""
+    if policy.anonymous:
+        return RouteParts()
     on = route_pb.FilterConfig()
     on.config.SetInParent()
     hidden = ("authorization",) if policy.hide_credentials else ()

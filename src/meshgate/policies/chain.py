@@ -43,6 +43,7 @@ from meshgate.policies import (
     ip_restriction,
     jwt,
     key_auth,
+    optional_credentials,
     rate_limit_local,
     rate_limit_service,
     redirect,
@@ -91,7 +92,7 @@ def parts_key(policy: Policy) -> str:
         case JwtAuth():
             return f"jwt/{jwt.requirement_name(policy)}"
         case KeyAuth():
-            return f"key-auth/{key_auth.config_name(policy)}"
+            return f"key-auth/{key_auth.config_name(policy)}/{policy.anonymous}"
         case _:
             return repr(replace(policy, origin=BUILT_IN))
 
@@ -195,9 +196,25 @@ class _Cors:
         return ()
 
 
-AUTHENTICATED: EdgeFilter = _Authentication(
-    JwtAuth, anonymous.listener_filters, lambda policy, _: anonymous.route_parts(policy), anonymous.replies
-)
+class _Strangers:
+    """The consumer that stands for them, whichever plugins let them in."""
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return anonymous.listener_filters(self._authentications(edge), edge.consumers)
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        found = (p for kind in (JwtAuth, KeyAuth, BasicAuth) for p in policies if isinstance(p, kind))
+        return anonymous.route_parts(tuple(found))
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return anonymous.replies(self._authentications(edge))
+
+    @staticmethod
+    def _authentications(edge: EdgePolicies) -> tuple[anonymous.Authentication, ...]:
+        return (*edge.of(JwtAuth), *edge.of(KeyAuth), *edge.of(BasicAuth))
+
+
+AUTHENTICATED: EdgeFilter = _Strangers()
 """The entry behind which Istio's policies stand: they want to know nothing of Kong's plugins."""
 
 CHAIN: tuple[EdgeFilter, ...] = (
@@ -226,6 +243,15 @@ CHAIN: tuple[EdgeFilter, ...] = (
     ),
     # Tells the services and all that follows who it is.
     _ConsumerHeaders(),
+    # Other ways in where one is enough: Kong tries key-auth before basic-auth.
+    _Authentication(
+        KeyAuth, optional_credentials.key_filters, lambda policy, _: optional_credentials.key_parts(policy)
+    ),
+    _Authentication(
+        BasicAuth,
+        optional_credentials.basic_filters,
+        lambda policy, _: optional_credentials.basic_parts(policy),
+    ),
     # Whoever is still nobody goes on as the consumer for strangers, or not at all.
     AUTHENTICATED,
     # Kong's priority 990: after authentication, before all that counts.

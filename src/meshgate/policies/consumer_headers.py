@@ -107,6 +107,11 @@ def anonymous_lookup(table: dict[str, Consumer]) -> hcm.HttpFilter:
     return _by_header("meshgate.consumer.anonymous", ANONYMOUS, changes)
 
 
+def identity_changes(consumer: Consumer, identifier: str) -> header_mutation_pb2.HeaderMutation:
+    """What says that a request is a consumer's, whoever it may have been before."""
+    return _mutation(consumer, identifier, after_others=True)
+
+
 def _lookup(
     name: str, header_name: str, table: dict[str, tuple[Consumer, str]], *, after_others: bool
 ) -> hcm.HttpFilter:

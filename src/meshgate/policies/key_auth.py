@@ -26,8 +26,8 @@ def config_name(policy: KeyAuth) -> str:
 def listener_filters(
     policies: tuple[KeyAuth, ...], consumers: tuple[Consumer, ...]
 ) -> tuple[hcm.HttpFilter, ...]:
-    """The filter with all keys; off where no route asks for it."""
-    if not policies:
+    """The filter with all keys; off where no route asks for it. Routes that let strangers in do not."""
+    if not any(not p.anonymous for p in policies):
         return ()
     config = pb.ApiKeyAuth(forwarding=_forwarding(hide=False))
     config.key_sources.add(header="apikey")
@@ -39,6 +39,8 @@ def listener_filters(
 
 def route_parts(policy: KeyAuth, consumers: tuple[Consumer, ...]) -> RouteParts:
     """Where this route's keys are looked for: header first, then query, name by name."""
+    if policy.anonymous:
+        return RouteParts()
     per_route = pb.ApiKeyAuthPerRoute(forwarding=_forwarding(hide=policy.hide_credentials))
     for name in policy.key_names:
         if policy.key_in_header:

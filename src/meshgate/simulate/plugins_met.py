@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from meshgate.model.consumer import Consumer
 from meshgate.model.policy import (
@@ -60,6 +61,8 @@ def plugin_met(
             return PolicyMet(kind="protocols", says=says, origin=policy.origin, refuses=refuses)
         case BasicAuth() if basic_auth.FILTER in on:
             return _basic(policy, consumers, headers)
+        case BasicAuth() if policy.anonymous:
+            return optional(policy.anonymous, _basic(policy, consumers, headers), so_far)
         case Acl() if acl.FILTER in on:
             return _acl(policy, consumers, so_far)
         case Termination() if request_termination.FILTER in on:
@@ -70,6 +73,16 @@ def plugin_met(
         case _:
             told = _told(policy, on)
             return PolicyMet(kind=told[0], says=told[1], origin=policy.origin) if told else None
+
+
+def optional(stranger: str, asked: PolicyMet, so_far: Sequence[PolicyMet]) -> PolicyMet:
+    """What becomes of a way in that is one of several: strangers go on as one consumer."""
+    if any(met.consumer not in ("", stranger) for met in so_far):
+        says = f"{asked.says}; not asked for, since it is known who asks"
+        return replace(asked, says=says, refuses=0, consumer="")
+    if not asked.refuses:
+        return asked
+    return replace(asked, says=f"{asked.says}, so this is {stranger}", refuses=0, consumer=stranger)
 
 
 def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:

@@ -38,7 +38,7 @@ from meshgate.model.policy import (
 )
 from meshgate.policies import jwt, key_auth
 from meshgate.simulate.matching import parameters
-from meshgate.simulate.plugins_met import plugin_met
+from meshgate.simulate.plugins_met import optional, plugin_met
 from meshgate.simulate.verdict import PolicyMet
 
 _ORDER: tuple[type[Policy], ...] = (
@@ -78,6 +78,8 @@ def policies_met(
                 met.append(_jwt(policy, known, headers))
             case KeyAuth() if key_auth.FILTER in on:
                 met.append(_key(policy, known, headers))
+            case KeyAuth() if policy.anonymous:
+                met.append(optional(policy.anonymous, _key(policy, known, headers), met))
             case RateLimit() if route.route.rate_limits:
                 met.append(PolicyMet(kind="rate-limiting", says=_limit(policy), origin=policy.origin))
             case _:

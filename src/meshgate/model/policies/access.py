@@ -22,6 +22,8 @@ class BasicAuth:
 
     hide_credentials: bool = False
     realm: str = "service"
+    anonymous: str = ""
+    """Username or id of the consumer that stands for strangers; empty: they are refused."""
     origin: Origin = BUILT_IN
 
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
-from meshgate.dialects.kong.plugins.config import Config, HeaderName, Quotable, Report
+from meshgate.dialects.kong.plugins.config import Config, HeaderName, Line, Quotable, Report
 from meshgate.dialects.schema import Items
 from meshgate.model.policy import KeyAuth
 
 
 class KeyAuthConfig(Config):
     """Every field of the plugin."""
-
-    UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {
-        "anonymous": "an anonymous consumer is not supported; the plugin stays closed"
-    }
 
     key_names: Items[HeaderName] = ("apikey",)
     hide_credentials: bool = False
@@ -24,6 +17,7 @@ class KeyAuthConfig(Config):
     key_in_body: bool = False
     run_on_preflight: bool = True
     realm: Quotable = ""
+    anonymous: Line = ""
 
 
 def lower_key_auth(config: KeyAuthConfig, report: Report) -> KeyAuth:
@@ -50,5 +44,6 @@ def lower_key_auth(config: KeyAuthConfig, report: Report) -> KeyAuth:
         key_in_query=config.key_in_query,
         run_on_preflight=config.run_on_preflight,
         realm=config.realm,
+        anonymous=config.anonymous,
         origin=report.origin(),
     )
