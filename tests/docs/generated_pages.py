@@ -39,7 +39,7 @@ from meshgate.dialects.istio import (
     virtual_service,
     workload_entry,
 )
-from meshgate.dialects.kong import kong_consumer, kong_plugin
+from meshgate.dialects.kong import kong_consumer, kong_consumer_group, kong_plugin
 from meshgate.dialects.kong.catalog import CATALOG, Purpose
 from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.dialects.kubernetes import (
@@ -99,6 +99,7 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         (GATEWAY_GROUP, "UDPRoute"): udp_route.UdpRoute,
         (GATEWAY_GROUP, "ReferenceGrant"): reference_grant.ReferenceGrant,
         (GATEWAY_GROUP, "BackendTLSPolicy"): backend_tls_policy.BackendTlsPolicy,
+        ("configuration.konghq.com", "KongConsumerGroup"): kong_consumer_group.KongConsumerGroup,
     }
 )
 """The fields of each supported kind."""

@@ -196,10 +196,17 @@ What refers to one of them answers 503, but for those that only watch (`promethe
 ## Several that authenticate
 
 Where a route has two of `jwt`, `key-auth` and `basic-auth`, both must agree (Kong's AND).
-`anonymous` names the KongConsumer that stands for whoever has no valid credential: `jwt` has it,
-and its routes let strangers in as that consumer, with `X-Anonymous-Consumer: true`. Envoy's filters
-for keys and passwords cannot let anybody pass, so `anonymous` on `key-auth` and `basic-auth` closes
-the route (`MG1104`), and an OR of several that authenticate cannot be had.
+With `anonymous` on each of them one is enough (Kong's OR): the first of `jwt`, `key-auth` and
+`basic-auth` that finds a valid credential says who asks. Whoever has none goes on as the KongConsumer that
+`anonymous` names, with `X-Anonymous-Consumer: true`; refuse that consumer with `acl`, or give it a
+limit of its own. A plugin without `anonymous` among them stays a must.
+
+## Consumers and groups
+
+`rate-limiting` can be named on a KongConsumer or a KongConsumerGroup (a consumer says which groups it is in
+by `consumerGroups`): a consumer's own limits come before those of its groups, and these before the
+route's. Named on an Ingress or Service too, a plugin holds for the combination. A consumer whose plugin
+or group cannot be had is not let in.
 """
 
 

@@ -122,6 +122,11 @@ REQUESTS: dict[tuple[str, str], tuple[tuple[str, str, str, Headers], ...]] = {
         ("GET", "x", "/shop", (("authorization", "Bearer e30.e30.e30"),)),
         ("GET", "x", "/closed", ()),
     ),
+    ("kong/consumer-groups", GATEWAY): (
+        ("GET", "x", "/shop", ()),
+        ("GET", "x", "/shop", (("apikey", "not-a-secret-1"),)),
+        ("GET", "x", "/shop", (("apikey", "nobody's"),)),
+    ),
     ("kong/broken-plugin", GATEWAY): (
         ("GET", "x", "/broken", ()),
         ("GET", "x", "/missing", ()),

@@ -225,9 +225,22 @@ class ConsumerObject:
     username: str
     custom_id: str
     credentials: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    """Names of KongConsumerGroups in its namespace."""
     plugin_names: tuple[str, ...] = ()
     plugins_origin: Origin | None = None
     """Place of the annotation `konghq.com/plugins`; None: `origin`."""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerGroupObject:
+    """A KongConsumerGroup; who is in it, says each consumer."""
+
+    ref: ObjectRef
+    name: Name
+    plugin_names: tuple[str, ...] = ()
+    plugins_origin: Origin | None = None
     origin: Origin = BUILT_IN
 
 
@@ -264,6 +277,7 @@ class Declared:
     ingress_classes: tuple[IngressClass, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     consumers: tuple[ConsumerObject, ...] = ()
+    consumer_groups: tuple[ConsumerGroupObject, ...] = ()
     mesh_configs: tuple[MeshConfig, ...] = ()
     """At most one: that of the ConfigMap `istio` in the root namespace."""
     telemetries: tuple[TelemetryObject, ...] = ()

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
 
-from meshgate.core.diagnostics import ObjectRef
-from meshgate.core.origin import Origin
-from meshgate.model.declared import ConsumerObject, EdgeRules, Plugin, PluginScope
+from meshgate.model.declared import (
+    ConsumerObject,
+    EdgeRules,
+    Plugin,
+)
+from meshgate.model.linking_consumer_plugins import ConsumerPlugins
 from meshgate.model.linking_consumers import consumer_id
 from meshgate.model.linking_input import Findings, Input, service_ref
+from meshgate.model.linking_plugin_names import PluginNames, Scoped
 from meshgate.model.names import Name, requested_host
 from meshgate.model.policy import (
     Acl,
@@ -25,7 +28,6 @@ from meshgate.model.policy import (
     CorrelationId,
     CrossOrigin,
     GrpcWeb,
-    HttpsOnly,
     IpRestriction,
     JwtAuth,
     KeyAuth,
@@ -40,25 +42,6 @@ from meshgate.model.policy import (
     Termination,
 )
 from meshgate.model.service import Service
-
-PLUGINS_FIELD = ("metadata", "annotations", "konghq.com/plugins")
-
-_OBSERVERS = frozenset(
-    [
-        "prometheus",
-        "file-log",
-        "http-log",
-        "tcp-log",
-        "udp-log",
-        "syslog",
-        "statsd",
-        "datadog",
-        "loggly",
-        "opentelemetry",
-        "zipkin",
-    ]
-)
-"""Plugins that only watch: while they are unsupported, routes need not close for them."""
 
 _AUTHENTICATION = (JwtAuth, KeyAuth, BasicAuth)
 _OF_ROUTES = (
@@ -87,19 +70,6 @@ class Applied:
     """Why the route must be closed; empty where it is open."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Scoped:
-    """A plugin, and the scope that it was set for; the scope names its counters."""
-
-    plugin: Plugin
-    policy: Policy
-    counter: str
-
-
-def _only_watches(plugin: Plugin) -> bool:
-    return plugin.policy is None and plugin.plugin in _OBSERVERS
-
-
 class Plugins:
     """Answers which policies a route has; `consumers` in the order of their names."""
 
@@ -112,21 +82,26 @@ class Plugins:
     ) -> None:
         self._given = given
         self._findings = findings
-        self._global, self._global_problem = self._globals()
+        self._names = PluginNames(given, findings)
+        self._global, self._global_problem = self._names.of_everybody()
         named = [(n, e.namespace) for e in edges for n in e.plugin_names]
         named += [(n, s.name.namespace) for s in given.services.values() for n in s.plugin_names]
-        self._bound = frozenset(p.ref for n, namespace in named if (p := self._find(n, namespace)))
-        self.closed_consumers: set[Name] = set()
-        """Consumers that refer to a plugin that cannot be had: they must not get in without it."""
-        self._names = frozenset(n for c in consumers for n in (c.username, consumer_id(c.name)) if n)
-        found = {c.name: self._consumer_plugins(c) for c in consumers if c.plugin_names}
+        self._bound = frozenset(p.ref for n, namespace in named if (p := self._names.find(n, namespace)))
+        self._of_each = ConsumerPlugins(self._names, given.declared.consumer_groups, findings)
+        self._known = frozenset(n for c in consumers for n in (c.username, consumer_id(c.name)) if n)
+        found = {c.name: self._of_each.of(c) for c in consumers if c.plugin_names or c.groups}
         self._of_consumer = {name: plugins for name, plugins in found.items() if plugins}
+
+    @property
+    def closed_consumers(self) -> frozenset[Name]:
+        """Consumers that refer to a plugin that cannot be had: they must not get in without it."""
+        return frozenset(self._of_each.closed)
 
     def apply(
         self, rules: EdgeRules, service: Service | None, route_label: str, service_label: str
     ) -> Applied:
         """The policies of one route to one service, or why it is closed (MG3004)."""
-        route, problem = self._resolve(
+        route, problem = self._names.resolve(
             rules.plugin_names,
             rules.namespace,
             rules.plugins_origin or rules.origin,
@@ -135,7 +110,7 @@ class Plugins:
         )
         scopes = [route, (), self._global]
         if service is not None:
-            scopes[1], of_service = self._resolve(
+            scopes[1], of_service = self._names.resolve(
                 service.plugin_names,
                 service.name.namespace,
                 service.plugins_origin or service.origin,
@@ -152,7 +127,7 @@ class Plugins:
             if first is not None:
                 policies.append(first.policy)
         stranger = next((p for p in policies if isinstance(p, _AUTHENTICATION) and p.anonymous), None)
-        if stranger is not None and stranger.anonymous not in self._names:
+        if stranger is not None and stranger.anonymous not in self._known:
             problem = f"there is no KongConsumer {stranger.anonymous!r} for strangers"
             self._findings.error(
                 "MG3010",
@@ -177,7 +152,7 @@ class Plugins:
         return replace(target, host=full) if full in self._given.hosts else target
 
     def _limit(
-        self, scopes: Sequence[Sequence[_Scoped]], authenticated: bool, route_label: str
+        self, scopes: Sequence[Sequence[Scoped]], authenticated: bool, route_label: str
     ) -> RateLimit | None:
         limits = [(s, s.policy) for scope in scopes for s in scope if isinstance(s.policy, RateLimit)]
         base: RateLimit | None = None
@@ -225,117 +200,3 @@ class Plugins:
                 f"for a consumer only its limits count; all else is as at {template.origin}",
                 "give both plugins the same settings but the limits",
             )
-
-    def _globals(self) -> tuple[tuple[_Scoped, ...], str]:
-        scoped: list[_Scoped] = []
-        problem = ""
-        for _, plugin in sorted(self._given.plugins.items(), key=lambda item: str(item[1].ref)):
-            if not plugin.is_global or plugin.disabled:
-                continue
-            if plugin.policy is None:
-                if not _only_watches(plugin):
-                    problem = problem or f"global {plugin.ref} is broken: {plugin.problem}"
-            elif any(type(s.policy) is type(plugin.policy) for s in scoped):
-                self._collision(plugin, "another global plugin of its type comes first")
-            else:
-                scoped.append(_Scoped(plugin, plugin.policy, "global"))
-        return tuple(scoped), problem
-
-    def _consumer_plugins(self, consumer: ConsumerObject) -> tuple[Plugin, ...]:
-        at = consumer.plugins_origin or consumer.origin
-        scoped, problem = self._resolve(
-            consumer.plugin_names, consumer.name.namespace, at, consumer.ref, "consumer"
-        )
-        if problem:
-            self.closed_consumers.add(consumer.name)
-        for entry in scoped:
-            match entry.policy:
-                case (
-                    JwtAuth() | KeyAuth() | BasicAuth() | Acl() | BotDetection() | CrossOrigin() | HttpsOnly()
-                ):
-                    self._findings.warn(
-                        "MG2006",
-                        at,
-                        consumer.ref,
-                        f"plugin {entry.plugin.plugin} cannot be set for a consumer; it has no effect",
-                        "name it on the Ingress or the Service",
-                        PLUGINS_FIELD,
-                    )
-                case RateLimit():
-                    pass
-                case IpRestriction() | RequestSize() | Termination() | Redirection():
-                    self.closed_consumers.add(consumer.name)
-                    self._findings.error(
-                        "MG1104",
-                        at,
-                        consumer.ref,
-                        f"plugin {entry.plugin.plugin} for one consumer is not supported; "
-                        "the consumer cannot get in",
-                        "name it on the Ingress or the Service",
-                        PLUGINS_FIELD,
-                    )
-                case CorrelationId() | GrpcWeb() | RequestTransformer() | ResponseTransformer():
-                    self._findings.warn(
-                        "MG1103",
-                        at,
-                        consumer.ref,
-                        f"plugin {entry.plugin.plugin} for one consumer is not supported; it has no effect",
-                        "name it on the Ingress or the Service",
-                        PLUGINS_FIELD,
-                    )
-                case _:
-                    assert_never(entry.policy)
-        return tuple(s.plugin for s in scoped if isinstance(s.policy, RateLimit))
-
-    def _resolve(
-        self, names: tuple[str, ...], namespace: str, at: Origin, ref: ObjectRef, counter: str
-    ) -> tuple[tuple[_Scoped, ...], str]:
-        scoped: list[_Scoped] = []
-        problem = ""
-        for name in dict.fromkeys(names):
-            plugin = self._find(name, namespace)
-            if plugin is not None and (plugin.disabled or _only_watches(plugin)):
-                continue
-            if plugin is None or plugin.policy is None:
-                trouble = self._trouble(name, namespace, plugin)
-                closes = "the consumer cannot get in" if counter == "consumer" else "the route answers 503"
-                self._findings.error(
-                    "MG3004",
-                    at,
-                    ref,
-                    f"{trouble}; {closes}",
-                    "add or mend it, or take its name away",
-                    PLUGINS_FIELD,
-                )
-                problem = problem or trouble
-            elif any(type(s.policy) is type(plugin.policy) for s in scoped):
-                self._collision(plugin, f"{ref} names another {plugin.plugin} plugin before it")
-            else:
-                scoped.append(_Scoped(plugin, plugin.policy, counter))
-        return tuple(scoped), problem
-
-    def _find(self, name: str, namespace: str) -> Plugin | None:
-        """The KongPlugin of the namespace, else the KongClusterPlugin.
-
-        One that is broken beyond reading hides the cluster's: it may have been meant to be stricter.
-        """
-        own = Name(namespace, name)
-        plugin = self._given.plugins.get((PluginScope.NAMESPACED, own))
-        if plugin is not None or self._given.broken(PluginScope.NAMESPACED.value, own):
-            return plugin
-        return self._given.plugins.get((PluginScope.CLUSTER, Name("", name)))
-
-    def _trouble(self, name: str, namespace: str, plugin: Plugin | None) -> str:
-        if plugin is not None:
-            return f"{plugin.ref} is broken: {plugin.problem or 'its config is not understood'}"
-        own, cluster = Name(namespace, name), Name("", name)
-        if self._given.broken(PluginScope.NAMESPACED.value, own):
-            return f"KongPlugin {own} {self._given.absence(PluginScope.NAMESPACED.value, own)}"
-        if self._given.broken(PluginScope.CLUSTER.value, cluster):
-            return f"KongClusterPlugin {name} {self._given.absence(PluginScope.CLUSTER.value, cluster)}"
-        return f"there is no KongPlugin {own} and no KongClusterPlugin {name}"
-
-    def _collision(self, plugin: Plugin, why: str) -> None:
-        self._findings.warn(
-            "MG3008", plugin.origin, plugin.ref, f"{why}; this one has no effect there", "name one of them"
-        )

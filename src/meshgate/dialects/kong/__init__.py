@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from meshgate.dialects.kind import KindParser
 from meshgate.dialects.kong.kong_consumer import KONG_CONSUMER
+from meshgate.dialects.kong.kong_consumer_group import KONG_CONSUMER_GROUP
 from meshgate.dialects.kong.kong_plugin import KONG_CLUSTER_PLUGIN, KONG_PLUGIN
 from meshgate.dialects.kong.not_supported import NOT_SUPPORTED
 
-KINDS: tuple[KindParser, ...] = (KONG_PLUGIN, KONG_CLUSTER_PLUGIN, KONG_CONSUMER, *NOT_SUPPORTED)
+KINDS: tuple[KindParser, ...] = (
+    KONG_PLUGIN,
+    KONG_CLUSTER_PLUGIN,
+    KONG_CONSUMER,
+    KONG_CONSUMER_GROUP,
+    *NOT_SUPPORTED,
+)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -36,13 +35,10 @@ HeaderText = Annotated[str, AfterValidator(_header_text)]
 class KongConsumer(ObjectSpec):
     """The object; it has no `spec`."""
 
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "consumerGroups": "the groups' plugins do not run for this consumer"
-    }
-
     username: HeaderText = ""
     custom_id: Annotated[HeaderText, Field(alias="custom_id")] = ""
     credentials: Items[Annotated[str, AfterValidator(_secret_name)]] = ()
+    consumer_groups: Items[str] = ()
 
 
 def lower_kong_consumer(document: Document) -> Lowered:
@@ -61,6 +57,7 @@ def lower_kong_consumer(document: Document) -> Lowered:
         username=value.username,
         custom_id=value.custom_id,
         credentials=tuple(dict.fromkeys(value.credentials)),
+        groups=tuple(dict.fromkeys(value.consumer_groups)),
         plugin_names=plugin_names,
         plugins_origin=plugins_origin,
         origin=document.locate(),

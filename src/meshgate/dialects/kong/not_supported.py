@@ -41,7 +41,6 @@ def _kind(kind: str, plural: str, version: str, effect: str, *, namespaced: bool
 
 NOT_SUPPORTED = (
     _kind("KongIngress", "kongingresses", "v1", "what refers to it keeps its settings"),
-    _kind("KongConsumerGroup", "kongconsumergroups", "v1beta1", "its plugins run for nobody"),
     _kind(
         "KongUpstreamPolicy", "kongupstreampolicies", "v1beta1", "services keep their balancing and checks"
     ),

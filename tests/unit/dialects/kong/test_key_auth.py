@@ -32,7 +32,8 @@ def test_defaults_are_kongs() -> None:
 def test_every_field() -> None:
     config = (
         "config: {key_names: [X-Key, key, key], hide_credentials: true, key_in_header: false, "
-        "key_in_query: true, key_in_body: false, run_on_preflight: true, realm: shop}\n"
+        "key_in_query: true, key_in_body: false, run_on_preflight: true, realm: shop, "
+        "anonymous: guest}\n"
     )
     (found,) = declared(HEAD + config).plugins
     assert found.policy == KeyAuth(
@@ -42,6 +43,7 @@ def test_every_field() -> None:
         key_in_query=True,
         run_on_preflight=True,
         realm="shop",
+        anonymous="guest",
         origin=Origin("f.yaml", 5, 9),
     )
 
@@ -49,11 +51,6 @@ def test_every_field() -> None:
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        (
-            "anonymous: guest",
-            "5:10: error MG1104 KongPlugin default/auth config.anonymous: an anonymous consumer is not "
-            "supported; the plugin stays closed",
-        ),
         (
             "key_in_body: true",
             "5:23: error MG1104 KongPlugin default/auth config.key_in_body: a key in the body is not "

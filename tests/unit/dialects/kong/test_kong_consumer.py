@@ -89,11 +89,6 @@ def test_of_another_class_it_is_left_out() -> None:
             "same namespace, got 'A b'",
         ),
         (
-            "username: a\nconsumerGroups: [gold]\n",
-            "9:1: warning MG1103 KongConsumer shop/alice consumerGroups: the groups' plugins do not run for "
-            "this consumer",
-        ),
-        (
             "    konghq.com/plugin: a\nusername: a\n",
             "8:5: error MG2005 KongConsumer shop/alice metadata.annotations['konghq.com/plugin']: unknown "
             "annotation konghq.com/plugin; did you mean konghq.com/plugins?",

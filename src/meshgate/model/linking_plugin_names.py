@@ -1,0 +1,127 @@
+"""Plugins by the names that objects refer to them by. Internal to `link`.
+
+A KongPlugin of the namespace comes before a KongClusterPlugin; one that cannot be had closes
+what refers to it (MG3004), unless it only watches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.origin import Origin
+from meshgate.model.declared import Plugin, PluginScope
+from meshgate.model.linking_input import Findings, Input
+from meshgate.model.names import Name
+from meshgate.model.policy import Policy
+
+PLUGINS_FIELD = ("metadata", "annotations", "konghq.com/plugins")
+OF_CONSUMER = "consumer"
+"""The counter of plugins that consumers name; they have none of their own."""
+
+_OBSERVERS = frozenset(
+    [
+        "prometheus",
+        "file-log",
+        "http-log",
+        "tcp-log",
+        "udp-log",
+        "syslog",
+        "statsd",
+        "datadog",
+        "loggly",
+        "opentelemetry",
+        "zipkin",
+    ]
+)
+"""Plugins that only watch: while they are unsupported, routes need not close for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scoped:
+    """A plugin, and the scope that it was set for; the scope names its counters."""
+
+    plugin: Plugin
+    policy: Policy
+    counter: str
+
+
+def only_watches(plugin: Plugin) -> bool:
+    return plugin.policy is None and plugin.plugin in _OBSERVERS
+
+
+class PluginNames:
+    """Finds plugins, and reports those that cannot be had."""
+
+    def __init__(self, given: Input, findings: Findings) -> None:
+        self._given, self._findings = given, findings
+
+    def of_everybody(self) -> tuple[tuple[Scoped, ...], str]:
+        """The global plugins, and why every route must be closed (empty: need not)."""
+        scoped: list[Scoped] = []
+        problem = ""
+        for _, plugin in sorted(self._given.plugins.items(), key=lambda item: str(item[1].ref)):
+            if not plugin.is_global or plugin.disabled:
+                continue
+            if plugin.policy is None:
+                if not only_watches(plugin):
+                    problem = problem or f"global {plugin.ref} is broken: {plugin.problem}"
+            elif any(type(s.policy) is type(plugin.policy) for s in scoped):
+                self._collision(plugin, "another global plugin of its type comes first")
+            else:
+                scoped.append(Scoped(plugin, plugin.policy, "global"))
+        return tuple(scoped), problem
+
+    def resolve(
+        self, names: tuple[str, ...], namespace: str, at: Origin, ref: ObjectRef, counter: str
+    ) -> tuple[tuple[Scoped, ...], str]:
+        """The plugins that an object names, and why it must be closed (MG3004)."""
+        scoped: list[Scoped] = []
+        problem = ""
+        for name in dict.fromkeys(names):
+            plugin = self.find(name, namespace)
+            if plugin is not None and (plugin.disabled or only_watches(plugin)):
+                continue
+            if plugin is None or plugin.policy is None:
+                trouble = self._trouble(name, namespace, plugin)
+                closes = "the consumer cannot get in" if counter == OF_CONSUMER else "the route answers 503"
+                self._findings.error(
+                    "MG3004",
+                    at,
+                    ref,
+                    f"{trouble}; {closes}",
+                    "add or mend it, or take its name away",
+                    PLUGINS_FIELD,
+                )
+                problem = problem or trouble
+            elif any(type(s.policy) is type(plugin.policy) for s in scoped):
+                self._collision(plugin, f"{ref} names another {plugin.plugin} plugin before it")
+            else:
+                scoped.append(Scoped(plugin, plugin.policy, counter))
+        return tuple(scoped), problem
+
+    def find(self, name: str, namespace: str) -> Plugin | None:
+        """The KongPlugin of the namespace, else the KongClusterPlugin.
+
+        One that is broken beyond reading hides the cluster's: it may have been meant to be stricter.
+        """
+        own = Name(namespace, name)
+        plugin = self._given.plugins.get((PluginScope.NAMESPACED, own))
+        if plugin is not None or self._given.broken(PluginScope.NAMESPACED.value, own):
+            return plugin
+        return self._given.plugins.get((PluginScope.CLUSTER, Name("", name)))
+
+    def _trouble(self, name: str, namespace: str, plugin: Plugin | None) -> str:
+        if plugin is not None:
+            return f"{plugin.ref} is broken: {plugin.problem or 'its config is not understood'}"
+        own, cluster = Name(namespace, name), Name("", name)
+        if self._given.broken(PluginScope.NAMESPACED.value, own):
+            return f"KongPlugin {own} {self._given.absence(PluginScope.NAMESPACED.value, own)}"
+        if self._given.broken(PluginScope.CLUSTER.value, cluster):
+            return f"KongClusterPlugin {name} {self._given.absence(PluginScope.CLUSTER.value, cluster)}"
+        return f"there is no KongPlugin {own} and no KongClusterPlugin {name}"
+
+    def _collision(self, plugin: Plugin, why: str) -> None:
+        self._findings.warn(
+            "MG3008", plugin.origin, plugin.ref, f"{why}; this one has no effect there", "name one of them"
+        )
