@@ -195,10 +195,14 @@ def _host(host: Tree) -> Tree:
 
 
 def _addresses(assignment: Tree) -> list[str]:
-    """Endpoints as `address:port`, with what is said about each."""
+    """Endpoints as `address:port`, with what is said about each; first where they are, if that counts."""
     lines = []
     for group in assignment.get("endpoints", ()):
         place = "/".join(group.get("locality", {}).get(part, "") for part in ("region", "zone", "subZone"))
+        if "loadBalancingWeight" in group:
+            order = f"priority {group.get('priority', 0)}, weight {group['loadBalancingWeight']}"
+            lines.append(f"{place.rstrip('/') or 'nowhere'}, {order}:")
+            place = ""
         for one in group.get("lbEndpoints", ()):
             address = one["endpoint"]["address"]
             socket = address.get("socketAddress")

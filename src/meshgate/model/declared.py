@@ -107,6 +107,8 @@ class DestinationRules:
     policy: TrafficPolicy
     subsets: tuple[Subset, ...]
     export_to: tuple[str, ...] = ("*",)
+    selector: tuple[tuple[str, str], ...] | None = None
+    """`workloadSelector`; None without one."""
     created: str = ""
     origin: Origin = BUILT_IN
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.model.mesh_config import LocalitySetting
 
 
 class Balance(enum.Enum):
@@ -24,11 +25,54 @@ class ConsistentHash:
     cookie: str = ""
     cookie_path: str = ""
     cookie_ttl_ms: float | None = None
+    cookie_attributes: tuple[tuple[str, str], ...] = ()
+    """(name, value), for the cookie that Envoy sets."""
     source_ip: bool = False
     query_parameter: str = ""
     maglev_table_size: int = 0
     """Non-zero chooses Maglev."""
     minimum_ring_size: int = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmup:
+    """New endpoints begin with a small share that grows."""
+
+    duration_ms: float
+    minimum_percent: float | None = None
+    """Of its full share at the beginning; Envoy's 10 where unset."""
+    aggression: float | None = None
+    """1, as where unset: grows in a straight line; more: faster at first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancer:
+    """How an endpoint is chosen. Set as a whole: a narrower one replaces the wider's, part for part."""
+
+    simple: Balance | None = None
+    hash: ConsistentHash | None = None
+    locality: LocalitySetting | None = None
+    """None: as the mesh-wide setting says."""
+    warmup: Warmup | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBudget:
+    """Retries at once, as a share of the requests that are under way; stands in for `max_retries`."""
+
+    percent: float = 20
+    min_concurrency: int = 3
+    """Allowed in any case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tunnel:
+    """Connections are asked for at the service, which is a proxy that carries them on."""
+
+    host: str
+    port: int
+    post: bool = False
+    """By POST in place of CONNECT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +84,7 @@ class ConnectionPool:
     tcp_keepalive: tuple[int | None, int | None, int | None] | None = None
     """(probes, time in s, interval in s)."""
     max_connection_duration_ms: float | None = None
+    tcp_idle_timeout_ms: float | None = None
     http1_max_pending_requests: int | None = None
     http2_max_requests: int | None = None
     max_requests_per_connection: int | None = None
@@ -48,6 +93,10 @@ class ConnectionPool:
     h2_upgrade: bool | None = None
     """False: HTTP/1.1 also between proxies. True and None: HTTP/2 wherever both ends have a proxy."""
     max_concurrent_streams: int | None = None
+    use_client_protocol: bool = False
+    """HTTP/1.1 for what came in HTTP/1.1, HTTP/2 for HTTP/2."""
+    http2_keepalive_ms: tuple[float, float] | None = None
+    """(between pings, until one counts as lost)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +111,8 @@ class Outliers:
     base_ejection_ms: float | None = None
     max_ejection_percent: int | None = None
     min_health_percent: int | None = None
+    error_codes: tuple[int, ...] = ()
+    """Statuses that count as errors; empty: every 5xx."""
 
 
 class ClientTlsMode(enum.Enum):
@@ -88,16 +139,29 @@ class ClientTls:
 class TrafficPolicy:
     """Every part may be None: then the wider policy's part holds (subset over port over rule)."""
 
-    balance: Balance | None = None
-    hash: ConsistentHash | None = None
+    balancer: LoadBalancer | None = None
     pool: ConnectionPool | None = None
     outliers: Outliers | None = None
     tls: ClientTlsMode | None = None
     """None: mTLS by itself wherever the other side is meshed."""
     client_tls: ClientTls | None = None
     """Goes with `tls`. SIMPLE or MUTUAL without it cannot be had: the host is closed."""
+    retry_budget: RetryBudget | None = None
+    tunnel: Tunnel | None = None
+    proxy_protocol: int = 0
+    """Version of the PROXY header that is sent; 0 for none."""
     ports: tuple[tuple[int, TrafficPolicy], ...] = ()
     """Port-level policies; each replaces the rule's for that port, part by part unset = default."""
+
+    @property
+    def hash(self) -> ConsistentHash | None:
+        """What makes the same client reach the same endpoint."""
+        return self.balancer.hash if self.balancer else None
+
+    @property
+    def warmup(self) -> Warmup | None:
+        """How new endpoints begin."""
+        return self.balancer.warmup if self.balancer else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +181,15 @@ class DestinationPolicy:
     policy: TrafficPolicy = TrafficPolicy()
     subsets: tuple[Subset, ...] = ()
     export_to: tuple[str, ...] = ("*",)
+    selector: tuple[tuple[str, str], ...] | None = None
+    """Labels of the pods of its own namespace that it is for; None: for every client."""
     origin: Origin = BUILT_IN
+
+    def selects(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Whether it is for a client in this namespace with these labels."""
+        if self.selector is None:
+            return True
+        return namespace == self.namespace and set(self.selector) <= set(labels.items())
 
     def subset(self, name: str) -> Subset | None:
         """The subset of that name."""

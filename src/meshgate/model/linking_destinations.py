@@ -13,19 +13,24 @@ from meshgate.model.names import complete_host
 from meshgate.model.workload import Workload
 
 _UNSET = TrafficPolicy()
+_Key = tuple[str, str, bool, tuple[tuple[str, str], ...]]
+"""(host, namespace, whether it is for every client, selector)."""
 
 
 def link_destinations(given: Input, findings: Findings) -> dict[str, tuple[DestinationPolicy, ...]]:
-    """By full or wildcard host, one policy per namespace, sorted by namespace.
+    """By full or wildcard host, one policy per namespace and workload selector, sorted by both.
 
-    Of several rules the oldest is the base; a later one adds subsets with new names, and
-    its top-level policy counts only while there is none (Istio 1.27, `mergeDestinationRule`).
+    Of several rules with the same selector the oldest is the base; a later one adds subsets with
+    new names, and its top-level policy counts only while there is none (Istio 1.27,
+    `mergeDestinationRule`).
     What has no effect is MG3008.
     """
-    merged: dict[tuple[str, str], DestinationPolicy] = {}
-    bases: dict[tuple[str, str], DestinationRules] = {}
+    merged: dict[_Key, DestinationPolicy] = {}
+    bases: dict[_Key, DestinationRules] = {}
     for rules in oldest_first(given.declared.destination_rules):
-        key = (complete_host(rules.host, rules.namespace), rules.namespace)
+        host = complete_host(rules.host, rules.namespace)
+        # Rules for chosen pods come before the one for all, and stay by themselves.
+        key = (host, rules.namespace, rules.selector is None, rules.selector or ())
         given.report_host(rules.host, key[0], rules.origin, rules.ref, ("spec", "host"))
         base = bases.setdefault(key, rules)
         if base is rules:
@@ -36,6 +41,7 @@ def link_destinations(given: Input, findings: Findings) -> dict[str, tuple[Desti
                 policy=rules.policy,
                 subsets=subsets,
                 export_to=rules.export_to,
+                selector=rules.selector,
                 origin=rules.origin,
             )
             continue
@@ -51,7 +57,7 @@ def link_destinations(given: Input, findings: Findings) -> dict[str, tuple[Desti
             known, policy=policy, subsets=known.subsets + _added(known.subsets, rules, base, findings)
         )
     hosts: dict[str, tuple[DestinationPolicy, ...]] = {}
-    for (host, _), entry in sorted(merged.items()):
+    for (host, *_), entry in sorted(merged.items(), key=lambda item: item[0]):
         hosts[host] = (*hosts.get(host, ()), entry)
     return hosts
 

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from meshgate.model.locality import Locality, locality_of
 from meshgate.model.names import TRUST_DOMAIN, Name
 from meshgate.model.service import EMPTY
 
@@ -73,6 +74,11 @@ class Proxy:
             "WORKLOAD_NAME": self.workload.name,
             **self.metadata,
         }
+
+    @property
+    def locality(self) -> Locality:
+        """Where it is, as its pod's labels say."""
+        return locality_of(self.labels)
 
     @property
     def spiffe_id(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
 from meshgate.model.authorization import OPEN, Guard
+from meshgate.model.locality import Locality, locality_of
 from meshgate.model.names import Name
 from meshgate.model.service import EMPTY, AppProtocol
 
@@ -202,6 +203,11 @@ class Instance:
     """Container port name -> container port."""
     meshed: bool = False
     ready: bool = False
+
+    @property
+    def locality(self) -> Locality:
+        """Where it is, as its labels say."""
+        return locality_of(self.labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

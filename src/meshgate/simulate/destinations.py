@@ -8,6 +8,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import base_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2
 from envoy.config.route.v3 import route_components_pb2 as pb
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 
 from meshgate.model.destination import ClientTlsMode, Subset
@@ -58,7 +59,7 @@ def reached(reader: Reader, proxy: Proxy, name: str, *, percent: float = 100) ->
     assignment = built.load_assignment if own else endpoints.translate(reader, proxy, name)
     found = [e for group in assignment.endpoints for e in group.lb_endpoints] if assignment else []
     tls = _tls(built, found)
-    rules = destination_policy(reader, parts.host, proxy.namespace)
+    rules = destination_policy(reader, parts.host, proxy.namespace, proxy.labels)
     if tls is Tls.MUTUAL and traffic_policy(rules, parts.port, parts.subset).tls is ClientTlsMode.SIMPLE:
         tls = Tls.SIMPLE
     known = built.type in (cluster_pb2.Cluster.EDS, cluster_pb2.Cluster.STRICT_DNS)
@@ -67,7 +68,7 @@ def reached(reader: Reader, proxy: Proxy, name: str, *, percent: float = 100) ->
 
 
 def _subset(reader: Reader, proxy: Proxy, parts: ClusterName) -> Subset | None:
-    policy = destination_policy(reader, parts.host, proxy.namespace) if parts.subset else None
+    policy = destination_policy(reader, parts.host, proxy.namespace, proxy.labels) if parts.subset else None
     return policy.subset(parts.subset) if policy else None
 
 
@@ -94,17 +95,26 @@ def _tls(built: cluster_pb2.Cluster, found: list[endpoint_components_pb2.LbEndpo
 
 
 def _socket(built: cluster_pb2.Cluster, one: endpoint_components_pb2.LbEndpoint) -> str:
-    """The transport socket for an endpoint: the first whose labels its metadata has."""
+    """The name of the transport socket for an endpoint: the first whose labels its metadata has."""
     said = one.metadata.filter_metadata.get(_MATCH, {})
     for candidate in built.transport_socket_matches:
         if all(key in said and said[key] == value for key, value in candidate.match.items()):
-            return str(candidate.transport_socket.name)
-    return str(built.transport_socket.name)
+            return str(_inner(candidate.transport_socket).name)
+    return str(_inner(built.transport_socket).name)
+
+
+def _inner(socket: base_pb2.TransportSocket) -> base_pb2.TransportSocket:
+    """What is under a PROXY header."""
+    if socket.name != clusters.PROXY_SOCKET:
+        return socket
+    wrapped = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport()
+    socket.typed_config.Unpack(wrapped)
+    return wrapped.transport_socket
 
 
 def _peers(built: cluster_pb2.Cluster) -> tuple[str, ...]:
     sockets: list[base_pb2.TransportSocket] = [m.transport_socket for m in built.transport_socket_matches]
-    for socket in (built.transport_socket, *sockets):
+    for socket in map(_inner, (built.transport_socket, *sockets)):
         if socket.name == _TLS:
             context = tls_pb2.UpstreamTlsContext()
             socket.typed_config.Unpack(context)

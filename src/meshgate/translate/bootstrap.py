@@ -13,11 +13,12 @@ from envoy.extensions.resource_monitors.fixed_heap.v3 import fixed_heap_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from meshgate.core.secret import Secret
+from meshgate.model.locality import NOWHERE
 from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.policies.packing import duration, pack, uint32
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
-from meshgate.translate.cluster import HTTP_OPTIONS
 from meshgate.translate.tls import ads_source
+from meshgate.translate.upstream_protocol import HTTP_OPTIONS
 
 XDS_CLUSTER = "xds-grpc"
 MAX_REGEX_PROGRAM = 32_768
@@ -64,6 +65,10 @@ def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bo
     config = bootstrap_pb2.Bootstrap()
     config.node.id = proxy.id
     config.node.cluster = f"{proxy.workload.name}.{proxy.namespace}"
+    place = proxy.locality
+    if place != NOWHERE:
+        config.node.locality.region, config.node.locality.zone = place.region, place.zone
+        config.node.locality.sub_zone = place.sub_zone
     _admin(config, sockets.admin)
     ads = config.dynamic_resources.ads_config
     ads.api_type = config_source_pb2.ApiConfigSource.DELTA_GRPC

@@ -122,7 +122,10 @@ class Chains:
             match.application_protocols.extend(PLAIN_HTTP)
             if any(way.server_names for way in one.ways):
                 # TLS by another name may offer HTTP too, and is not to be taken for it.
-                carried = streams.stream_chain(one.ways[-1].destinations, self._name(one), on_demand=True)
+                last = one.ways[-1]
+                carried = streams.stream_chain(
+                    last.destinations, self._name(one), last.policy, on_demand=True
+                )
                 filters = (streams.as_bytes(), carried)
                 self._match(
                     one.port.number, one.address, f"{self._name(one)}|tls", filters
@@ -142,7 +145,7 @@ class Chains:
 
     def _bytes(self, one: Captured, way: Way, subnet: str, names: tuple[str, ...]) -> None:
         cluster = outbound_cluster(Destination(host=one.host, port=one.port.number))
-        carried = streams.stream_chain(way.destinations, cluster, on_demand=one.sniffed)
+        carried = streams.stream_chain(way.destinations, cluster, way.policy, on_demand=one.sniffed)
         filters = (streams.as_bytes(), carried) if one.sniffed else (carried,)
         name = "|".join((self._name(one), subnet if subnet != one.address else "", *names[:1])).rstrip("|")
         match = self._match(one.port.number, subnet, name, filters)

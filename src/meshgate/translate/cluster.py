@@ -6,24 +6,26 @@ from dataclasses import replace
 from typing import assert_never
 
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import proxy_protocol_pb2
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_pb2
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from meshgate.model.destination import (
     ClientTlsMode,
-    ConnectionPool,
-    TrafficPolicy,
 )
+from meshgate.model.mesh_config import LocalitySetting
 from meshgate.model.names import TRUST_DOMAIN, Name
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.model.service import AppProtocol
-from meshgate.policies.packing import duration, pack, uint32
-from meshgate.translate import client_tls, external, keys, tls
-from meshgate.translate.cluster_policy import balance, outliers, pool_limits
+from meshgate.policies.packing import duration, pack
+from meshgate.translate import client_tls, external, keys, tls, upstream_protocol
+from meshgate.translate.cluster_policy import balance, outliers, pool_limits, weigh_localities
 from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.dns import dns_cache
 from meshgate.translate.endpoint import MTLS_KEY, MTLS_VALUE
+from meshgate.translate.locality import locality_setting, rearrange_for
 from meshgate.translate.names import (
     FORWARD_PROXY_CLUSTER,
     INBOUND_PASSTHROUGH_CLUSTER,
@@ -34,7 +36,7 @@ from meshgate.translate.names import (
     same_elsewhere,
 )
 
-HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+PROXY_SOCKET = "envoy.transport_sockets.upstream_proxy_protocol"
 CONNECT_TIMEOUT_MS = 10_000
 """Istio's default."""
 INBOUND_SOURCE = "127.0.0.6"
@@ -68,7 +70,7 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
         if other is not None and other.type == cluster_pb2.Cluster.EDS:
             other.eds_cluster_config.service_name = same_elsewhere(parts, target.host)
         return other
-    rules = None if proxy.plain else destination_policy(reader, parts.host, proxy.namespace)
+    rules = None if proxy.plain else destination_policy(reader, parts.host, proxy.namespace, proxy.labels)
     if parts.subset and (rules is None or rules.subset(parts.subset) is None):
         return None
     policy = traffic_policy(rules, parts.port, parts.subset)
@@ -100,9 +102,10 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
         reader, cluster, proxy, service.external, port, chosen.labels if chosen else {}
     ):
         return None
-    pool_limits(cluster, policy.pool)
+    pool_limits(cluster, policy.pool, policy.retry_budget)
     if policy.outliers:
         outliers(cluster, policy.outliers)
+    _by_locality(cluster, proxy, locality_setting(reader, policy))
     workloads = [w for key in reader.backends(parts.host) if (w := reader.workload(key))]
     machines = reader.endpoints(parts.host)
     all_meshed = bool(workloads or machines) and all(w.meshed for w in workloads)
@@ -124,56 +127,56 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
         wanted = policy.pool is not None and policy.pool.h2_upgrade is True
     http2 = port.protocol.is_http2 or (all_meshed and wanted and begun is None)
     by_request = begun is not None and client_tls.names_by_request(policy, parts.host)
-    _protocol(cluster, port.protocol, policy, http2=http2, server_name_by_request=by_request)
+    upstream_protocol.speak(cluster, port.protocol, policy, http2=http2, server_name_by_request=by_request)
     match policy.tls:
         case None | ClientTlsMode.ISTIO_MUTUAL:
             asked = policy.tls is not None
             if identities or (asked and service.external is not None):
                 required = asked and (all_meshed or service.external is not None)
                 spiffe = [*_spiffe(identities), *sans]
-                _mesh_tls(cluster, port.protocol, spiffe, parts, http2=http2, required=required)
+                by_client = policy.pool is not None and policy.pool.use_client_protocol
+                alpn = _alpn(port.protocol, http2=http2, by_client=by_client)
+                _mesh_tls(cluster, alpn, spiffe, parts, required=required)
         case ClientTlsMode.DISABLE:
             pass
         case ClientTlsMode.SIMPLE | ClientTlsMode.MUTUAL:
             cluster.transport_socket.CopyFrom(begun)
         case _:
             assert_never(policy.tls)
+    if policy.proxy_protocol:
+        _proxy_header(cluster, policy.proxy_protocol)
     return cluster
 
 
-def _protocol(
-    cluster: cluster_pb2.Cluster,
-    protocol: AppProtocol,
-    policy: TrafficPolicy,
-    *,
-    http2: bool,
-    server_name_by_request: bool,
-) -> None:
-    """HTTP/2 between proxies of ours, whatever the application speaks; else what it speaks."""
-    if not (protocol.is_http or protocol is AppProtocol.UNKNOWN):
+def _by_locality(cluster: cluster_pb2.Cluster, proxy: Proxy, setting: LocalitySetting | None) -> None:
+    if setting is None or proxy.plain:
         return
-    pool = policy.pool or ConnectionPool()
-    options = http_protocol_options_pb2.HttpProtocolOptions()
-    if server_name_by_request:
-        options.upstream_http_protocol_options.auto_sni = True
-        options.upstream_http_protocol_options.auto_san_validation = True
-    common = options.common_http_protocol_options
-    if pool.idle_timeout_ms is not None:
-        common.idle_timeout.CopyFrom(duration(pool.idle_timeout_ms))
-    if pool.max_connection_duration_ms is not None:
-        common.max_connection_duration.CopyFrom(duration(pool.max_connection_duration_ms))
-    if pool.max_requests_per_connection:
-        common.max_requests_per_connection.CopyFrom(uint32(pool.max_requests_per_connection))
-    explicit = options.explicit_http_config
-    if http2:
-        explicit.http2_protocol_options.allow_connect = True
-        if pool.max_concurrent_streams:
-            explicit.http2_protocol_options.max_concurrent_streams.CopyFrom(
-                uint32(pool.max_concurrent_streams)
-            )
-    else:
-        explicit.http_protocol_options.SetInParent()
-    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    weigh_localities(cluster, setting)
+    if cluster.load_assignment.endpoints:
+        rearrange_for(proxy, cluster.load_assignment, setting)
+
+
+def _proxy_header(cluster: cluster_pb2.Cluster, version: int) -> None:
+    """A PROXY header before all else on every connection, before TLS too."""
+    header = proxy_protocol_pb2.ProxyProtocolConfig.Version.Value(f"V{version}")
+    if not cluster.HasField("transport_socket") and not cluster.transport_socket_matches:
+        cluster.transport_socket.CopyFrom(tls.plaintext())
+    sockets = [match.transport_socket for match in cluster.transport_socket_matches]
+    for socket in (*sockets, *([cluster.transport_socket] if cluster.HasField("transport_socket") else [])):
+        wrapped = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport(
+            config=proxy_protocol_pb2.ProxyProtocolConfig(version=header), transport_socket=socket
+        )
+        socket.name = PROXY_SOCKET
+        socket.typed_config.CopyFrom(pack(wrapped))
+
+
+def _alpn(protocol: AppProtocol, *, http2: bool, by_client: bool) -> tuple[str, ...]:
+    """What we offer the other proxy; it tells its HTTP chain from the one for bytes by this."""
+    if not (protocol.is_http or protocol is AppProtocol.UNKNOWN):
+        return tls.ALPN_TCP
+    if by_client:
+        return tls.ALPN_BY_CLIENT
+    return tls.ALPN_HTTP2 if http2 else tls.ALPN_HTTP1
 
 
 def _spiffe(accounts: set[tuple[str, str]]) -> list[str]:
@@ -182,18 +185,13 @@ def _spiffe(accounts: set[tuple[str, str]]) -> list[str]:
 
 def _mesh_tls(
     cluster: cluster_pb2.Cluster,
-    protocol: AppProtocol,
+    alpn: tuple[str, ...],
     identities: list[str],
     parts: ClusterName,
     *,
-    http2: bool,
     required: bool,
 ) -> None:
     """mTLS to every endpoint that is marked for it; plaintext to the rest unless a rule forbids it."""
-    if protocol.is_http or protocol is AppProtocol.UNKNOWN:
-        alpn: tuple[str, ...] = tls.ALPN_HTTP2 if http2 else tls.ALPN_HTTP1
-    else:
-        alpn = tls.ALPN_TCP
     sni = f"outbound_.{parts.port}_.{parts.subset}_.{parts.host}"
     socket = tls.upstream_mesh(alpn, identities, sni)
     if required:
@@ -231,7 +229,7 @@ def _inbound(reader: Reader, proxy: Proxy, parts: ClusterName) -> cluster_pb2.Cl
     else:
         options.explicit_http_config.http_protocol_options.SetInParent()
     if port.protocol.is_http or port.protocol is AppProtocol.UNKNOWN:
-        cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+        cluster.typed_extension_protocol_options[upstream_protocol.HTTP_OPTIONS].CopyFrom(pack(options))
     return cluster
 
 
@@ -246,7 +244,7 @@ def _original_destination(name: str) -> cluster_pb2.Cluster:
     options = http_protocol_options_pb2.HttpProtocolOptions()
     options.use_downstream_protocol_config.http_protocol_options.SetInParent()
     options.use_downstream_protocol_config.http2_protocol_options.allow_connect = True
-    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+    cluster.typed_extension_protocol_options[upstream_protocol.HTTP_OPTIONS].CopyFrom(pack(options))
     pool_limits(cluster, None)
     if name == INBOUND_PASSTHROUGH_CLUSTER:
         _speak_as_inbound(cluster)

@@ -6,9 +6,20 @@ from typing import assert_never
 
 from envoy.config.cluster.v3 import cluster_pb2, outlier_detection_pb2
 
-from meshgate.model.destination import Balance, ConnectionPool, ConsistentHash, Outliers, TrafficPolicy
+from meshgate.model.destination import (
+    Balance,
+    ConnectionPool,
+    ConsistentHash,
+    Outliers,
+    RetryBudget,
+    TrafficPolicy,
+    Warmup,
+)
+from meshgate.model.mesh_config import LocalitySetting
 from meshgate.policies.packing import duration, uint32
 
+_AGGRESSION_KEY = "meshgate.slow_start.aggression"
+"""Envoy wants a key by which its runtime could say otherwise; nothing sets it."""
 UNLIMITED = 2**32 - 1
 """Istio sets every circuit breaker that a rule leaves open to this."""
 
@@ -23,11 +34,16 @@ def balance(cluster: cluster_pb2.Cluster, policy: TrafficPolicy, *, redirected: 
     if policy.hash is not None:
         _consistent_hash(cluster, policy.hash)
         return
-    match policy.balance:
+    simple = policy.balancer.simple if policy.balancer else None
+    match simple:
         case None | Balance.LEAST_REQUEST:
             cluster.lb_policy = cluster_pb2.Cluster.LEAST_REQUEST
+            if policy.warmup:
+                _slow_start(cluster.least_request_lb_config.slow_start_config, policy.warmup)
         case Balance.ROUND_ROBIN:
             cluster.lb_policy = cluster_pb2.Cluster.ROUND_ROBIN
+            if policy.warmup:
+                _slow_start(cluster.round_robin_lb_config.slow_start_config, policy.warmup)
         case Balance.RANDOM:
             cluster.lb_policy = cluster_pb2.Cluster.RANDOM
         case Balance.PASSTHROUGH if not redirected:
@@ -37,7 +53,7 @@ def balance(cluster: cluster_pb2.Cluster, policy: TrafficPolicy, *, redirected: 
             cluster.type = cluster_pb2.Cluster.ORIGINAL_DST
             cluster.ClearField("eds_cluster_config")
         case _:
-            assert_never(policy.balance)
+            assert_never(simple)
 
 
 def _consistent_hash(cluster: cluster_pb2.Cluster, rule: ConsistentHash) -> None:
@@ -49,7 +65,24 @@ def _consistent_hash(cluster: cluster_pb2.Cluster, rule: ConsistentHash) -> None
         cluster.ring_hash_lb_config.minimum_ring_size.value = rule.minimum_ring_size
 
 
-def pool_limits(cluster: cluster_pb2.Cluster, pool: ConnectionPool | None) -> None:
+def _slow_start(found: cluster_pb2.Cluster.SlowStartConfig, warmup: Warmup) -> None:
+    found.slow_start_window.CopyFrom(duration(warmup.duration_ms))
+    if warmup.minimum_percent is not None:
+        found.min_weight_percent.value = warmup.minimum_percent
+    if warmup.aggression is not None:
+        found.aggression.default_value = warmup.aggression
+        found.aggression.runtime_key = _AGGRESSION_KEY
+
+
+def weigh_localities(cluster: cluster_pb2.Cluster, setting: LocalitySetting) -> None:
+    """Lets the weights of localities count where a rule shares out by them (Istio 1.27)."""
+    if setting.distribute or setting.failover or setting.failover_priority:
+        cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
+
+
+def pool_limits(
+    cluster: cluster_pb2.Cluster, pool: ConnectionPool | None, budget: RetryBudget | None = None
+) -> None:
     """Sets circuit breakers and timeouts of connections."""
     rule = pool or ConnectionPool()
     thresholds = cluster.circuit_breakers.thresholds.add(track_remaining=True)
@@ -60,6 +93,9 @@ def pool_limits(cluster: cluster_pb2.Cluster, pool: ConnectionPool | None) -> No
         ("max_retries", rule.max_retries),
     ):
         getattr(thresholds, field).value = UNLIMITED if value is None else value
+    if budget is not None:
+        thresholds.retry_budget.budget_percent.value = budget.percent
+        thresholds.retry_budget.min_retry_concurrency.value = budget.min_concurrency
     if rule.connect_timeout_ms is not None:
         cluster.connect_timeout.CopyFrom(duration(rule.connect_timeout_ms))
     if rule.tcp_keepalive is not None:
@@ -98,6 +134,8 @@ def outliers(cluster: cluster_pb2.Cluster, rule: Outliers) -> None:
         rule.consecutive_local_origin_failures,
         "enforcing_consecutive_local_origin_failure",
     )
+    if rule.split_external_local_origin_errors:
+        found.enforcing_local_origin_success_rate.CopyFrom(uint32(0))
     if rule.interval_ms is not None:
         found.interval.CopyFrom(duration(rule.interval_ms))
     if rule.base_ejection_ms is not None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from meshgate.model.destination import DestinationPolicy, TrafficPolicy
 from meshgate.model.names import ROOT_NAMESPACE
 from meshgate.model.reader import Reader
+from meshgate.model.service import EMPTY
 
 
-def destination_policy(reader: Reader, host: str, client_namespace: str) -> DestinationPolicy | None:
-    """The policy of a host as seen from a namespace.
+def destination_policy(
+    reader: Reader, host: str, client_namespace: str, labels: Mapping[str, str] = EMPTY
+) -> DestinationPolicy | None:
+    """The policy of a host as seen from a namespace by a client with these labels.
 
     The client's own namespace first, then the service's, then the root namespace; an exact
-    host before wildcards, longer wildcards first (Istio 1.27).
+    host before wildcards, longer wildcards first; a rule for chosen pods before the one for
+    all (Istio 1.27).
     """
     service = reader.service(host)
     namespaces = [client_namespace, service.name.namespace if service else "", ROOT_NAMESPACE]
     candidates = _visible(reader, host, client_namespace)
     for namespace in dict.fromkeys(namespaces):
         for policy in candidates:
-            if policy.namespace == namespace:
+            if policy.namespace == namespace and policy.selects(client_namespace, labels):
                 return policy
     return None
 
@@ -43,28 +48,32 @@ def _visible(reader: Reader, host: str, client_namespace: str) -> list[Destinati
 def traffic_policy(policy: DestinationPolicy | None, port: int, subset: str) -> TrafficPolicy:
     """What holds for one cluster: port-level over rule-level, the subset's own over both.
 
-    A port-level policy replaces the rule-level one whole, as Istio documents it.
+    A port-level policy replaces the four parts that it can have, also those that it leaves
+    out; any other replaces the parts that it has (Istio 1.27, `MergeSubsetTrafficPolicy`).
     """
     if policy is None:
         return TrafficPolicy()
-    effective = _for_port(policy.policy, port)
+    effective, _ = _for_port(policy.policy, port)
     chosen = policy.subset(subset) if subset else None
     if chosen is None:
         return effective
-    own = _for_port(chosen.policy, port)
+    own, whole = _for_port(chosen.policy, port)
     return replace(
         effective,
-        balance=own.balance if own.balance or own.hash else effective.balance,
-        hash=own.hash if own.balance or own.hash else effective.hash,
-        pool=own.pool or effective.pool,
-        outliers=own.outliers or effective.outliers,
-        tls=own.tls or effective.tls,
-        client_tls=own.client_tls if own.tls else effective.client_tls,
+        balancer=own.balancer if own.balancer or whole else effective.balancer,
+        pool=own.pool if own.pool or whole else effective.pool,
+        outliers=own.outliers if own.outliers or whole else effective.outliers,
+        tls=own.tls if own.tls or whole else effective.tls,
+        client_tls=own.client_tls if own.tls or whole else effective.client_tls,
+        retry_budget=own.retry_budget or effective.retry_budget,
+        tunnel=own.tunnel or effective.tunnel,
+        proxy_protocol=own.proxy_protocol or effective.proxy_protocol,
     )
 
 
-def _for_port(policy: TrafficPolicy, port: int) -> TrafficPolicy:
+def _for_port(policy: TrafficPolicy, port: int) -> tuple[TrafficPolicy, bool]:
+    """The policy of a port, and whether it is one of that port alone."""
     for number, special in policy.ports:
         if number == port:
-            return replace(special, ports=())
-    return replace(policy, ports=())
+            return replace(special, ports=()), True
+    return replace(policy, ports=()), False

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from envoy.config.core.v3 import address_pb2, base_pb2, health_check_pb2
+from envoy.config.core.v3 import address_pb2, health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 
 from meshgate.model.external import UNIX, ExternalEndpoint
+from meshgate.model.locality import parse_locality
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.service import ServicePort
 from meshgate.model.workload import CLUSTER_ID, Instance, MtlsMode, canonical_name, canonical_revision
 from meshgate.policies.packing import uint32
-from meshgate.translate.destination import destination_policy
+from meshgate.translate.destination import destination_policy, traffic_policy
+from meshgate.translate.locality import Spot, arrange, arrange_for, locality_setting
 from meshgate.translate.metrics import WORKLOAD_KEY, WORKLOAD_METADATA
 from meshgate.translate.names import parse_cluster
 
@@ -29,15 +31,14 @@ def translate(reader: Reader, proxy: Proxy, name: str) -> endpoint_pb2.ClusterLo
     port = service.port(parts.port) if service and parts else None
     if parts is None or service is None or port is None:
         return None
+    rules = None if proxy.plain else destination_policy(reader, parts.host, proxy.namespace, proxy.labels)
     labels: Mapping[str, str] = {}
     if parts.subset:
-        policy = destination_policy(reader, parts.host, proxy.namespace)
-        subset = policy.subset(parts.subset) if policy else None
+        subset = rules.subset(parts.subset) if rules else None
         if subset is None:
             return None
         labels = subset.labels
-    assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
-    group = assignment.endpoints.add()
+    spots: list[Spot] = []
     for key in reader.backends(parts.host):
         inbound = reader.inbound(key)
         for instance in reader.instances(key):
@@ -49,36 +50,29 @@ def translate(reader: Reader, proxy: Proxy, name: str) -> endpoint_pb2.ClusterLo
             modes = {p.port: p.mtls for p in inbound.ports} if inbound else {}
             mode = modes.get(number, inbound.default_mtls if inbound else MtlsMode.PERMISSIVE)
             encrypted = instance.meshed and mode is not MtlsMode.DISABLE
-            group.lb_endpoints.append(_endpoint(instance, instance.ports[number], encrypted=encrypted))
-    for more in machine_groups(reader.endpoints(parts.host), port, labels):
-        if more.HasField("locality"):
-            assignment.endpoints.append(more)
-        else:
-            group.lb_endpoints.extend(more.lb_endpoints)
-    if len(assignment.endpoints) > 1 and not group.lb_endpoints:
-        del assignment.endpoints[0]
+            endpoint = _endpoint(instance, instance.ports[number], encrypted=encrypted)
+            spots.append(Spot(endpoint, instance.locality, instance.labels))
+    spots.extend(machine_spots(reader.endpoints(parts.host), port, labels))
+    assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
+    setting = None
+    if rules is not None:
+        setting = locality_setting(reader, traffic_policy(rules, parts.port, parts.subset))
+    if setting is not None and spots:
+        arrange_for(proxy, assignment, spots, setting)
+    else:
+        arrange(assignment, spots)
     return assignment
 
 
-def machine_groups(
+def machine_spots(
     endpoints: Iterable[ExternalEndpoint], port: ServicePort, labels: Mapping[str, str]
-) -> Iterator[endpoint_components_pb2.LocalityLbEndpoints]:
-    """Endpoints that are no pods, those of one locality together; those that serve the port and have
-    the labels."""
-    groups: dict[str, endpoint_components_pb2.LocalityLbEndpoints] = {}
+) -> Iterator[Spot]:
+    """Endpoints that are no pods: those that serve the port and have the labels."""
     for endpoint in endpoints:
         number = dict(endpoint.ports).get(port.name, 0)
-        if not number or not endpoint.weight or not endpoint.has(labels):
-            continue
-        if endpoint.locality not in groups:
-            region, zone, sub_zone = (*endpoint.locality.split("/", 2), "", "")[:3]
-            locality = base_pb2.Locality(region=region, zone=zone, sub_zone=sub_zone)
-            groups[endpoint.locality] = endpoint_components_pb2.LocalityLbEndpoints(
-                locality=locality if endpoint.locality else None
-            )
-        groups[endpoint.locality].lb_endpoints.append(_machine(endpoint, number))
-    for _, group in sorted(groups.items()):
-        yield group
+        if number and endpoint.weight and endpoint.has(labels):
+            place = parse_locality(endpoint.locality)
+            yield Spot(_machine(endpoint, number), place, dict(endpoint.labels))
 
 
 def _machine(endpoint: ExternalEndpoint, port: int) -> endpoint_components_pb2.LbEndpoint:

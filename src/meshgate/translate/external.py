@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import assert_never
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.endpoint.v3 import endpoint_components_pb2
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_pb2
 
 from meshgate.model.external import MTLS_LABEL, External, ExternalEndpoint, Resolution
@@ -17,7 +16,8 @@ from meshgate.model.reader import Reader
 from meshgate.model.service import Service, ServicePort
 from meshgate.policies.packing import duration, pack
 from meshgate.translate.dns import dns_cache
-from meshgate.translate.endpoint import machine_groups, target_port
+from meshgate.translate.endpoint import machine_spots, target_port
+from meshgate.translate.locality import Spot, arrange
 
 _ALIASES = 8
 """Of a name that stands for a name that stands for a name."""
@@ -98,7 +98,7 @@ def locate(
                 endpoints, labels = (_itself(external.host, port),), {}
             _by_name(
                 cluster,
-                machine_groups(endpoints, port, labels),
+                machine_spots(endpoints, port, labels),
                 one=external.resolution is Resolution.DNS_ROUND_ROBIN and len(endpoints) == 1,
             )
         case Resolution.NONE:
@@ -119,6 +119,7 @@ def _pods(reader: Reader, host: str, port: ServicePort) -> tuple[ExternalEndpoin
             address=i.ip,
             ports=((port.name, number),),
             labels=tuple(sorted({**i.labels, **({MTLS_LABEL: "istio"} if i.meshed else {})}.items())),
+            locality=str(i.locality),
         )
         for key in reader.backends(host)
         for i in reader.instances(key)
@@ -134,7 +135,7 @@ def _as_asked(cluster: cluster_pb2.Cluster, proxy: Proxy, external: External, po
         cluster.type = cluster_pb2.Cluster.ORIGINAL_DST
         cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
     elif not external.host.startswith("*"):
-        _by_name(cluster, machine_groups((_itself(external.host, port),), port, {}), one=False)
+        _by_name(cluster, machine_spots((_itself(external.host, port),), port, {}), one=False)
     elif sidecar:
         cluster.ClearField("eds_cluster_config")
         cluster.ClearField("type")
@@ -148,13 +149,11 @@ def _as_asked(cluster: cluster_pb2.Cluster, proxy: Proxy, external: External, po
     return True
 
 
-def _by_name(
-    cluster: cluster_pb2.Cluster, groups: Iterable[endpoint_components_pb2.LocalityLbEndpoints], *, one: bool
-) -> None:
+def _by_name(cluster: cluster_pb2.Cluster, spots: Iterable[Spot], *, one: bool) -> None:
     cluster.ClearField("eds_cluster_config")
     cluster.type = cluster_pb2.Cluster.LOGICAL_DNS if one else cluster_pb2.Cluster.STRICT_DNS
     cluster.dns_lookup_family = cluster_pb2.Cluster.V4_PREFERRED
     cluster.dns_refresh_rate.CopyFrom(duration(_REFRESH_MS))
     cluster.respect_dns_ttl = True
     cluster.load_assignment.cluster_name = cluster.name
-    cluster.load_assignment.endpoints.extend(groups)
+    arrange(cluster.load_assignment, spots)

@@ -75,7 +75,12 @@ def _listener_of(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listen
     found = _listener(name, address, port)
     access = Access(guard=guard, ports=frozenset({place.port, port}))
     gateway_servers.add_chains(
-        reader, found, place, access, lambda routes: _manager(name, policies, access, routes, topology)
+        reader,
+        proxy,
+        found,
+        place,
+        access,
+        lambda routes: _manager(name, policies, access, routes, topology),
     )
     return found if found.filter_chains or found.HasField("default_filter_chain") else None
 
@@ -162,6 +167,7 @@ def _https(
     )
     taken = gateway_servers.add_chains(
         reader,
+        proxy,
         found,
         Place(port=HTTPS_PORT),
         access,

@@ -20,7 +20,7 @@ from meshgate.policies.packing import pack
 from meshgate.translate import tls
 from meshgate.translate.guard import Access, network_filters
 from meshgate.translate.http import http_chain
-from meshgate.translate.streams import stream_chain
+from meshgate.translate.streams import connection_policy, stream_chain
 
 LISTENER_PREFIX = "gateway."
 TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
@@ -94,7 +94,12 @@ def place_of(reader: Reader, proxy: Proxy, place: Place) -> tuple[str, int]:
 
 
 def add_chains(
-    reader: Reader, found: listener_pb2.Listener, place: Place, access: Access, manager: MakeManager
+    reader: Reader,
+    proxy: Proxy,
+    found: listener_pb2.Listener,
+    place: Place,
+    access: Access,
+    manager: MakeManager,
 ) -> set[str]:
     """Adds the chains of a place's servers; gives the server names that they have taken.
 
@@ -112,28 +117,19 @@ def add_chains(
         else:
             chain = found.default_filter_chain
             chain.name = name
-        _fill(chain, name, server, access, manager)
+        if server.routes:
+            chain.filters.append(http_chain(manager(server.routes)))
+        else:
+            policy = connection_policy(reader, proxy, server.destinations)
+            chain.filters.extend(network_filters(access.guard, access.ports))
+            chain.filters.append(stream_chain(server.destinations, name, policy))
+        if server.tls is not None:
+            chain.transport_socket.CopyFrom(tls.downstream_server(server.tls))
     looks = any(server.sni for _, server in servers)
     if looks and not any(f.name == TLS_INSPECTOR for f in found.listener_filters):
         inspector = found.listener_filters.add(name=TLS_INSPECTOR)
         inspector.typed_config.CopyFrom(pack(tls_inspector_pb2.TlsInspector()))
     return taken
-
-
-def _fill(
-    chain: listener_components_pb2.FilterChain,
-    name: str,
-    server: EdgeServer,
-    access: Access,
-    manager: MakeManager,
-) -> None:
-    if server.routes:
-        chain.filters.append(http_chain(manager(server.routes)))
-    else:
-        chain.filters.extend(network_filters(access.guard, access.ports))
-        chain.filters.append(stream_chain(server.destinations, name))
-    if server.tls is not None:
-        chain.transport_socket.CopyFrom(tls.downstream_server(server.tls))
 
 
 def configuration_by_name(listener: listener_pb2.Listener, host: str) -> str:

@@ -166,7 +166,7 @@ def _carry(found: listener_pb2.Listener, reader: Reader, proxy: Proxy, host: str
     ways = [way for way in streams.ways(reader, proxy, host, port) if not way.subnets]
     taken: set[str] = set()
     for way in ways:
-        carried = streams.stream_chain(way.destinations, cluster, on_demand=sniffed)
+        carried = streams.stream_chain(way.destinations, cluster, way.policy, on_demand=sniffed)
         names = [n for n in way.server_names if n not in taken]
         taken.update(names)
         if way.server_names and not names:

@@ -12,7 +12,7 @@ from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 
-from meshgate.model.destination import ConsistentHash
+from meshgate.model.destination import ConsistentHash, DestinationPolicy
 from meshgate.model.gateway import HTTP_PORT, HTTPS_PORT
 from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
@@ -174,11 +174,16 @@ def with_port(reader: Reader, destination: Destination, asked: int) -> Destinati
 
 def _hash_policies(context: RouteContext, target: pb.RouteAction, destinations: list[Destination]) -> None:
     for destination in destinations:
-        rules = destination_policy(context.reader, destination.host, context.proxy.namespace)
+        rules = _rules(context, destination.host)
         rule = traffic_policy(rules, destination.port, destination.subset).hash
         if rule is not None:
             target.hash_policy.append(_hash_policy(rule))
             return
+
+
+def _rules(context: RouteContext, host: str) -> DestinationPolicy | None:
+    proxy = context.proxy
+    return destination_policy(context.reader, host, proxy.namespace, proxy.labels)
 
 
 def _hash_policy(rule: ConsistentHash) -> pb.RouteAction.HashPolicy:
@@ -190,6 +195,8 @@ def _hash_policy(rule: ConsistentHash) -> pb.RouteAction.HashPolicy:
         policy.cookie.path = rule.cookie_path
         if rule.cookie_ttl_ms is not None:
             policy.cookie.ttl.CopyFrom(duration(rule.cookie_ttl_ms))
+        for name, value in rule.cookie_attributes:
+            policy.cookie.attributes.add(name=name, value=value)
     elif rule.source_ip:
         policy.connection_properties.source_ip = True
     else:

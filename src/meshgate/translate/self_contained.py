@@ -16,6 +16,7 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 from google.protobuf.message import Message
 
@@ -27,6 +28,7 @@ from meshgate.policies.packing import pack
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
 from meshgate.translate import endpoint, gateway, inbound, observe, outbound, patching, secret
 from meshgate.translate.bootstrap import runtime, socket_cluster
+from meshgate.translate.cluster import PROXY_SOCKET
 from meshgate.translate.names import CLUSTER, LISTENER, OUTBOUND_ROUTES, ROUTES, VIRTUAL_HOST
 from meshgate.translate.patched import patch_gateway_routes
 from meshgate.translate.translator import EnvoyTranslator
@@ -166,6 +168,12 @@ class _Builder:
         socket: base_pb2.TransportSocket,
         context: tls_pb2.DownstreamTlsContext | tls_pb2.UpstreamTlsContext,
     ) -> None:
+        if socket.name == PROXY_SOCKET:
+            wrapped = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport()
+            socket.typed_config.Unpack(wrapped)
+            self._secrets(wrapped.transport_socket, context)
+            socket.typed_config.CopyFrom(pack(wrapped))
+            return
         if socket.name != TLS:
             return
         socket.typed_config.Unpack(context)

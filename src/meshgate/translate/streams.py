@@ -12,6 +12,7 @@ from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
+from meshgate.model.destination import TrafficPolicy
 from meshgate.model.gateway import StreamMatch, StreamRule
 from meshgate.model.graph import MeshStreams
 from meshgate.model.proxy import Proxy
@@ -20,6 +21,7 @@ from meshgate.model.route import Destination, WeightedDestination
 from meshgate.model.service import AppProtocol, ServicePort
 from meshgate.policies.packing import duration, pack
 from meshgate.translate import tls
+from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.names import outbound_cluster
 from meshgate.translate.route import with_port
 
@@ -39,6 +41,8 @@ class Way:
     subnets: tuple[str, ...] = ()
     """To which the address that was asked for belongs; none: any."""
     destinations: tuple[WeightedDestination, ...]
+    policy: TrafficPolicy | None = None
+    """What a DestinationRule says about its connections."""
 
     def takes(self, address: str) -> bool:
         """Whether connections to the address, or to some of the range, may go this way."""
@@ -58,9 +62,9 @@ def ways(reader: Reader, proxy: Proxy, host: str, port: ServicePort) -> tuple[Wa
     """By server name first, then by address; the last takes every connection, unless `tls` routes
     hold for the port: then other connections are not for this host (as in Istio 1.27)."""
     found = tuple(_by_name(reader, proxy, host, port)) if port.protocol in _SEEN_BY_NAME else ()
-    if found and port.protocol is not AppProtocol.UNKNOWN:
-        return found
-    return (*found, *_by_address(reader, proxy, host, port.number))
+    if not found or port.protocol is AppProtocol.UNKNOWN:
+        found = (*found, *_by_address(reader, proxy, host, port.number))
+    return tuple(replace(w, policy=connection_policy(reader, proxy, w.destinations)) for w in found)
 
 
 def chosen(found: Iterable[Way], server_name: str, address: str) -> Way | None:
@@ -129,14 +133,36 @@ def clusters(entries: Iterable[WeightedDestination]) -> list[str]:
     return [outbound_cluster(e.destination) for e in entries if e.weight]
 
 
+def connection_policy(
+    reader: Reader, proxy: Proxy, entries: Iterable[WeightedDestination]
+) -> TrafficPolicy | None:
+    """What a rule says about whole connections: that of the first destination with a share.
+
+    A tunnel holds where there is one destination only, as in Istio 1.27.
+    """
+    weighted = [entry.destination for entry in entries if entry.weight]
+    if proxy.plain or not weighted:
+        return None
+    first = weighted[0]
+    rules = destination_policy(reader, first.host, proxy.namespace, proxy.labels)
+    found = traffic_policy(rules, first.port, first.subset)
+    return found if len(weighted) == 1 else replace(found, tunnel=None)
+
+
 def stream_chain(
-    entries: Iterable[WeightedDestination], stat_prefix: str, *, on_demand: bool = False
+    entries: Iterable[WeightedDestination],
+    stat_prefix: str,
+    policy: TrafficPolicy | None = None,
+    *,
+    on_demand: bool = False,
 ) -> listener_components_pb2.Filter:
     """The network filter that carries connections to the destinations, by weight.
 
     With `on_demand` the first connection waits for its cluster to come.
     """
     proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=stat_prefix)
+    if policy is not None:
+        _obey(proxy, policy)
     weighted = [entry for entry in entries if entry.weight]
     if len(weighted) == 1:
         proxy.cluster = outbound_cluster(weighted[0].destination)
@@ -149,6 +175,19 @@ def stream_chain(
         proxy.on_demand.odcds_config.CopyFrom(tls.ads_source())
         proxy.on_demand.timeout.CopyFrom(duration(_ON_DEMAND_MS))
     return listener_components_pb2.Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
+
+
+def _obey(proxy: tcp_proxy_pb2.TcpProxy, policy: TrafficPolicy) -> None:
+    if policy.pool is not None and policy.pool.tcp_idle_timeout_ms is not None:
+        proxy.idle_timeout.CopyFrom(duration(policy.pool.tcp_idle_timeout_ms))
+    if policy.pool is not None and policy.pool.max_connection_duration_ms is not None:
+        proxy.max_downstream_connection_duration.CopyFrom(duration(policy.pool.max_connection_duration_ms))
+    if policy.hash is not None and policy.hash.source_ip:
+        proxy.hash_policy.add().source_ip.SetInParent()
+    if policy.tunnel is not None:
+        tunnel = proxy.tunneling_config
+        tunnel.hostname = f"{policy.tunnel.host}:{policy.tunnel.port}"
+        tunnel.use_post = policy.tunnel.post
 
 
 def as_bytes() -> listener_components_pb2.Filter:

@@ -23,6 +23,8 @@ ALPN_HTTP2 = ("istio-h2", "istio", "h2")
 """What a proxy of ours offers for HTTP/2 to another: the first tells the filter chain what
 follows, the last is what both agree on."""
 ALPN_HTTP1 = ("istio-http/1.1", "istio", "http/1.1")
+ALPN_BY_CLIENT = ("istio-h2", "istio")
+"""HTTP whose version is found out by looking: the other proxy must not fix it by `h2`."""
 ALPN_TCP = ("istio-peer-exchange", "istio")
 MESH_HTTP_ALPN = ("istio-h2", "istio-http/1.1", "istio-http/1.0")
 MESH_ALPN = (*MESH_HTTP_ALPN, "istio-peer-exchange", "istio")

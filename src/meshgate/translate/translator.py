@@ -15,6 +15,7 @@ from meshgate.translate import (
     endpoint,
     gateway,
     inbound,
+    locality,
     observe,
     outbound,
     patching,
@@ -74,7 +75,8 @@ class EnvoyTranslator:
         """What of a proxy a resource depends on: equal scopes share its bytes."""
         outbound_cluster = name.startswith("outbound|")
         if type_url in (CLUSTER, ENDPOINTS) and outbound_cluster:
-            shared = proxy.namespace, proxy.kind, proxy.isolation, proxy.plain
+            chosen = locality.scope(reader, proxy, name)
+            shared = proxy.namespace, proxy.kind, proxy.isolation, proxy.plain, chosen
             return (*shared, patching.scope(reader, proxy, Area.CLUSTER)) if type_url == CLUSTER else shared
         if type_url == VIRTUAL_HOST and proxy.kind is ProxyKind.SIDECAR:
             # `default` rules of the same namespace differ only by who the client is.

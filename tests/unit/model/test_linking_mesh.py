@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.declared import Broken, Declared, DestinationRules, MeshRules
-from meshgate.model.destination import Balance, TrafficPolicy
+from meshgate.model.destination import Balance, LoadBalancer, TrafficPolicy
 from meshgate.model.graph import MeshHost
 from meshgate.model.link import link
 from meshgate.model.route import (
@@ -194,7 +194,10 @@ def test_named_gateways_are_reported_and_only_mesh_rules_stay() -> None:
 
 
 def test_destination_rules_merge_as_in_istio() -> None:
-    fast, slow = TrafficPolicy(balance=Balance.RANDOM), TrafficPolicy(balance=Balance.ROUND_ROBIN)
+    fast, slow = (
+        TrafficPolicy(balancer=LoadBalancer(simple=Balance.RANDOM)),
+        TrafficPolicy(balancer=LoadBalancer(simple=Balance.ROUND_ROBIN)),
+    )
     model, found = link(
         declared(
             destinations=(

@@ -11,7 +11,7 @@ from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.matching import HEADER_NAME
-from meshgate.dialects.schema import DurationMs, Spec, problem
+from meshgate.dialects.schema import DurationMs, Items, Spec, problem
 from meshgate.model.destination import ConsistentHash
 
 MAX_RING_SIZE = 8 * 1024 * 1024
@@ -23,14 +23,20 @@ DEFAULT_TABLE_SIZE = 65_537
 RingSize = Annotated[int, Field(ge=0, le=MAX_RING_SIZE)]
 
 
+class CookieAttributeSpec(Spec):
+    """`SameSite: Strict`, or a name alone like `Secure`."""
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_-]+$")]
+    value: Annotated[str, Field(pattern=r"^[^;,\s]*$")] = ""
+
+
 class HttpCookieSpec(Spec):
     """Istio's `HTTPCookie`; without `ttl` only cookies that clients bring count."""
-
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {"attributes": "the cookie is set without them"}
 
     name: Annotated[str, Field(min_length=1)]
     path: str = ""
     ttl: DurationMs | None = None
+    attributes: Items[CookieAttributeSpec] = ()
 
 
 class RingHashSpec(Spec):
@@ -97,6 +103,7 @@ def lower_hash(
         cookie=cookie.name if cookie else "",
         cookie_path=cookie.path if cookie else "",
         cookie_ttl_ms=cookie.ttl if cookie else None,
+        cookie_attributes=tuple((a.name, a.value) for a in cookie.attributes) if cookie else (),
         source_ip=bool(spec.use_source_ip),
         query_parameter=spec.http_query_parameter_name or "",
         maglev_table_size=spec.maglev.table_size if spec.maglev else 0,

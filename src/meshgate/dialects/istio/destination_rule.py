@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
 from meshgate.core.diagnostics import Diagnostic
-from meshgate.dialects.document import Document
+from meshgate.dialects.document import Document, Json
 from meshgate.dialects.istio.hosts import ExportTo, HostOrWildcard, SubsetName
 from meshgate.dialects.istio.traffic_policy import PolicyLowering, TrafficPolicySpec
 from meshgate.dialects.kind import KindParser, Lowered
@@ -27,17 +27,20 @@ class SubsetSpec(Spec):
     traffic_policy: TrafficPolicySpec | None = None
 
 
+class SelectorSpec(Spec):
+    """Istio's `WorkloadSelector` of the type group: pods of the rule's own namespace."""
+
+    match_labels: dict[str, str] = Field(default_factory=dict)
+
+
 class DestinationRuleSpec(Spec):
     """Istio 1.27's fields."""
-
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "workloadSelector": "the rule holds for every client, not for the selected ones alone"
-    }
 
     host: HostOrWildcard
     traffic_policy: TrafficPolicySpec | None = None
     subsets: Items[SubsetSpec] = ()
     export_to: Items[ExportTo] = ()
+    workload_selector: SelectorSpec | None = None
 
 
 class DestinationRule(ObjectSpec):
@@ -58,6 +61,9 @@ def lower_destination_rule(document: Document) -> Lowered:
         policy=lowering.policy(spec.traffic_policy, ("spec", "trafficPolicy")),
         subsets=_subsets(spec, document, lowering, said),
         export_to=spec.export_to or ("*",),
+        selector=tuple(sorted(spec.workload_selector.match_labels.items()))
+        if spec.workload_selector
+        else None,
         created=document.created,
         origin=document.locate(),
     )
@@ -78,10 +84,20 @@ def _closed(document: Document, said: list[Diagnostic]) -> Lowered:
         host=host,
         policy=TrafficPolicy(tls=ClientTlsMode.MUTUAL),
         subsets=(),
+        selector=_written_selector(spec),
         created=document.created,
         origin=document.locate(),
     )
     return Lowered(declared=Declared(destination_rules=(rules,)), diagnostics=tuple(said), keep=True)
+
+
+def _written_selector(spec: Json) -> tuple[tuple[str, str], ...] | None:
+    """Whom a closed rule closes the host for; everybody where that cannot be told."""
+    selector = spec.get("workloadSelector") if isinstance(spec, Mapping) else None
+    labels = selector.get("matchLabels") if isinstance(selector, Mapping) else None
+    if not isinstance(labels, Mapping) or not all(isinstance(v, str) for v in labels.values()):
+        return None
+    return tuple(sorted((key, str(value)) for key, value in labels.items()))
 
 
 def _subsets(

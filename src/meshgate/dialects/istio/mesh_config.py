@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from meshgate.core.diagnostics import Diagnostic, Severity, has_errors
 from meshgate.dialects.document import Document, Json
 from meshgate.dialects.istio.extension_providers import ExtensionProviderSpec, lower_providers
 from meshgate.dialects.istio.hosts import ExportTo
+from meshgate.dialects.istio.locality import LocalitySpec, check_locality
 from meshgate.dialects.istio.log_format import checked_format, json_labels, wrong_format
 from meshgate.dialects.istio.proxy_settings import ProxySettingsSpec
 from meshgate.dialects.kind import Lowered
@@ -25,7 +24,6 @@ from meshgate.model.declared import Declared
 from meshgate.model.mesh_config import (
     DETECTION_TIMEOUT_MS,
     DefaultProviders,
-    LocalitySetting,
     LogFormat,
     MeshConfig,
     OutboundMode,
@@ -38,7 +36,6 @@ KEY = ("data", "mesh")
 NOT_YET = MappingProxyType(
     {
         "trustDomainAliases": "only the mesh's own trust domain is accepted",
-        "localityLbSetting": "all endpoints count as being in one place",
         "enableAutoMtls": "proxies speak mTLS wherever both ends have one",
         "outboundTrafficPolicy": "requests to unknown hosts are let through",
         "defaultConfig": "sidecars keep their settings",
@@ -63,34 +60,6 @@ class DefaultProvidersSpec(Spec):
         """The same, for the model."""
         return DefaultProviders(
             tracing=self.tracing, metrics=self.metrics, access_logging=self.access_logging
-        )
-
-
-class DistributeSpec(Spec):
-    from_: Annotated[str, Field(alias="from")]
-    to: Mapping[str, Annotated[int, Field(ge=1, le=100)]]
-
-
-class FailoverSpec(Spec):
-    from_: Annotated[str, Field(alias="from")]
-    to: str
-
-
-class LocalitySpec(Spec):
-    """Istio's `LocalityLoadBalancerSetting`."""
-
-    enabled: bool | None = None
-    distribute: Items[DistributeSpec] = ()
-    failover: Items[FailoverSpec] = ()
-    failover_priority: Items[str] = ()
-
-    def lower(self) -> LocalitySetting:
-        """The same, for the model."""
-        return LocalitySetting(
-            enabled=self.enabled,
-            distribute=tuple((d.from_, tuple(sorted(d.to.items()))) for d in self.distribute),
-            failover=tuple((f.from_, f.to) for f in self.failover),
-            failover_priority=self.failover_priority,
         )
 
 
@@ -171,6 +140,7 @@ def lower_mesh_config(document: Document) -> Lowered:
         return _closed(document, placed(said, document, inner, KEY), inner.data)
     providers = lower_providers(spec.extension_providers, inner, said)
     log_format = _log_format(spec, inner, said)
+    said.extend(check_locality(spec.locality_lb_setting, inner, ("localityLbSetting",)))
     _report(spec, inner, said)
     found = placed(said, document, inner, KEY)
     if has_errors(found):

@@ -11,100 +11,17 @@ from pydantic.alias_generators import to_camel
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
-from meshgate.dialects.istio.consistent_hash import ConsistentHashSpec, lower_hash
-from meshgate.dialects.istio.durations import AtLeast1Ms
-from meshgate.dialects.istio.hosts import PortSelectorSpec
-from meshgate.dialects.schema import DurationMs, Items, Spec, problem
-from meshgate.model.destination import (
-    Balance,
-    ClientTls,
-    ClientTlsMode,
-    ConnectionPool,
-    Outliers,
-    TrafficPolicy,
-)
+from meshgate.dialects.istio.connection_pool import ConnectionPoolSpec, Count, lower_pool
+from meshgate.dialects.istio.hosts import Host, PortNumber, PortSelectorSpec
+from meshgate.dialects.istio.load_balancer import LoadBalancerSpec, lower_balancer
+from meshgate.dialects.istio.locality import idle_failover
+from meshgate.dialects.istio.outlier_detection import OutlierSpec, lower_outliers
+from meshgate.dialects.schema import Items, Spec, problem
+from meshgate.model.destination import ClientTls, ClientTlsMode, RetryBudget, TrafficPolicy, Tunnel
 
-Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Percent = Annotated[int, Field(ge=0, le=100)]
-
-
-class LoadBalancerSpec(Spec):
-    """Istio's `LoadBalancerSettings`."""
-
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "localityLbSetting": "all endpoints count as being in one place",
-        "zoneAwareLbSetting": "all endpoints count as being in one place",
-        "warmup": "new endpoints get their full share at once",
-        "warmupDurationSecs": "new endpoints get their full share at once",
-    }
-
-    simple: (
-        Literal["UNSPECIFIED", "LEAST_CONN", "LEAST_REQUEST", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN"] | None
-    ) = None
-    consistent_hash: ConsistentHashSpec | None = None
-
-
-class TcpKeepaliveSpec(Spec):
-    """Probes, and in milliseconds the time before the first and between them."""
-
-    probes: Count | None = None
-    time: DurationMs | None = None
-    interval: DurationMs | None = None
-
-
-class TcpPoolSpec(Spec):
-    """Istio's `TCPSettings`."""
-
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "idleTimeout": "idle TCP connections are closed after Envoy's own hour"
-    }
-
-    max_connections: Count | None = None
-    connect_timeout: AtLeast1Ms | None = None
-    tcp_keepalive: TcpKeepaliveSpec | None = None
-    max_connection_duration: AtLeast1Ms | None = None
-
-
-class HttpPoolSpec(Spec):
-    """Istio's `HTTPSettings`."""
-
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "http2KeepAlive": "no HTTP/2 pings are sent",
-        "useClientProtocol": "proxies speak HTTP/2 to each other whatever the client spoke",
-    }
-
-    http1_max_pending_requests: Count | None = None
-    http2_max_requests: Count | None = None
-    max_requests_per_connection: Count | None = None
-    max_retries: Count | None = None
-    idle_timeout: DurationMs | None = None
-    h2_upgrade_policy: Literal["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"] = "DEFAULT"
-    max_concurrent_streams: Count | None = None
-
-
-class ConnectionPoolSpec(Spec):
-    """Istio's `ConnectionPoolSettings`."""
-
-    tcp: TcpPoolSpec = TcpPoolSpec()
-    http: HttpPoolSpec = HttpPoolSpec()
-
-
-class OutlierSpec(Spec):
-    """Istio's `OutlierDetection`."""
-
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "outlierDetectionHttpErrorCodes": "every 5xx counts as an error, and nothing else"
-    }
-
-    consecutive_5xx_errors: Annotated[Count | None, Field(alias="consecutive5xxErrors")] = None
-    consecutive_errors: Count | None = None
-    consecutive_gateway_errors: Count | None = None
-    consecutive_local_origin_failures: Count | None = None
-    split_external_local_origin_errors: bool = False
-    interval: AtLeast1Ms | None = None
-    base_ejection_time: AtLeast1Ms | None = None
-    max_ejection_percent: Percent | None = None
-    min_health_percent: Percent | None = None
+RETRY_PERCENT = 20
+RETRY_CONCURRENCY = 3
+"""Istio's defaults of a retry budget."""
 
 
 class ClientTlsSpec(Spec):
@@ -134,20 +51,50 @@ class PortPolicySpec(Spec):
     tls: ClientTlsSpec | None = None
 
 
-class TrafficPolicySpec(Spec):
-    """Istio's `TrafficPolicy`."""
+class TunnelSpec(Spec):
+    """Istio's `TunnelSettings`."""
+
+    protocol: Literal["CONNECT", "POST"] = "CONNECT"
+    target_host: Host
+    target_port: PortNumber
+
+    def lower(self) -> Tunnel:
+        """The same, for the model."""
+        return Tunnel(host=self.target_host, port=self.target_port, post=self.protocol == "POST")
+
+
+class ProxyProtocolSpec(Spec):
+    """Istio's `ProxyProtocol`."""
+
+    version: Literal["V1", "V2"] = "V1"
+
+
+class RetryBudgetSpec(Spec):
+    """Istio's `RetryBudget`."""
 
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "tunnel": "connections go to the service itself",
-        "proxyProtocol": "no PROXY header is sent",
-        "retryBudget": "retries are limited by connectionPool.http.maxRetries alone",
+        "budgetInterval": "the budget is of what is under way at the moment (Envoy 1.40)"
     }
+
+    percent: Annotated[float, Field(ge=0, le=100)] = RETRY_PERCENT
+    min_retry_concurrency: Count = RETRY_CONCURRENCY
+
+    def lower(self) -> RetryBudget:
+        """The same, for the model."""
+        return RetryBudget(percent=self.percent, min_concurrency=self.min_retry_concurrency)
+
+
+class TrafficPolicySpec(Spec):
+    """Istio's `TrafficPolicy`."""
 
     load_balancer: LoadBalancerSpec | None = None
     connection_pool: ConnectionPoolSpec | None = None
     outlier_detection: OutlierSpec | None = None
     tls: ClientTlsSpec | None = None
     port_level_settings: Items[PortPolicySpec] = ()
+    tunnel: TunnelSpec | None = None
+    proxy_protocol: ProxyProtocolSpec | None = None
+    retry_budget: RetryBudgetSpec | None = None
 
 
 class PolicyLowering:
@@ -175,45 +122,24 @@ class PolicyLowering:
         path: FieldPath,
         ports: tuple[tuple[int, TrafficPolicy], ...],
     ) -> TrafficPolicy:
-        balancer = spec.load_balancer or LoadBalancerSpec()
+        balancer, outliers = spec.load_balancer, spec.outlier_detection
         here = (*path, "loadBalancer")
-        if balancer.simple and balancer.consistent_hash:
-            self._add("MG2006", here, "must have one of simple and consistentHash")
-        hashing = balancer.consistent_hash
+        locality = balancer.locality_lb_setting if balancer else None
+        if locality is not None and outliers is None:
+            self._said.extend(idle_failover(locality, self._document, (*here, "localityLbSetting")))
+        whole = spec if isinstance(spec, TrafficPolicySpec) else TrafficPolicySpec()
         return TrafficPolicy(
-            balance=_balance(balancer),
-            hash=lower_hash(hashing, self._document, (*here, "consistentHash"), self._said)
-            if hashing
+            balancer=lower_balancer(balancer, self._document, here, self._said) if balancer else None,
+            pool=lower_pool(spec.connection_pool) if spec.connection_pool else None,
+            outliers=lower_outliers(outliers, self._document, (*path, "outlierDetection"), self._said)
+            if outliers
             else None,
-            pool=_pool(spec.connection_pool) if spec.connection_pool else None,
-            outliers=self._outliers(spec.outlier_detection, (*path, "outlierDetection")),
             tls=self._tls(spec.tls, (*path, "tls")),
             client_tls=_client_tls(spec.tls),
+            retry_budget=whole.retry_budget.lower() if whole.retry_budget else None,
+            tunnel=whole.tunnel.lower() if whole.tunnel else None,
+            proxy_protocol=int(whole.proxy_protocol.version[1:]) if whole.proxy_protocol else 0,
             ports=ports,
-        )
-
-    def _outliers(self, spec: OutlierSpec | None, path: FieldPath) -> Outliers | None:
-        if spec is None:
-            return None
-        consecutive = spec.consecutive_5xx_errors
-        if spec.consecutive_errors is not None:
-            self._add(
-                "MG2007",
-                (*path, "consecutiveErrors"),
-                "consecutiveErrors is deprecated",
-                severity=Severity.WARNING,
-                remedy=f"write consecutive5xxErrors: {spec.consecutive_errors}",
-            )
-            consecutive = spec.consecutive_errors if consecutive is None else consecutive
-        return Outliers(
-            consecutive_5xx=consecutive,
-            consecutive_gateway_errors=spec.consecutive_gateway_errors,
-            consecutive_local_origin_failures=spec.consecutive_local_origin_failures,
-            split_external_local_origin_errors=spec.split_external_local_origin_errors,
-            interval_ms=spec.interval,
-            base_ejection_ms=spec.base_ejection_time,
-            max_ejection_percent=spec.max_ejection_percent,
-            min_health_percent=spec.min_health_percent,
         )
 
     def _tls(self, spec: ClientTlsSpec | None, path: FieldPath) -> ClientTlsMode | None:
@@ -265,38 +191,3 @@ def _client_tls(spec: ClientTlsSpec | None) -> ClientTls | None:
         credential=spec.credential_name.removeprefix("kubernetes://"),
         insecure_skip_verify=spec.insecure_skip_verify,
     )
-
-
-def _balance(spec: LoadBalancerSpec) -> Balance | None:
-    match spec.simple:
-        case None | "UNSPECIFIED":
-            return None
-        case "LEAST_CONN":
-            return Balance.LEAST_REQUEST  # the name that Istio used until 1.14
-        case _:
-            return Balance(spec.simple)
-
-
-def _pool(spec: ConnectionPoolSpec) -> ConnectionPool:
-    keepalive = spec.tcp.tcp_keepalive
-    upgrade = {"DEFAULT": None, "DO_NOT_UPGRADE": False, "UPGRADE": True}
-    return ConnectionPool(
-        max_connections=spec.tcp.max_connections,
-        connect_timeout_ms=spec.tcp.connect_timeout,
-        tcp_keepalive=(keepalive.probes, _seconds(keepalive.time), _seconds(keepalive.interval))
-        if keepalive
-        else None,
-        max_connection_duration_ms=spec.tcp.max_connection_duration,
-        http1_max_pending_requests=spec.http.http1_max_pending_requests,
-        http2_max_requests=spec.http.http2_max_requests,
-        max_requests_per_connection=spec.http.max_requests_per_connection,
-        max_retries=spec.http.max_retries,
-        idle_timeout_ms=spec.http.idle_timeout,
-        h2_upgrade=upgrade[spec.http.h2_upgrade_policy],
-        max_concurrent_streams=spec.http.max_concurrent_streams,
-    )
-
-
-def _seconds(milliseconds: float | None) -> int | None:
-    """Whole seconds, which is all that the kernel's keepalive knows; at least one."""
-    return None if milliseconds is None else max(1, round(milliseconds / 1000))

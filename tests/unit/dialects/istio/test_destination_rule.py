@@ -14,6 +14,7 @@ from meshgate.model.destination import (
     ClientTlsMode,
     ConnectionPool,
     ConsistentHash,
+    LoadBalancer,
     Outliers,
     Subset,
     TrafficPolicy,
@@ -69,7 +70,9 @@ def test_the_smallest_rule() -> None:
     ],
 )
 def test_simple_balancing(simple: str, balance: Balance | None) -> None:
-    assert policy(f"loadBalancer: {{simple: {simple}}}") == TrafficPolicy(balance=balance)
+    assert policy(f"loadBalancer: {{simple: {simple}}}") == TrafficPolicy(
+        balancer=LoadBalancer(simple=balance)
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,9 @@ def test_simple_balancing(simple: str, balance: Balance | None) -> None:
     ],
 )
 def test_consistent_hash(fields: str, expected: ConsistentHash) -> None:
-    assert policy(f"loadBalancer: {{consistentHash: {{{fields}}}}}") == TrafficPolicy(hash=expected)
+    assert policy(f"loadBalancer: {{consistentHash: {{{fields}}}}}") == TrafficPolicy(
+        balancer=LoadBalancer(hash=expected)
+    )
 
 
 def test_every_field_of_a_pool() -> None:
@@ -170,7 +175,10 @@ def test_ports_and_subsets_have_policies_of_their_own() -> None:
     )
     assert found.policy == TrafficPolicy(
         tls=ClientTlsMode.ISTIO_MUTUAL,
-        ports=((80, TrafficPolicy(balance=Balance.RANDOM)), (9000, TrafficPolicy(tls=ClientTlsMode.DISABLE))),
+        ports=(
+            (80, TrafficPolicy(balancer=LoadBalancer(simple=Balance.RANDOM))),
+            (9000, TrafficPolicy(tls=ClientTlsMode.DISABLE)),
+        ),
     )
     assert found.subsets == (
         Subset(name="v1", labels={"app": "pay", "version": "v1"}, origin=Origin("f.yaml", 12, 5)),
@@ -224,14 +232,14 @@ def test_the_old_name_of_consecutive_errors_counts_where_the_new_one_is_missing(
             "ISTIO_MUTUAL, got 'simple'; did you mean SIMPLE?",
         ),
         (
-            "loadBalancer: {localityLbSetting: {enabled: true}}",
-            "7:20: warning MG1103 spec.trafficPolicy.loadBalancer.localityLbSetting: all endpoints count as "
-            "being in one place",
+            "loadBalancer: {zoneAwareLbSetting: {enabled: true}}",
+            "7:20: warning MG1103 spec.trafficPolicy.loadBalancer.zoneAwareLbSetting: requests go by "
+            "localityLbSetting alone",
         ),
         (
             "loadBalancer: {simple: RANDOM, warmup: {duration: 30s}}",
-            "7:36: warning MG1103 spec.trafficPolicy.loadBalancer.warmup: new endpoints get their full share "
-            "at once",
+            "7:36: warning MG1103 spec.trafficPolicy.loadBalancer.warmup: has no effect but with "
+            "LEAST_REQUEST and ROUND_ROBIN",
         ),
         (
             "loadBalancer: {simple: RANDOM, consistentHash: {useSourceIp: true}}",
@@ -278,7 +286,7 @@ def test_the_old_name_of_consecutive_errors_counts_where_the_new_one_is_missing(
         ),
         (
             "tunnel: {targetHost: a}",
-            "7:5: warning MG1103 spec.trafficPolicy.tunnel: connections go to the service itself",
+            "7:13: error MG2003 spec.trafficPolicy.tunnel.targetPort: is required",
         ),
     ],
 )
@@ -296,11 +304,19 @@ def test_subsets_need_names_of_their_own() -> None:
     ]
 
 
-def test_a_rule_for_some_clients_only_is_named() -> None:
-    assert said(HEAD + "  workloadSelector: {matchLabels: {app: a}}\n") == [
-        "f.yaml:6:3: warning MG1103 DestinationRule shop/pay spec.workloadSelector: the rule holds for every "
-        "client, not for the selected ones alone"
-    ]
+def test_a_rule_may_be_for_some_clients_only() -> None:
+    assert rules(HEAD + "  workloadSelector: {matchLabels: {b: c, a: b}}\n").selector == (
+        ("a", "b"),
+        ("b", "c"),
+    )
+    assert rules(HEAD).selector is None
+
+
+def test_a_closed_rule_for_some_clients_closes_the_host_for_those_alone() -> None:
+    text = with_policy("tls: {mode: MUTUAL}") + "  workloadSelector: {matchLabels: {a: b}}\n"
+    (found,) = read(text).declared.destination_rules
+    assert found.policy.tls is ClientTlsMode.MUTUAL
+    assert found.selector == (("a", "b"),)
 
 
 def test_tls_that_cannot_be_had_closes_its_host_instead_of_going_in_the_clear() -> None:

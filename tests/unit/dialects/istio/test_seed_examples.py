@@ -7,7 +7,7 @@ from pathlib import Path
 from meshgate.core.diagnostics import ordered
 from meshgate.dialects.kind import Lowered
 from meshgate.model.declared import Declared
-from meshgate.model.destination import Balance, ConnectionPool, Outliers, TrafficPolicy
+from meshgate.model.destination import Balance, ConnectionPool, LoadBalancer, Outliers, TrafficPolicy
 from meshgate.model.route import Forward, MatchKind, NamedMatch, RequestMatch, StringMatch
 from tests.unit.dialects.reading import read
 
@@ -52,7 +52,7 @@ def test_03_sends_a_header_to_v2_and_the_rest_to_v1_whatever_the_weights() -> No
     (rule,) = lowered.declared.destination_rules
     assert rule.subsets == ()
     assert rule.policy == TrafficPolicy(
-        balance=Balance.LEAST_REQUEST,
+        balancer=LoadBalancer(simple=Balance.LEAST_REQUEST),
         pool=ConnectionPool(http1_max_pending_requests=100, http2_max_requests=1000, h2_upgrade=True),
         outliers=Outliers(consecutive_5xx=5, interval_ms=30_000, base_ejection_ms=30_000),
     )
