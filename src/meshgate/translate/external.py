@@ -64,7 +64,7 @@ def full_external_name(service: Service) -> str:
 def by_external_name(cluster: cluster_pb2.Cluster, service: Service, port: ServicePort) -> None:
     """The endpoints of a cluster are what the name of an ExternalName resolves to."""
     named = _itself(full_external_name(service), replace(port, target=0))
-    _by_name(cluster, machine_groups((named,), port, {}), one=False)
+    _by_name(cluster, machine_spots((named,), port, {}), one=False)
 
 
 def _visible(service: Service, namespace: str) -> bool:
