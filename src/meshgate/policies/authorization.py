@@ -1,8 +1,9 @@
 """AuthorizationPolicies with Envoy's RBAC filters, for HTTP and for plain connections.
 
-The order is Istio's: AUDIT only marks, DENY refuses, then one ALLOW must match if there is
-any. On connections without HTTP an ALLOW rule that asks for anything of a request never
-matches, and a DENY rule matches as if it did not ask: both keep out rather than let in.
+The order is Istio's, behind CUSTOM (`external_authorization`): AUDIT only marks, DENY
+refuses, then one ALLOW must match if there is any. On connections without HTTP an ALLOW rule
+that asks for anything of a request never matches, and a DENY rule matches as if it did not
+ask: both keep out rather than let in.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def _stages(
         (Action.ALLOW, pb.RBAC.ALLOW),
     ):
         enforced, tried = (
-            _rbac(policies, envoys, place, http=http) if (policies := guard.of(action, dry_run=dry)) else None
+            rbac(policies, envoys, place, http=http) if (policies := guard.of(action, dry_run=dry)) else None
             for dry in (False, True)
         )
         if enforced is not None or tried is not None:
@@ -101,16 +102,22 @@ def _stages(
             yield enforced, tried, prefix
 
 
-def _rbac(
-    policies: Iterable[AuthorizationPolicy], action: pb.RBAC.Action.ValueType, place: Place, *, http: bool
+def rbac(
+    policies: Iterable[AuthorizationPolicy],
+    action: pb.RBAC.Action.ValueType,
+    place: Place,
+    *,
+    http: bool,
+    prefix: str = "",
 ) -> pb.RBAC:
+    """The rules of the policies; what keeps out is compared more loosely than what lets in."""
     found = pb.RBAC(action=action)
     builder = _Builder(place, http=http, keeps_out=action != pb.RBAC.ALLOW)
     for policy in policies:
         for index, rule in enumerate(policy.rules):
             built = builder.rule(rule)
             if built is not None:
-                name = f"ns[{policy.namespace}]-policy[{policy.ref.name}]-rule[{index}]"
+                name = f"{prefix}ns[{policy.namespace}]-policy[{policy.ref.name}]-rule[{index}]"
                 found.policies[name].CopyFrom(built)
     return found
 

@@ -56,7 +56,9 @@ def _met(guard: Guard, where: str) -> tuple[PolicyMet, ...]:
     for policy in guard.policies:
         rules = f"{len(policy.rules)} rule{'' if len(policy.rules) == 1 else 's'}"
         tried = ", only tried (dry-run)" if policy.dry_run else ""
-        says = f"{policy.ref.namespace}/{policy.ref.name} at {where}: {policy.action.value}, {rules}{tried}"
+        asks = f", {policy.provider} is asked" if policy.action is Action.CUSTOM else ""
+        name = f"{policy.ref.namespace}/{policy.ref.name}"
+        says = f"{name} at {where}: {policy.action.value}, {rules}{asks}{tried}"
         refuses = 0 if policy.dry_run or policy.action is Action.AUDIT else status
         found.append(PolicyMet(kind="AuthorizationPolicy", says=says, origin=policy.origin, refuses=refuses))
     return tuple(found)

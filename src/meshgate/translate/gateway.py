@@ -22,7 +22,7 @@ from meshgate.policies.chain import AUTHENTICATED, plugin_replies
 from meshgate.policies.consumer_headers import early_removal
 from meshgate.policies.packing import boolean, http_filter, pack, uint32
 from meshgate.policies.replies import local_replies
-from meshgate.translate import gateway_datagrams, gateway_servers, keys, sessions, tls, virtual_host
+from meshgate.translate import gateway_datagrams, gateway_servers, sessions, tls, virtual_host
 from meshgate.translate import guard as guarding
 from meshgate.translate.edge_hardening import harden, proxy_protocol_filter, stand_behind
 from meshgate.translate.gateway_servers import Place
@@ -120,7 +120,7 @@ def virtual_host_names(reader: Reader) -> frozenset[str]:
 
 def clusters(reader: Reader) -> list[str]:
     """Every cluster that a rule of the edge names, or that has keys: the gateway keeps them ready."""
-    names = set(keys.clusters(reader.edge_guard()))
+    names = set(guarding.clusters(reader.edge_guard()))
     for host in reader.all_edge_hosts().values():
         for rule in host.rules:
             if isinstance(rule.action, Forward):

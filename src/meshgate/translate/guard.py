@@ -1,4 +1,4 @@
-"""What a guard adds to a listener: token checks, then authorization, on normalised paths."""
+"""What a guard adds to a listener: who is asked elsewhere, tokens, authorization, on normalised paths."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
-from meshgate.model.authorization import Guard
-from meshgate.policies import authorization, request_authentication
+from meshgate.model.authorization import Authorizer, Guard
+from meshgate.model.route import Destination
+from meshgate.policies import authorization, external_authorization, request_authentication
 from meshgate.policies.authorization import Place
-from meshgate.translate.keys import keys_cluster
+from meshgate.translate import keys
+from meshgate.translate.names import outbound_cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +25,31 @@ class Access:
 
 def http_filters(guard: Guard, ports: frozenset[int]) -> tuple[hcm.HttpFilter, ...]:
     """In the order in which they must stand; none where nothing is guarded."""
+    place = Place(ports=ports)
     return (
-        *request_authentication.http_filters(guard, keys_cluster),
-        *authorization.http_filters(guard, Place(ports=ports)),
+        *external_authorization.http_filters(guard, place, authorizer_cluster),
+        *request_authentication.http_filters(guard, keys.keys_cluster),
+        *authorization.http_filters(guard, place),
     )
 
 
 def network_filters(guard: Guard, ports: frozenset[int]) -> tuple[listener_components_pb2.Filter, ...]:
     """For connections that are not read as HTTP."""
-    return authorization.network_filters(guard, Place(ports=ports))
+    place = Place(ports=ports)
+    return (
+        *external_authorization.network_filters(guard, place, authorizer_cluster),
+        *authorization.network_filters(guard, place),
+    )
+
+
+def authorizer_cluster(authorizer: Authorizer) -> str:
+    """The cluster that leads to an extension provider."""
+    return outbound_cluster(Destination(host=authorizer.host, port=authorizer.settings.address.port))
+
+
+def clusters(guard: Guard) -> list[str]:
+    """Where key sets are fetched from, and who is asked: a proxy with the guard keeps them ready."""
+    return sorted({*keys.clusters(guard), *map(authorizer_cluster, guard.authorizers)})
 
 
 def see_as_authorized(manager: hcm.HttpConnectionManager, guard: Guard) -> None:

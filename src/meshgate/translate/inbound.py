@@ -15,7 +15,7 @@ from meshgate.model.service import AppProtocol
 from meshgate.model.workload import InboundPort, MtlsMode
 from meshgate.policies.packing import boolean, pack, uint32
 from meshgate.translate import guard as guarding
-from meshgate.translate import keys, tls
+from meshgate.translate import tls
 from meshgate.translate.http import connection_manager, detect, http_chain, tcp_chain
 from meshgate.translate.names import INBOUND_PASSTHROUGH_CLUSTER, inbound_cluster
 
@@ -57,7 +57,7 @@ def clusters(reader: Reader, proxy: Proxy) -> list[str]:
     """The clusters that the inbound listeners lead to."""
     inbound = reader.inbound(str(proxy.workload))
     names = [inbound_cluster(p.port) for p in (inbound.ports if inbound else ())]
-    names += keys.clusters(inbound.guard) if inbound else []
+    names += guarding.clusters(inbound.guard) if inbound else []
     return [*names, INBOUND_PASSTHROUGH_CLUSTER] if proxy.isolation is Isolation.NETNS else names
 
 

@@ -26,7 +26,8 @@ from meshgate.model.declared import Declared
 DRY_RUN = "istio.io/dry-run"
 _YES, _NO = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 """What Go's ParseBool takes."""
-_CUSTOM = "needs an extension provider of Istio's MeshConfig, which is not supported"
+_TOKENS = frozenset({Attribute.REQUEST_PRINCIPAL, Attribute.AUDIENCES, Attribute.PRESENTER, Attribute.CLAIM})
+"""What is not known yet when a provider is asked: it may be the one who brings the token."""
 
 
 class _Fields(Spec):
@@ -151,7 +152,17 @@ def lower_authorization_policy(document: Document) -> Lowered:
         dry_run = _dry_run(document, said)
         rules = lowering.rules(value.spec)
         if dry_run and value.spec.action == "CUSTOM":
-            dry_run = False  # in Istio this needs its provider too
+            dry_run = False
+            said.append(
+                problem(
+                    document,
+                    "MG2006",
+                    ("metadata", "annotations", DRY_RUN),
+                    "has no effect on action CUSTOM, as in Istio; the provider is asked",
+                    severity=Severity.WARNING,
+                    key=True,
+                )
+            )
     closed = ""
     if has_errors(said):
         if action is Action.AUDIT or dry_run:
@@ -164,6 +175,7 @@ def lower_authorization_policy(document: Document) -> Lowered:
         targets=targets(document),
         action=action,
         rules=() if closed else rules,
+        provider=value.spec.provider.name if value is not None and value.spec.provider else "",
         dry_run=dry_run,
         closed=closed,
         origin=document.locate(),
@@ -195,18 +207,20 @@ class _Lowering:
 
     def __init__(self, document: Document, said: list[Diagnostic]) -> None:
         self._document, self._said = document, said
+        self._custom = False
 
     def action(self, spec: AuthorizationPolicySpec) -> Action:
-        """CUSTOM is an error: nothing here could ask the provider."""
-        if spec.action == "CUSTOM":
-            self._error("MG1104", ("spec", "action"), _CUSTOM)
-            return Action.DENY
-        if spec.provider is not None:
+        """The action; CUSTOM and a provider's name belong together."""
+        if spec.action == "CUSTOM" and not (spec.provider and spec.provider.name):
+            path = ("spec", "action")
+            self._error("MG2003", path, "CUSTOM needs provider.name", "name one of MeshConfig's providers")
+        if spec.action != "CUSTOM" and spec.provider is not None:
             self._error("MG2006", ("spec", "provider"), "is for action CUSTOM only")
         return Action(spec.action)
 
     def rules(self, spec: AuthorizationPolicySpec) -> tuple[AuthorizationRule, ...]:
-        if not spec.rules and spec.action in ("DENY", "AUDIT"):
+        self._custom = spec.action == "CUSTOM"
+        if not spec.rules and spec.action in ("DENY", "AUDIT", "CUSTOM"):
             self._said.append(
                 problem(
                     self._document,
@@ -241,6 +255,8 @@ class _Lowering:
     def _fields(self, fields: _Fields, path: FieldPath) -> tuple[Condition, ...]:
         found: list[Condition] = []
         for name, negative, attribute, values, not_values in fields.pairs():
+            if values or not_values:
+                self._report_token(attribute, (*path, name if values else negative))
             if values == ():
                 self._error("MG2002", (*path, name), "must not be empty", "leave it out to match all")
             good = self._values(attribute, values or (), (*path, name))
@@ -264,11 +280,17 @@ class _Lowering:
         if not spec.values and not spec.not_values:
             self._error("MG2003", path, "values or notValues are required")
         attribute, key = known
+        self._report_token(attribute, (*path, "key"))
         good = self._values(attribute, spec.values, (*path, "values"))
         bad = self._values(attribute, spec.not_values, (*path, "notValues"))
         if not (good and bad):
             return None
         return condition(attribute, spec.values, spec.not_values, key=key, namespace=self._document.namespace)
+
+    def _report_token(self, attribute: Attribute, path: FieldPath) -> None:
+        if self._custom and attribute in _TOKENS:
+            remedy = "leave it to the provider, or to an ALLOW or DENY policy"
+            self._error("MG1104", path, "is not known yet when a CUSTOM policy asks its provider", remedy)
 
     def _values(self, attribute: Attribute, values: tuple[str, ...], path: FieldPath) -> bool:
         fine = True
