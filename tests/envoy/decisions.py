@@ -197,6 +197,14 @@ class Mesh:
                 return _http2(connection, request)
             return _http1(connection, request)
 
+    def say(self, case: Case, port: int, sent: bytes) -> Reply:
+        """The answer to bytes that are sent as they are, in plaintext."""
+        with socket.create_connection(
+            ("127.0.0.1", self._ports[f"{case.name}/{port}"]), ANSWER_S
+        ) as connection:
+            connection.sendall(sent)
+            return _answer(connection)
+
     @contextlib.contextmanager
     def _connected(self, port: int, request: Request) -> Iterator[socket.socket]:
         plain = socket.create_connection(("127.0.0.1", port), ANSWER_S, (request.source, 0))
@@ -236,9 +244,16 @@ def _http1(connection: socket.socket, request: Request) -> Reply:
     version = "1.0" if request.http10 else "1.1"
     text = f"{request.method} {request.target} HTTP/{version}\r\n{lines}\r\n"
     connection.sendall(text.encode("latin-1"))
+    return _answer(connection)
+
+
+def _answer(connection: socket.socket) -> Reply:
     held = b""
     while b"\r\n\r\n" not in held:
-        chunk = connection.recv(65536)
+        try:
+            chunk = connection.recv(65536)
+        except ConnectionResetError:
+            chunk = b""
         if not chunk:
             return Reply(reached=False)
         held += chunk

@@ -19,6 +19,9 @@ from meshgate.simulate.paths import see
         ("/a%20b", "/a%20b", "/a%20b"),
         ("/a?b=/../c", "/a?b=/../c", "/a?b=/../c"),
         ("//", "//", "//"),
+        ("/a/..;b/c", "/c", "/c"),
+        ("/a/.;/c", "/a/c", "/a/c"),
+        ("/a/%2e%2e;/c", "/a/..;/c", "/a/..;/c"),
     ],
 )
 def test_normalised(path: str, edge: str, mesh: str) -> None:

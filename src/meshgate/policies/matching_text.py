@@ -16,6 +16,8 @@ from envoy.type.matcher.v3 import path_pb2, string_pb2
 
 _BLANK = "[ \\t]*"
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
+_PARAMETERS = "(?:;[^/]*)?"
+_RESOLVED_LATER = "(?i:.*(?:/[.][.]?;|%c[01]|%e0%[89]|%f0%8).*)"
 _OPERATORS = re.compile(r"(\{\*\*?\})")
 
 
@@ -126,7 +128,12 @@ def _split_port(text: str) -> tuple[str, str, str]:
 
 
 def path(text: str, *, loose: bool) -> path_pb2.PathMatcher:
-    """A path without its query; the loose form takes every character in its escaped form too."""
+    """A path without its query.
+
+    The loose form takes every character in its escaped form too, parameters behind segments
+    (`/admin;x=1`, which servlets cut off), and whatever some programs resolve after Envoy did:
+    `/..;/` and escapes that are overlong UTF-8 for a dot or a slash.
+    """
     return path_pb2.PathMatcher(path=_path(text, loose=loose))
 
 
@@ -134,16 +141,20 @@ def _path(text: str, *, loose: bool) -> string_pb2.StringMatcher:
     if "{" in text:
         operators = {"{*}": "[^/]+", "{**}": ".*"}
         spelled = _spelled if loose else quote
-        return regex("".join(operators.get(part) or spelled(part) for part in _OPERATORS.split(text)))
+        pattern = "".join(operators.get(part) or spelled(part) for part in _OPERATORS.split(text))
+        return regex(f"{pattern}{_PARAMETERS}|{_RESOLVED_LATER}") if loose else regex(pattern)
     kind, rest = shape(text)
-    if not loose or set(rest.encode()) <= _UNRESERVED:
+    if not loose or kind == "any":
         return plain(text)
-    before, after = ".*" if kind == "suffix" else "", ".*" if kind == "prefix" else ""
-    return regex(before + _spelled(rest) + after)
+    before, after = ".*" if kind == "suffix" else "", ".*" if kind == "prefix" else _PARAMETERS
+    return regex(f"{before}{_spelled(rest)}{after}|{_RESOLVED_LATER}")
 
 
 def _spelled(text: str) -> str:
     """Every way to write a path: Envoy unescapes only what never needs to be escaped (RFC 3986)."""
-    return "".join(
-        quote(chr(b)) if b in _UNRESERVED else f"(?:\\x{b:02x}|(?i:%{b:02x}))" for b in unquote_to_bytes(text)
-    )
+    found = ""
+    for index, byte in enumerate(unquote_to_bytes(text)):
+        if byte == ord("/") and index:
+            found += _PARAMETERS
+        found += quote(chr(byte)) if byte in _UNRESERVED else f"(?:\\x{byte:02x}|(?i:%{byte:02x}))"
+    return found

@@ -15,7 +15,8 @@ from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
-from meshgate.model.authorization import Guard, JwtRule, RemoteKeys
+from meshgate.model.authorization import Attribute, Guard, JwtRule, RemoteKeys
+from meshgate.policies.matching_text import quote, regex
 from meshgate.policies.packing import duration, extension, http_filter
 
 FILTER = "meshgate.request_authentication"
@@ -46,15 +47,35 @@ def http_filters(guard: Guard, cluster: ClusterOf) -> tuple[hcm.HttpFilter, ...]
 
 
 def removal(guard: Guard) -> tuple[extension_pb2.TypedExtensionConfig, ...]:
-    """Removes what only a verified token may say, before routing and all filters."""
+    """Removes what only a verified token may say, before routing and all filters.
+
+    And names with underscores in place of the hyphens of a header that a token or a rule is
+    about: many programs take `x_user` for `x-user`.
+    """
     # A header that brings tokens cannot be removed before they are read; the filter itself sets it.
     brings = {name.lower() for rule in guard.jwt for name, _ in rule.from_headers}
     names = sorted({name for rule in guard.jwt for name in rule.output_headers} - brings)
-    if not names:
-        return ()
     mutations = [mutation_rules_pb2.HeaderMutation(remove=name) for name in names]
+    compared = {
+        c.key[0] for p in guard.policies for r in p.rules for c in r.when if c.attribute is Attribute.HEADER
+    }
+    for name in sorted(compared.union(*(rule.output_headers for rule in guard.jwt))):
+        if pattern := _underscored(name):
+            mutation = mutation_rules_pb2.HeaderMutation()
+            mutation.remove_on_match.key_matcher.CopyFrom(regex(pattern))
+            mutations.append(mutation)
+    if not mutations:
+        return ()
     found = header_mutation_pb2.HeaderMutation(mutations=mutations)
     return (extension("envoy.http.early_header_mutation.header_mutation", found),)
+
+
+def _underscored(name: str) -> str:
+    """A pattern of the spellings of a name with at least one underscore for a hyphen; empty without any."""
+    parts = [quote(part) for part in name.split("-")]
+    hyphens = range(1, len(parts))
+    either = "[_-]"
+    return "|".join(either.join(parts[:i]) + "_" + either.join(parts[i:]) for i in hyphens)
 
 
 def _requirement(names: list[str]) -> pb.JwtRequirement:

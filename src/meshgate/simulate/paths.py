@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _ESCAPED_SLASH = re.compile(r"%2[fF]|%5[cC]")
+_DOTS_WITH_PARAMETERS = re.compile(r"(?<=/)(\.\.?);[^/]*")
+"""`..;x` is `..` to Envoy as long as its dots are not escaped."""
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\"<>^`{|}]")
 """What a URL should not hold as it is; Envoy escapes it."""
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -50,7 +52,8 @@ def see(path: str, *, edge: bool) -> Seen:
     if edge and _ESCAPED_SLASH.search(bare):
         bare = _ESCAPED_SLASH.sub(lambda m: "/" if m.group()[1:].lower() == "2f" else "\\", bare)
         redirect = True
-    bare = _resolved(_escaped_as_needed(bare.replace("\\", "/")))
+    bare = _DOTS_WITH_PARAMETERS.sub(r"\1", bare.replace("\\", "/"))
+    bare = _resolved(_escaped_as_needed(bare))
     if edge and "//" in bare:
         # As Envoy joins them: a path of slashes alone keeps two.
         end = "/" if bare.endswith("/") else ""

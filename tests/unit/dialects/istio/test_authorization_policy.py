@@ -122,13 +122,32 @@ def test_targets_are_closed(ref: str, kind: TargetKind) -> None:
         assert (bool(policy.closed), [t.kind for t in policy.targets]) == (True, [kind])
 
 
-def test_custom_closes_and_says_why() -> None:
-    assert said(FIRST + "spec: {action: CUSTOM, provider: {name: opa}, rules: [{}]}\n") == [
-        "f.yaml:2:7: error MG1104 AuthorizationPolicy shop/a kind: cannot be honoured as it is; until it is "
-        "mended the workloads that it selects let nothing in",
-        "f.yaml:4:16: error MG1104 AuthorizationPolicy shop/a spec.action: needs an extension provider of "
-        "Istio's MeshConfig, which is not supported",
-    ]
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        ("provider: {name: opa}, rules: [{from: [{source: {requestPrincipals: [a/b]}}]}]", "MG1104"),
+        ("provider: {name: opa}, rules: [{from: [{source: {notRequestPrincipals: [a/b]}}]}]", "MG1104"),
+        ("provider: {name: opa}, rules: [{when: [{key: request.auth.audiences, values: [a]}]}]", "MG1104"),
+        (
+            'provider: {name: opa}, rules: [{when: [{key: "request.auth.claims[a]", notValues: [a]}]}]',
+            "MG1104",
+        ),
+        ("rules: [{}]", "MG2003"),
+        ("provider: {}, rules: [{}]", "MG2003"),
+    ],
+)
+def test_custom_that_cannot_be_asked_closes(rule: str, code: str) -> None:
+    found = read(FIRST + f"spec: {{action: CUSTOM, {rule}}}\n")
+    assert code in [d.code for d in found.diagnostics]
+    (policy,) = found.declared.authorization_policies
+    assert policy.closed
+
+
+def test_custom_names_its_provider() -> None:
+    (policy,) = declared(
+        FIRST + "spec: {action: CUSTOM, provider: {name: opa}, rules: [{}]}\n"
+    ).authorization_policies
+    assert (policy.action, policy.provider, policy.closed) == (Action.CUSTOM, "opa", "")
 
 
 @pytest.mark.parametrize(("text", "tried"), [("true", True), ("T", True), ("1", True), ("false", False)])
