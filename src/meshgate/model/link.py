@@ -24,6 +24,7 @@ from meshgate.model.declared import Declared
 from meshgate.model.graph import EDGE, MESH, Model
 from meshgate.model.linking_authorization import link_guards
 from meshgate.model.linking_certificates import joined, link_certificates
+from meshgate.model.linking_claims import close_beside_claims, keep_routes
 from meshgate.model.linking_client_tls import link_client_credentials
 from meshgate.model.linking_consumers import declared_consumers, link_consumers
 from meshgate.model.linking_delegates import resolve_delegates
@@ -74,6 +75,9 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
     ingress = link_ingress_rules(given, edges, mesh_hosts, plugins, findings)
     gateways = link_gateways(given, destinations, ingress, findings)
     api = link_gateway_api(given, plugins, findings)
+    hosts = {**link_edge_hosts(ingress), **gateways.hosts, **api.tables.hosts}
+    edge_guard = keep_routes(edge_guard, hosts, findings)
+    hosts = close_beside_claims(hosts, edge_guard, findings)
     servers = {**api.tables.certificates, **gateways.certificates}
     certificates = joined(link_certificates(given, edges, findings), servers)
 
@@ -84,7 +88,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         destinations=_frozen(destinations),
         workloads=_frozen(workloads),
         inbound=_frozen(inbound),
-        edge_hosts=_frozen({**link_edge_hosts(ingress), **gateways.hosts, **api.tables.hosts}),
+        edge_hosts=_frozen(hosts),
         certificates=_frozen(certificates),
         consumers=_frozen(link_consumers(given, let_in, findings)),
         edge_servers=_frozen({**gateways.servers, **api.tables.servers}),

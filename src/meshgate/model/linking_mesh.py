@@ -15,6 +15,7 @@ from meshgate.core.origin import Origin
 from meshgate.model.declared import MeshRules
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.graph import MeshHost
+from meshgate.model.linking_claims import without_claims
 from meshgate.model.linking_input import Findings, Input, named_service, oldest_first
 from meshgate.model.linking_paths import takes_all
 from meshgate.model.names import complete_host
@@ -56,9 +57,10 @@ def link_mesh_hosts(
 ) -> dict[str, tuple[MeshHost, ...]]:
     """By full or wildcard host, oldest first; a host that an older rule shadows is MG3008."""
     hosts: dict[str, list[tuple[MeshHost, MeshRules]]] = {}
-    for declared in oldest_first(given.declared.mesh_rules):
-        if declared.gateways and MESH_GATEWAY not in declared.gateways:
+    for written_rules in oldest_first(given.declared.mesh_rules):
+        if written_rules.gateways and MESH_GATEWAY not in written_rules.gateways:
             continue
+        declared = without_claims(written_rules, frozenset({MESH_GATEWAY}), findings)
         if not declared.rules:
             continue
         for written in declared.hosts:

@@ -10,6 +10,8 @@ from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.model.policy import Policy
 from meshgate.model.service import EMPTY
 
+CLAIMS = "@request.auth.claims"
+
 
 class MatchKind(enum.Enum):
     """How a string is compared."""
@@ -47,11 +49,25 @@ class PathMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedMatch:
-    """A header or query parameter that must (or, inverted, must not) match."""
+    """A header, claim or query parameter that must (or, inverted, must not) match.
+
+    A claim has the name `@request.auth.claims[a][b]`, which is no header's: it is one of a
+    verified token, and of lists one member must match.
+    """
 
     name: str
     match: StringMatch
     invert: bool = False
+
+    @property
+    def is_claim(self) -> bool:
+        """Whether it is about a claim."""
+        return self.name.startswith(CLAIMS)
+
+    @property
+    def claim(self) -> tuple[str, ...]:
+        """The way into the token."""
+        return tuple(self.name[len(CLAIMS) + 1 : -1].split("]["))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

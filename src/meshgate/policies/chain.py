@@ -65,6 +65,8 @@ class EdgePolicies:
     """Each once, in an order that does not depend on the input's."""
     https_port: int = 443
     """Where HTTPS is served; 0: nowhere."""
+    claims_choose: bool = False
+    """Whether a route asks for a claim of a token."""
 
     @classmethod
     def collect(cls, consumers: Mapping[str, Consumer], hosts: Mapping[str, EdgeHost]) -> EdgePolicies:
@@ -74,9 +76,13 @@ class EdgePolicies:
             for rule in hosts[host].rules:
                 for policy in rule.policies:
                     found[parts_key(policy)] = policy
+        claims = any(
+            h.is_claim for host in hosts.values() for r in host.rules for m in r.matches for h in m.headers
+        )
         return cls(
             consumers=tuple(consumers[key] for key in sorted(consumers)),
             policies=tuple(found[key] for key in sorted(found)),
+            claims_choose=claims,
         )
 
     def of(self, kind: type[P]) -> tuple[P, ...]:

@@ -24,7 +24,7 @@ FILTER = "meshgate.request_authentication"
 TOKEN_METADATA = "envoy.filters.http.jwt_authn"
 """Where Envoy's filter writes, whatever it is called."""
 PAYLOAD = "payload"
-_ALWAYS_LISTS = ("scope", "permission")
+LISTS = ("scope", "permission")
 """Claims that are lists in one text for Istio."""
 _CACHE_MS = 300_000
 
@@ -32,14 +32,18 @@ ClusterOf = Callable[[RemoteKeys], str]
 """The cluster that leads to a key set."""
 
 
-def http_filters(guard: Guard, cluster: ClusterOf) -> tuple[hcm.HttpFilter, ...]:
-    """The filter that checks tokens; none where nobody's tokens are to be checked."""
+def http_filters(guard: Guard, cluster: ClusterOf, *, chooses: bool = False) -> tuple[hcm.HttpFilter, ...]:
+    """The filter that checks tokens; none where nobody's tokens are to be checked.
+
+    `chooses`: routes ask for claims, so the route is chosen anew once the token is verified.
+    """
     if not guard.jwt or guard.closed:
         return ()
     config = pb.JwtAuthentication(bypass_cors_preflight=True)
     names = [f"origins-{i}" for i in range(len(guard.jwt))]
     for name, rule in zip(names, guard.jwt, strict=True):
         config.providers[name].CopyFrom(_provider(rule, cluster))
+        config.providers[name].clear_route_cache = chooses
     one = config.rules.add()
     one.match.prefix = "/"
     one.requires.CopyFrom(_requirement(names))
@@ -106,7 +110,7 @@ def _provider(rule: JwtRule, cluster: ClusterOf) -> pb.JwtProvider:
         from_cookies=rule.from_cookies,
     )
     provider.normalize_payload_in_metadata.space_delimited_claims.extend(
-        dict.fromkeys((*_ALWAYS_LISTS, *rule.space_delimited))
+        dict.fromkeys((*LISTS, *rule.space_delimited))
     )
     for name, prefix in rule.from_headers:
         provider.from_headers.add(name=name, value_prefix=prefix)

@@ -19,6 +19,7 @@ from meshgate.model.route import Refuse, Rule
 from meshgate.simulate import matching, rewriting
 from meshgate.simulate.destinations import destinations
 from meshgate.simulate.policies_met import policies_met, without_key
+from meshgate.simulate.strings import string_matches
 from meshgate.simulate.verdict import DecidedBy, Injected, Outcome, PolicyMet, Sent, Verdict
 from meshgate.translate import cors
 from meshgate.translate.names import FORWARD_PROXY_CLUSTER, PASSTHROUGH_CLUSTER
@@ -137,7 +138,7 @@ def _is_answered_preflight(route: pb.Route, headers: Mapping[str, str]) -> bool:
     if policy.HasField("forward_not_matching_preflights"):
         return True  # it is only ever set to keep them from the service
     allowed = policy.allow_origin_string_match
-    return any(matching.string_matches(m, text) for m in allowed for text in ("*", origin))
+    return any(string_matches(m, text) for m in allowed for text in ("*", origin))
 
 
 def _sent(route: pb.Route, headers: Mapping[str, str], policies: Sequence[Policy]) -> Sent:

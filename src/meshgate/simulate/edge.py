@@ -8,6 +8,7 @@ from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.policies.consumer_headers import IDENTITY_HEADERS, INTERNAL_HEADERS
 from meshgate.simulate import matching
+from meshgate.simulate.claims import with_claims
 from meshgate.simulate.deciding import Place, decide
 from meshgate.simulate.paths import see
 from meshgate.simulate.request import Request, compared_headers
@@ -61,4 +62,5 @@ def at_gateway(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
         rules=edge_host.rules if edge_host else (),
         consumers=tuple(reader.all_consumers().values()),
     )
+    headers = with_claims(reader.edge_guard(), headers)
     return decide(place, headers, replace(verdict, virtual_host=chosen.name))

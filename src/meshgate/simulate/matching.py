@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 
 from envoy.config.route.v3 import route_components_pb2 as pb
-from envoy.type.matcher.v3 import string_pb2
 
+from meshgate.simulate.claims import metadata_matches
 from meshgate.simulate.paths import without_query
+from meshgate.simulate.strings import compiled, parameters, string_matches
 
 
 def virtual_host(
@@ -58,13 +58,14 @@ def matches(match: pb.RouteMatch, headers: Mapping[str, str]) -> bool:
         _path(match, without_query(path))
         and all(header_matches(h, headers) for h in match.headers)
         and all(_query(q, path) for q in match.query_parameters)
+        and all(metadata_matches(m, headers) for m in match.dynamic_metadata)
     )
 
 
 def _path(match: pb.RouteMatch, path: str) -> bool:
     kind = match.WhichOneof("path_specifier")
     if kind == "safe_regex":
-        return _regex(match.safe_regex.regex).fullmatch(path) is not None
+        return compiled(match.safe_regex.regex).fullmatch(path) is not None
     wanted: str = getattr(match, kind)
     if match.HasField("case_sensitive") and not match.case_sensitive.value:
         wanted, path = wanted.lower(), path.lower()
@@ -96,43 +97,3 @@ def _query(matcher: pb.QueryParameterMatcher, path: str) -> bool:
     if matcher.WhichOneof("query_parameter_match_specifier") == "present_match":
         return (value is not None) is matcher.present_match
     return value is not None and string_matches(matcher.string_match, value)
-
-
-def parameters(path: str) -> dict[str, str]:
-    """Query parameters as Envoy compares them: not decoded, the first of a name."""
-    found: dict[str, str] = {}
-    for part in path.partition("?")[2].split("&"):
-        name, _, value = part.partition("=")
-        if part:
-            found.setdefault(name, value)
-    return found
-
-
-def string_matches(matcher: string_pb2.StringMatcher, value: str) -> bool:
-    """Whether a text is what the matcher wants; regexes match it whole."""
-    kind = matcher.WhichOneof("match_pattern")
-    if kind == "safe_regex":
-        return _regex(matcher.safe_regex.regex).fullmatch(value) is not None
-    wanted: str = getattr(matcher, kind)
-    if matcher.ignore_case:
-        wanted, value = wanted.lower(), value.lower()
-    match kind:
-        case "exact":
-            return value == wanted
-        case "prefix":
-            return value.startswith(wanted)
-        case "contains":
-            return wanted in value
-        case _:
-            raise ValueError(f"a string match that we never make: {kind}")
-
-
-@lru_cache(maxsize=1024)
-def _regex(pattern: str) -> re.Pattern[str]:
-    """RE2's expression for `re`; the dialects let through only what RE2 takes."""
-    return re.compile(re_from_re2(pattern), re.ASCII)
-
-
-def re_from_re2(pattern: str) -> str:
-    """RE2 syntax that `re` spells otherwise: `\\z`, `\\pN` classes are not translated."""
-    return pattern.replace(r"\z", r"\Z").replace(r"\C", r"[\s\S]")

@@ -42,7 +42,7 @@ from meshgate.policies import (
     request_termination,
     transformers,
 )
-from meshgate.simulate.matching import parameters
+from meshgate.simulate.strings import parameters
 from meshgate.simulate.verdict import PolicyMet
 
 

@@ -37,8 +37,8 @@ from meshgate.model.policy import (
     Termination,
 )
 from meshgate.policies import jwt, key_auth
-from meshgate.simulate.matching import parameters
 from meshgate.simulate.plugins_met import optional, plugin_met
+from meshgate.simulate.strings import parameters
 from meshgate.simulate.verdict import PolicyMet
 
 _ORDER: tuple[type[Policy], ...] = (

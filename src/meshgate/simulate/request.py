@@ -25,7 +25,7 @@ def compared_headers(request: Request, path: str, dropped: Iterable[str] = ()) -
     gone = frozenset(dropped)
     for name, value in request.headers:
         key = name.lower()
-        if key in gone or key.startswith(":") or key == "host":
+        if key in gone or key.startswith((":", "@")) or key == "host":
             continue
         joint = "; " if key == "cookie" else ","
         found[key] = f"{found[key]}{joint}{value}" if key in found else value

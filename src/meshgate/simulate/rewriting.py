@@ -6,7 +6,7 @@ import re
 
 from envoy.config.route.v3 import route_components_pb2 as pb
 
-from meshgate.simulate.matching import re_from_re2
+from meshgate.simulate.strings import re_from_re2
 
 
 def path_sent(route: pb.Route, path: str) -> str:

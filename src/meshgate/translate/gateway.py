@@ -195,12 +195,17 @@ def _manager(
     stat_prefix: str, policies: EdgePolicies, access: Access, configuration: str, topology: GatewayTopology
 ) -> hcm.HttpConnectionManager:
     filters: list[hcm.HttpFilter] = []
+    if policies.claims_choose:
+        # Before all others: what they do is the route's that claims have chosen.
+        filters += guarding.who_filters(access.guard, access.ports, chooses=True)
     for entry in CHAIN:
         filters += entry.listener(policies)
         if entry is AUTHENTICATED:
             # Istio's policies look at what the client sent, so they stand before what changes
             # it; a token that they take out of the request is no longer needed then.
-            filters += guarding.http_filters(access.guard, access.ports)
+            if not policies.claims_choose:
+                filters += guarding.who_filters(access.guard, access.ports)
+            filters += guarding.may_filters(access.guard, access.ports)
     if configuration.startswith(GATEWAY_API_ROUTES):
         filters.append(http_filter(sessions.FILTER, stateful_session_pb2.StatefulSession()))
     manager = connection_manager(stat_prefix, filters)

@@ -25,12 +25,20 @@ class Access:
 
 def http_filters(guard: Guard, ports: frozenset[int]) -> tuple[hcm.HttpFilter, ...]:
     """In the order in which they must stand; none where nothing is guarded."""
-    place = Place(ports=ports)
+    return (*who_filters(guard, ports), *may_filters(guard, ports))
+
+
+def who_filters(guard: Guard, ports: frozenset[int], *, chooses: bool = False) -> tuple[hcm.HttpFilter, ...]:
+    """Those that say who it is; `chooses` where claims choose the route."""
     return (
-        *external_authorization.http_filters(guard, place, authorizer_cluster),
-        *request_authentication.http_filters(guard, keys.keys_cluster),
-        *authorization.http_filters(guard, place),
+        *external_authorization.http_filters(guard, Place(ports=ports), authorizer_cluster),
+        *request_authentication.http_filters(guard, keys.keys_cluster, chooses=chooses),
     )
+
+
+def may_filters(guard: Guard, ports: frozenset[int]) -> tuple[hcm.HttpFilter, ...]:
+    """Those that decide, behind the others."""
+    return authorization.http_filters(guard, Place(ports=ports))
 
 
 def network_filters(guard: Guard, ports: frozenset[int]) -> tuple[listener_components_pb2.Filter, ...]:

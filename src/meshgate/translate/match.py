@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import assert_never
 
 from envoy.config.route.v3 import route_components_pb2 as pb
-from envoy.type.matcher.v3 import string_pb2
+from envoy.type.matcher.v3 import metadata_pb2, string_pb2
 
 from meshgate.model.route import MatchKind, NamedMatch, PathKind, PathMatch, RequestMatch, StringMatch
 from meshgate.policies.packing import boolean
+from meshgate.policies.request_authentication import PAYLOAD, TOKEN_METADATA
 
 _RE2_SPECIAL = frozenset("\\.+*?()|[]{}^$")
 
@@ -24,7 +25,10 @@ def route_match(match: RequestMatch) -> pb.RouteMatch:
     for path in paths[1:]:
         found.headers.append(_path_header(path))
     for header in match.headers:
-        found.headers.append(_header(header))
+        if header.is_claim:
+            found.dynamic_metadata.append(_claim(header))
+        else:
+            found.headers.append(_header(header))
     if match.up_to_percent < 100:
         share = found.runtime_fraction.default_value
         share.numerator, share.denominator = round(match.up_to_percent * 10_000), share.MILLION
@@ -121,6 +125,21 @@ def _header(header: NamedMatch) -> pb.HeaderMatcher:
         # Istio's withoutHeaders: a request without the header fulfils it.
         matcher.treat_missing_header_as_empty = True
     return matcher
+
+
+def _claim(claim: NamedMatch) -> metadata_pb2.MetadataMatcher:
+    """A claim that a token had when it was verified: a text, or a list with a text that fits."""
+    found = metadata_pb2.MetadataMatcher(filter=TOKEN_METADATA, invert=claim.invert)
+    for key in (PAYLOAD, *claim.claim):
+        found.path.add(key=key)
+    if claim.match.kind is MatchKind.PRESENT:
+        found.value.present_match = True
+        return found
+    wanted = string_match(claim.match)
+    either = found.value.or_match.value_matchers
+    either.add().string_match.CopyFrom(wanted)
+    either.add().list_match.one_of.string_match.CopyFrom(wanted)
+    return found
 
 
 def _any_of(name: str, options: tuple[StringMatch, ...]) -> pb.HeaderMatcher:

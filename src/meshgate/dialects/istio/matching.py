@@ -15,10 +15,11 @@ from meshgate.dialects.document import Document
 from meshgate.dialects.istio.hosts import PortNumber
 from meshgate.dialects.istio.re2 import regex_problem
 from meshgate.dialects.schema import Items, Spec, fault, problem, show
-from meshgate.model.route import MatchKind, NamedMatch, PathKind, PathMatch, RequestMatch, StringMatch
+from meshgate.model.route import CLAIMS, MatchKind, NamedMatch, PathKind, PathMatch, RequestMatch, StringMatch
 from meshgate.model.service import EMPTY
 
 HEADER_NAME = re.compile(r":?[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BRACKETED = re.compile(r"(?:\[[^\[\]]+\])+")
 _NOT_HEADERS = frozenset({"uri", "scheme", "method", "authority"})
 """Keys of `headers` that Istio leaves out, because they have fields of their own."""
 
@@ -128,6 +129,9 @@ class MatchLowering:
         found: list[NamedMatch] = []
         for name, spec in sorted(specs.items()):
             here = (*path, name)
+            if header and name.startswith("@"):
+                found.append(self._claim(name, spec, here, invert=invert))
+                continue
             if header and name.lower() in _NOT_HEADERS:
                 self._add("MG1103", here, f"is not read as a header; use the field {name.lower()}", warn=True)
                 continue
@@ -136,6 +140,21 @@ class MatchLowering:
             match = self.string(spec, here, presence=True)
             found.append(NamedMatch(name=name.lower() if header else name, match=match, invert=invert))
         return tuple(found)
+
+    def _claim(self, name: str, spec: StringMatchSpec, path: FieldPath, *, invert: bool) -> NamedMatch:
+        """`@request.auth.claims.a.b`, or with every part in brackets."""
+        rest = name.removeprefix(CLAIMS)
+        if _BRACKETED.fullmatch(rest):
+            way = rest[1:-1].split("][")
+        else:
+            way = rest[1:].split(".") if rest.startswith(".") else [""]
+        if rest == name or not all(way) or any(c in part for part in way for c in "[]"):
+            self._add("MG2004", path, f"must be {CLAIMS}.NAME or {CLAIMS}[NAME], got {show(name)}")
+        return NamedMatch(
+            name=CLAIMS + "".join(f"[{part}]" for part in way),
+            match=self.string(spec, path, presence=True),
+            invert=invert,
+        )
 
     def _add(self, code: str, path: FieldPath, message: str, *, warn: bool = False) -> None:
         severity = Severity.WARNING if warn else Severity.ERROR
