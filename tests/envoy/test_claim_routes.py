@@ -71,7 +71,8 @@ spec:
   ingressClassName: kong
   rules:
   - host: shop.test
-    http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: shop, port: {{number: 80}}}}}}}}]}}
+    http:
+      paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: shop, port: {{number: 80}}}}}}}}]
 """
 
 
