@@ -19,13 +19,14 @@ from meshgate.dialects.annotations import (
     unknown_annotation,
     without_effect,
 )
-from meshgate.dialects.document import Document, is_dns_name
+from meshgate.dialects.document import Document, is_dns_label, is_dns_name
 from meshgate.dialects.schema import problem, show
 from meshgate.model.service import AppProtocol, EdgeOptions
 
 _GUARDS = frozenset({"client-cert", "tls-verify", "ca-certificates-secrets", "ca-certificates-configmaps"})
 _PROTOCOLS = {"http": AppProtocol.HTTP, "grpc": AppProtocol.GRPC}
 _OVER_TLS = frozenset({"https", "grpcs", "tls"})
+EXPORT_TO = "networking.istio.io/exportTo"
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _MOST_RETRIES = 100
 
@@ -37,6 +38,8 @@ class ServiceAnnotations:
     plugin_names: tuple[str, ...]
     plugins_origin: Origin | None
     edge: EdgeOptions
+    export_to: tuple[str, ...]
+    """Of `networking.istio.io/exportTo`; empty: not said."""
     protocol: AppProtocol | None
     """What its pods speak, whatever its ports say; None: what those say."""
     diagnostics: tuple[Diagnostic, ...]
@@ -48,12 +51,15 @@ def service_annotations(annotations: Mapping[str, str], document: Document) -> S
     for name, value in annotations.items():
         if name.startswith(KONG):
             reader.read(name, name.removeprefix(KONG), value)
+        elif name == EXPORT_TO:
+            reader.read_export_to(value)
         elif name.startswith(MESHGATE):
             reader.said.append(unknown_annotation(name, document, frozenset(), MESHGATE))
     return ServiceAnnotations(
         plugin_names=reader.names,
         plugins_origin=reader.origin,
         edge=reader.edge,
+        export_to=reader.export_to,
         protocol=reader.protocol,
         diagnostics=tuple(reader.said),
     )
@@ -65,8 +71,17 @@ class _Reader:
         self.names: tuple[str, ...] = ()
         self.origin: Origin | None = None
         self.edge = EdgeOptions()
+        self.export_to: tuple[str, ...] = ()
         self.protocol: AppProtocol | None = None
         self.said: list[Diagnostic] = []
+
+    def read_export_to(self, value: str) -> None:
+        """Istio's list of namespaces; one that cannot be read exports the service to nobody else."""
+        self.export_to = split_list(value)
+        for place in self.export_to:
+            if place not in ("*", ".", "~") and not is_dns_label(place):
+                message = f"must be a comma list of `*`, `.`, `~` and namespaces, got {show(place)}"
+                self._error("MG2005", EXPORT_TO, message)
 
     def read(self, name: str, short: str, value: str) -> None:
         """One annotation of Kong's."""

@@ -27,6 +27,7 @@ from meshgate.model.names import Name
 from meshgate.model.policy import HttpsOnly, Policy
 from meshgate.model.route import PathMatch, Rule, StringMatch
 from meshgate.model.service import EMPTY, Service
+from meshgate.model.sidecar import Sidecar
 from meshgate.model.telemetry import TelemetryObject
 from meshgate.model.workload import MtlsMode, Workload
 
@@ -283,6 +284,7 @@ class Declared:
     mesh_configs: tuple[MeshConfig, ...] = ()
     """At most one: that of the ConfigMap `istio` in the root namespace."""
     telemetries: tuple[TelemetryObject, ...] = ()
+    sidecars: tuple[Sidecar, ...] = ()
     envoy_filters: tuple[EnvoyFilter, ...] = ()
     gateway_classes: tuple[GatewayClassObject, ...] = ()
     api_gateways: tuple[ApiGateway, ...] = ()

@@ -21,6 +21,7 @@ from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name
 from meshgate.model.route import Rule
 from meshgate.model.service import Service
+from meshgate.model.sidecar import Sidecar
 from meshgate.model.status import ObjectStatus
 from meshgate.model.telemetry import Observation
 from meshgate.model.workload import Inbound, Instance, Svid, Workload
@@ -111,6 +112,8 @@ class Model:
     """`mesh` -> the mesh-wide settings; empty where nobody set any."""
     telemetry: Mapping[str, Observation] = field(default_factory=dict)
     """By `*` (the mesh), `<namespace>/*`, workload key and `gateway`; the narrowest counts, whole."""
+    sidecars: Mapping[str, Sidecar] = field(default_factory=dict)
+    """By workload key; workloads without a Sidecar know every host that is exported to them."""
     envoy_patches: Mapping[str, tuple[EnvoyPatch, ...]] = field(default_factory=dict)
     """By `envoy_patch.patch_key`: in the order in which they are applied."""
     statuses: Mapping[str, ObjectStatus] = field(default_factory=dict)

@@ -35,10 +35,11 @@ from meshgate.model.linking_envoy_filters import link_envoy_patches
 from meshgate.model.linking_gateway_api import api_edges, link_gateway_api
 from meshgate.model.linking_gateways import link_gateways
 from meshgate.model.linking_inbound import link_inbound
-from meshgate.model.linking_input import Findings, Input
+from meshgate.model.linking_input import Findings, Input, with_defaults
 from meshgate.model.linking_mesh import link_mesh_hosts
 from meshgate.model.linking_mesh_streams import link_mesh_streams
 from meshgate.model.linking_plugins import Plugins
+from meshgate.model.linking_sidecars import link_sidecars
 from meshgate.model.linking_telemetry import link_telemetry
 from meshgate.model.linking_workloads import link_backends, link_workloads
 
@@ -53,13 +54,14 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
     The facets that live (`instances`, `svids`, `addresses`, `trust_bundle_pem`) stay empty.
     """
     findings = Findings()
-    declared = resolve_delegates(declared, findings)
+    declared = resolve_delegates(with_defaults(declared), findings)
     given = Input(declared, findings)
 
     workloads = link_workloads(given, findings)
     backends = link_backends(given, findings)
     endpoints = link_endpoints(given, findings)
-    inbound = link_inbound(given, workloads, backends, findings)
+    sidecars = link_sidecars(given, workloads, findings)
+    inbound = link_inbound(given, workloads, backends, sidecars, findings)
 
     inbound, edge_guard = link_guards(given, workloads, backends, inbound, findings)
 
@@ -98,6 +100,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         endpoints=_frozen(endpoints),
         mesh_config=_frozen({MESH: given.mesh_config} if declared.mesh_configs else {}),
         telemetry=_frozen(link_telemetry(given, workloads, findings)),
+        sidecars=_frozen(sidecars),
         envoy_patches=_frozen(link_envoy_patches(given, workloads, findings)),
         client_credentials=_frozen(link_client_credentials(given, findings)),
         statuses=_frozen(dict(sorted(api.statuses.items()))),

@@ -14,6 +14,7 @@ from meshgate.model.linking_input import Findings, Input, oldest_first, service_
 from meshgate.model.linking_workloads import selects
 from meshgate.model.names import GATEWAY_NAMESPACE, ROOT_NAMESPACE
 from meshgate.model.service import AppProtocol, ServicePort
+from meshgate.model.sidecar import Sidecar
 from meshgate.model.workload import Inbound, InboundPort, MtlsMode, Workload
 
 _ROOTS = frozenset({ROOT_NAMESPACE, GATEWAY_NAMESPACE})
@@ -26,6 +27,7 @@ def link_inbound(
     given: Input,
     workloads: Mapping[str, Workload],
     backends: Mapping[str, tuple[str, ...]],
+    sidecars: Mapping[str, Sidecar],
     findings: Findings,
 ) -> dict[str, Inbound]:
     """Inbound by workload key, also for workloads without a sidecar.
@@ -46,15 +48,37 @@ def link_inbound(
         inbound[key] = Inbound(
             workload=workload.name,
             service_account=workload.service_account,
-            ports=tuple(
-                InboundPort(port=number, protocol=protocol, mtls=by_port.get(number, default))
-                for number, protocol in sorted(numbers.items())
-            ),
+            ports=_ports(numbers, sidecars.get(key), default, by_port),
             default_mtls=default,
         )
     if not reported:
         policies.report_idle()
     return {key: inbound[key] for key in workloads}
+
+
+def _ports(
+    numbers: Mapping[int, AppProtocol],
+    sidecar: Sidecar | None,
+    default: MtlsMode,
+    modes: Mapping[int, MtlsMode],
+) -> tuple[InboundPort, ...]:
+    """The ports that services name, or those of the Sidecar's `ingress` in their place."""
+    pool = sidecar.inbound_pool if sidecar is not None else None
+    if sidecar is None or not sidecar.ingress:
+        return tuple(
+            InboundPort(port=number, protocol=protocol, mtls=modes.get(number, default), pool=pool)
+            for number, protocol in sorted(numbers.items())
+        )
+    return tuple(
+        InboundPort(
+            port=one.port,
+            protocol=one.protocol,
+            mtls=modes.get(one.port, default),
+            endpoint=one.endpoint,
+            pool=one.pool or pool,
+        )
+        for one in sorted(sidecar.ingress, key=lambda i: i.port)
+    )
 
 
 def _declared_ports(

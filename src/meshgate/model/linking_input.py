@@ -7,7 +7,7 @@ Internal to `link`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, ordered
@@ -117,10 +117,25 @@ def named_service(host: str) -> Name | None:
     return Name(labels[1], labels[0]) if full else None
 
 
+def with_defaults(declared: Declared) -> Declared:
+    """Rules that do not say whom they are exported to are exported as the mesh says."""
+    config = next(iter(declared.mesh_configs), MeshConfig())
+    rules = config.default_virtual_service_export_to
+    destinations = config.default_destination_rule_export_to
+    return replace(
+        declared,
+        mesh_rules=tuple(r if r.export_to else replace(r, export_to=rules) for r in declared.mesh_rules),
+        destination_rules=tuple(
+            r if r.export_to else replace(r, export_to=destinations) for r in declared.destination_rules
+        ),
+    )
+
+
 class Input:
     """Looks declared objects up by name; of two with one name the first by place counts (MG1106)."""
 
     def __init__(self, declared: Declared, findings: Findings) -> None:
+        self.mesh_config = next(iter(declared.mesh_configs), MeshConfig())
         self.declared = declared
         self._findings = findings
         self.namespaces: dict[str, Namespace] = self._unique(
@@ -145,7 +160,6 @@ class Input:
             lambda k: ObjectRef(k[0].value, k[1].namespace, k[1].name, "configuration.konghq.com"),
         )
         self.machines = self._machines()
-        self.mesh_config = next(iter(declared.mesh_configs), MeshConfig())
         self._broken: dict[tuple[str, str, str], Broken] = {
             (b.ref.kind, b.ref.namespace, b.ref.name): b
             for b in sorted(declared.broken, key=lambda b: (b.ref, b.origin, b.problem), reverse=True)

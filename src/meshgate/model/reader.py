@@ -15,6 +15,7 @@ from meshgate.model.gateway import EdgeServer
 from meshgate.model.graph import EDGE, MESH, MeshHost, MeshStreams, Model, Read
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.service import Service
+from meshgate.model.sidecar import Sidecar
 from meshgate.model.telemetry import MESH_KEY, STANDARD, Observation
 from meshgate.model.workload import Inbound, Instance, Svid, Workload
 
@@ -103,6 +104,10 @@ class Reader:
             if found is not None:
                 return found
         return self._one("telemetry", MESH_KEY, self._model.telemetry) or STANDARD
+
+    def sidecar(self, key: str) -> Sidecar | None:
+        """The Sidecar of a workload."""
+        return self._one("sidecars", key, self._model.sidecars)
 
     def envoy_patches(self, namespace: str, area: Area) -> tuple[EnvoyPatch, ...]:
         """Patches for proxies of a namespace (the gateway's: none), selectors not looked at."""

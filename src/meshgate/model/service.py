@@ -100,6 +100,8 @@ class Service:
     plugins_origin: Origin | None = None
     """Place of that annotation; None: `origin`."""
     edge: EdgeOptions = EdgeOptions()
+    export_to: tuple[str, ...] = ()
+    """Namespaces whose clients know it: `*`, `.` or names; empty: as the mesh says by default."""
     external: External | None = None
     """Of a ServiceEntry; None for a Service."""
     origin: Origin = field(default=BUILT_IN)

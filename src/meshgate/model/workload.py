@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
 from meshgate.model.authorization import OPEN, Guard
+from meshgate.model.destination import ConnectionPool
 from meshgate.model.locality import Locality, locality_of
 from meshgate.model.names import Name
 from meshgate.model.service import EMPTY, AppProtocol
@@ -173,6 +174,10 @@ class InboundPort:
     """Container port."""
     protocol: AppProtocol
     mtls: MtlsMode
+    endpoint: str = ""
+    """Where the application answers, as a Sidecar says (`model.sidecar.Ingress`); empty: at the port."""
+    pool: ConnectionPool | None = None
+    """Limits of connections to the application."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

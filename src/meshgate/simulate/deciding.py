@@ -24,7 +24,7 @@ from meshgate.simulate.verdict import DecidedBy, Injected, Outcome, PolicyMet, S
 from meshgate.translate import cors
 from meshgate.translate.names import FORWARD_PROXY_CLUSTER, PASSTHROUGH_CLUSTER
 from meshgate.translate.route import FAULT_FILTER, route_name
-from meshgate.translate.virtual_host import SEVERAL_HOSTS
+from meshgate.translate.virtual_host import BLOCK_ALL, SEVERAL_HOSTS
 
 _OUTSIDE = (PASSTHROUGH_CLUSTER, FORWARD_PROXY_CLUSTER)
 _REDIRECTS = {0: 301, 1: 302, 2: 303, 3: 307, 4: 308}
@@ -109,6 +109,9 @@ def _acted(
             )
             status = _REDIRECTS[route.redirect.response_code]
             return replace(verdict, outcome=Outcome.REDIRECT, status=status, location=location)
+        case "direct_response" if route.name == BLOCK_ALL:
+            reason = "the sidecar does not know the host, and unknown hosts are refused (REGISTRY_ONLY)"
+            return replace(verdict, outcome=Outcome.REFUSE, status=502, rule=None, reason=reason)
         case "direct_response":
             if rule is not None and isinstance(rule.action, Refuse):
                 refused = replace(verdict, outcome=Outcome.REFUSE, reason=rule.action.reason)

@@ -16,7 +16,7 @@ from meshgate.simulate.destinations import reached
 from meshgate.simulate.paths import see
 from meshgate.simulate.request import Request, compared_headers
 from meshgate.simulate.verdict import DecidedBy, Outcome, Reached, Tls, Verdict
-from meshgate.translate import external, outbound, streams
+from meshgate.translate import external, outbound, streams, visibility
 from meshgate.translate.names import OUTBOUND_ROUTES, VIRTUAL_HOST, outbound_cluster, split_authority
 from meshgate.translate.patched import patched
 from meshgate.translate.virtual_host import mesh_rules
@@ -39,7 +39,9 @@ def at_sidecar(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
         port = service.port(asked or default) if service else None
     by_name = host if request.scheme == "https" else ""
     tls = by_name and port is not None and port.protocol is AppProtocol.UNKNOWN
-    if service is not None and port is not None and (port.protocol in streams.OPAQUE or tls):
+    known = service is None or visibility.sees(reader, proxy, service, port.number if port else 0)
+    carried = port is not None and (port.protocol in streams.OPAQUE or tls)
+    if service is not None and port is not None and carried and known:
         return _bytes(reader, proxy, service, port, by_name, verdict)
     seen = see(request.path, edge=False)
     if seen.invalid:
@@ -49,13 +51,13 @@ def at_sidecar(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
     chosen = patched(reader, proxy, VIRTUAL_HOST, name, outbound_host(reader, proxy, name))
     if not isinstance(chosen, route_components_pb2.VirtualHost):
         return replace(verdict, status=404, reason="the request names no host")
-    rules = mesh_rules(reader, full, proxy.namespace)
+    rules = mesh_rules(reader, full, proxy, asked or 80)
     place = Place(
         reader=reader,
         proxy=proxy,
         host=chosen,
         rules=rules.rules if rules else (),
-        service_origin=service.origin if service else None,
+        service_origin=service.origin if service and known else None,
     )
     headers = compared_headers(request, seen.path)
     return decide(place, headers, replace(verdict, path=seen.path, virtual_host=chosen.name))

@@ -21,7 +21,7 @@ from meshgate.model.reader import Reader
 from meshgate.model.route import Destination
 from meshgate.model.service import AppProtocol, Service, ServicePort
 from meshgate.policies.packing import pack
-from meshgate.translate import streams
+from meshgate.translate import streams, visibility
 from meshgate.translate.http import tcp_chain
 from meshgate.translate.names import PASSTHROUGH_CLUSTER, outbound_cluster
 from meshgate.translate.streams import Way
@@ -50,12 +50,14 @@ def captured(reader: Reader, proxy: Proxy) -> list[Captured]:
     """All of them; of two at one address and port the first by host."""
     found: dict[tuple[int, str, str], Captured] = {}
     for host, service in sorted(reader.all_services().items()):
+        if not visibility.sees(reader, proxy, service, 0):
+            continue
         for address in filter(None, (reader.address(host),)):
             for one in _ports(reader, proxy, service, host, address):
                 found.setdefault((one.port.number, address, ""), one)
     for host, entry in sorted(reader.all_entries().items()):
         external = entry.external
-        if external is None or not external.visible_from(proxy.namespace, entry.name.namespace):
+        if external is None or not visibility.sees(reader, proxy, entry, 0):
             continue
         given = [_short(a) for a in external.addresses if ":" not in a]
         # The address that DNS gives to members, and whatever else TLS to that name goes to.
@@ -73,6 +75,8 @@ def _short(address: str) -> str:
 
 def _ports(reader: Reader, proxy: Proxy, service: Service, host: str, address: str) -> Iterator[Captured]:
     for port in service.ports:
+        if not visibility.sees(reader, proxy, service, port.number):
+            continue
         if port.protocol in streams.OPAQUE or (address and port.protocol is AppProtocol.UNKNOWN):
             ways = streams.ways(reader, proxy, host, port)
             yield Captured(host=host, port=port, address=address, ways=ways)
@@ -183,8 +187,9 @@ def fill(
     chains.services(0)
     plain = found.filter_chains.add(name="http", filters=[http])
     plain.filter_chain_match.application_protocols.extend((*PLAIN_HTTP, H2C))
-    found.default_filter_chain.name = PASSTHROUGH_CLUSTER
-    found.default_filter_chain.filters.append(tcp_chain(PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER))
+    rest = visibility.outside_cluster(reader, proxy) or PASSTHROUGH_CLUSTER
+    found.default_filter_chain.name = rest
+    found.default_filter_chain.filters.append(tcp_chain(rest, rest))
     _inspect(found, ports)
 
 

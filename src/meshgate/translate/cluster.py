@@ -7,6 +7,7 @@ from typing import assert_never
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import proxy_protocol_pb2
+from envoy.config.endpoint.v3 import endpoint_components_pb2 as endpoint_pb2
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_pb2
 from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
@@ -19,14 +20,16 @@ from meshgate.model.names import TRUST_DOMAIN, Name
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.model.service import AppProtocol
-from meshgate.policies.packing import duration, pack
-from meshgate.translate import client_tls, external, keys, tls, upstream_protocol
+from meshgate.model.workload import InboundPort
+from meshgate.policies.packing import duration, pack, uint32
+from meshgate.translate import client_tls, external, keys, tls, upstream_protocol, visibility
 from meshgate.translate.cluster_policy import balance, outliers, pool_limits, weigh_localities
 from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.dns import dns_cache
 from meshgate.translate.endpoint import MTLS_KEY, MTLS_VALUE
 from meshgate.translate.locality import locality_setting, rearrange_for
 from meshgate.translate.names import (
+    BLACK_HOLE_CLUSTER,
     FORWARD_PROXY_CLUSTER,
     INBOUND_PASSTHROUGH_CLUSTER,
     PASSTHROUGH_CLUSTER,
@@ -49,6 +52,8 @@ def translate(reader: Reader, proxy: Proxy, name: str) -> cluster_pb2.Cluster | 
         return _original_destination(name)
     if name == FORWARD_PROXY_CLUSTER:
         return _forward_proxy()
+    if name == BLACK_HOLE_CLUSTER:
+        return _black_hole()
     if name.startswith(keys.PREFIX):
         return keys.translate(name)
     parts = parse_cluster(name)
@@ -63,6 +68,9 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     service = reader.service(parts.host)
     port = service.port(parts.port) if service else None
     if service is None or port is None:
+        return None
+    sidecar = proxy.kind is ProxyKind.SIDECAR and not proxy.plain
+    if sidecar and not visibility.exported(reader, service, proxy.namespace):
         return None
     target = external.aliased(reader, service, proxy.namespace)
     if target is not service:
@@ -212,15 +220,17 @@ def _inbound(reader: Reader, proxy: Proxy, parts: ClusterName) -> cluster_pb2.Cl
     cluster = cluster_pb2.Cluster(
         name=name, type=cluster_pb2.Cluster.STATIC, connect_timeout=duration(CONNECT_TIMEOUT_MS)
     )
-    pool_limits(cluster, None)
+    pool_limits(cluster, port.pool)
     cluster.load_assignment.cluster_name = name
-    if proxy.isolation is Isolation.NETNS:
+    if proxy.isolation is Isolation.NETNS and not port.endpoint.startswith("unix://"):
         _speak_as_inbound(cluster)
     endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
-    address = endpoint.address.socket_address
-    address.address = proxy.address if proxy.isolation is Isolation.NETNS else "127.0.0.1"
-    address.port_value = proxy.app_ports.get(port.port, port.port)
+    _application(endpoint, proxy, port)
     options = http_protocol_options_pb2.HttpProtocolOptions()
+    if port.pool is not None and port.pool.max_requests_per_connection:
+        options.common_http_protocol_options.max_requests_per_connection.CopyFrom(
+            uint32(port.pool.max_requests_per_connection)
+        )
     if port.protocol.is_http2:
         options.explicit_http_config.http2_protocol_options.allow_connect = True
     elif port.protocol is AppProtocol.UNKNOWN:
@@ -231,6 +241,20 @@ def _inbound(reader: Reader, proxy: Proxy, parts: ClusterName) -> cluster_pb2.Cl
     if port.protocol.is_http or port.protocol is AppProtocol.UNKNOWN:
         cluster.typed_extension_protocol_options[upstream_protocol.HTTP_OPTIONS].CopyFrom(pack(options))
     return cluster
+
+
+def _application(endpoint: endpoint_pb2.Endpoint, proxy: Proxy, port: InboundPort) -> None:
+    """Sets where the application answers; `0.0.0.0` in a Sidecar means the pod's own address."""
+    if port.endpoint.startswith("unix://"):
+        endpoint.address.pipe.path = port.endpoint.removeprefix("unix://")
+        return
+    written, _, number = port.endpoint.rpartition(":")
+    wanted = int(number) if number else port.port
+    address = endpoint.address.socket_address
+    own = proxy.address if proxy.isolation is Isolation.NETNS else "127.0.0.1"
+    loopback = written.startswith("127.") or written == "[::1]"
+    address.address = written.strip("[]") if loopback else own
+    address.port_value = proxy.app_ports.get(wanted, wanted)
 
 
 def _original_destination(name: str) -> cluster_pb2.Cluster:
@@ -255,6 +279,17 @@ def _speak_as_inbound(cluster: cluster_pb2.Cluster) -> None:
     """From the address by which the redirect rules know that the inbound side has done its work."""
     source = cluster.upstream_bind_config.source_address
     source.address, source.port_value = INBOUND_SOURCE, 0
+
+
+def _black_hole() -> cluster_pb2.Cluster:
+    """Nobody: connections that come here are closed."""
+    cluster = cluster_pb2.Cluster(
+        name=BLACK_HOLE_CLUSTER,
+        type=cluster_pb2.Cluster.STATIC,
+        connect_timeout=duration(CONNECT_TIMEOUT_MS),
+    )
+    cluster.load_assignment.cluster_name = BLACK_HOLE_CLUSTER
+    return cluster
 
 
 def _forward_proxy() -> cluster_pb2.Cluster:

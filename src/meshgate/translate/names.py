@@ -18,6 +18,7 @@ OUTBOUND_ROUTES = "outbound"
 EDGE_ROUTES = "edge"
 """The gateway's route configuration."""
 
+BLACK_HOLE_CLUSTER = "BlackHoleCluster"
 PASSTHROUGH_CLUSTER = "PassthroughCluster"
 INBOUND_PASSTHROUGH_CLUSTER = "InboundPassthroughCluster"
 FORWARD_PROXY_CLUSTER = "ForwardProxyCluster"

@@ -19,7 +19,7 @@ from meshgate.model.reader import Reader
 from meshgate.model.route import Destination, Forward
 from meshgate.model.service import AppProtocol, ServicePort
 from meshgate.policies.packing import boolean, duration, http_filter, pack, uint32
-from meshgate.translate import captured, streams, tls, virtual_host
+from meshgate.translate import captured, egress, streams, tls, virtual_host, visibility
 from meshgate.translate.cors import cors_filter
 from meshgate.translate.dns import dns_cache
 from meshgate.translate.http import connection_manager, detect, http_chain
@@ -42,8 +42,9 @@ SERVICE_LISTENER_PREFIX = "service_"
 def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
     """One listener for all traffic where it is redirected; else the proxy's and one per service port."""
     if proxy.isolation is Isolation.NETNS:
-        return [VIRTUAL_OUTBOUND]
+        return [VIRTUAL_OUTBOUND, *egress.bound(reader, proxy)]
     names = [f"{SERVICE_LISTENER_PREFIX}{key}" for key in sorted(_local_ports(reader, proxy))]
+    names += egress.bound(reader, proxy)
     return [HTTP_PROXY, *names] if proxy.proxy_port else names
 
 
@@ -57,22 +58,27 @@ def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
         return found
     if name.startswith(SERVICE_LISTENER_PREFIX):
         return _service(reader, proxy, name)
-    return None
+    return egress.listener(reader, proxy, name, _on_demand_filter())
 
 
 def clusters(reader: Reader, proxy: Proxy) -> list[str]:
     """What must be there before the first request: all else comes on demand."""
+    always = [*_mirrors(reader, proxy), *egress.clusters(reader, proxy)]
+    if rest := visibility.outside_cluster(reader, proxy):
+        always.append(rest)
     if proxy.isolation is Isolation.PORTS:
         names = [FORWARD_PROXY_CLUSTER] if proxy.proxy_port else []
         for key in _local_ports(reader, proxy):
             host, port = split_authority(key)
             service = reader.service(host)
             found = service.port(port) if service else None
+            if service is not None and not visibility.sees(reader, proxy, service, port):
+                continue
             if found is not None and found.protocol in streams.OPAQUE:
                 ways = streams.ways(reader, proxy, host, found)
                 names.extend(name for way in ways for name in streams.clusters(way.destinations))
-        return [*names, *_mirrors(reader, proxy)]
-    return [PASSTHROUGH_CLUSTER, *captured.clusters(reader, proxy), *_mirrors(reader, proxy)]
+        return [*names, *always]
+    return [PASSTHROUGH_CLUSTER, *captured.clusters(reader, proxy), *always]
 
 
 def routes(reader: Reader, proxy: Proxy, name: str) -> route_pb2.RouteConfiguration | None:
@@ -139,7 +145,9 @@ def _service(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
     service = reader.service(host)
     port = service.port(number) if service else None
     local_ports = _local_ports(reader, proxy)
-    if key not in local_ports or port is None:
+    if key not in local_ports or service is None or port is None:
+        return None
+    if not visibility.sees(reader, proxy, service, number):
         return None
     found = _listener(name, "127.0.0.1", local_ports[key])
     if port.protocol in streams.OPAQUE or port.protocol is AppProtocol.UNKNOWN:

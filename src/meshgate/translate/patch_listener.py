@@ -23,8 +23,8 @@ from meshgate.translate.patch_filters import MANAGER, same_name
 from meshgate.translate.patching import Seen, in_context, merged, value
 
 _ANYWHERE = ListenerMatch()
-_HTTP_CHAIN = "http"
-"""The chain of all outbound HTTP where traffic is redirected."""
+_HTTP_CHAINS = ("http", "services")
+"""The chains of all outbound HTTP where traffic is redirected: anywhere, and to the mesh's services."""
 _INSIDE = (ApplyTo.FILTER_CHAIN, ApplyTo.NETWORK_FILTER, ApplyTo.HTTP_FILTER)
 
 
@@ -94,16 +94,16 @@ def _part_ports(listener: listener_pb2.Listener, patches: Iterable[EnvoyPatch], 
     """
     if not place.virtual or place.context is not Context.SIDECAR_OUTBOUND:
         return
-    general = next((c for c in listener.filter_chains if c.name == _HTTP_CHAIN), None)
+    general = [c for c in listener.filter_chains if c.name in _HTTP_CHAINS]
     ports = {(p.listener or _ANYWHERE).port for p in patches if p.apply_to in _INSIDE}
+    names = {c.name for c in listener.filter_chains}
     for port in sorted(ports - place.ports - {0}):
-        if general is None:
-            return
-        own = listener_components_pb2.FilterChain()
-        own.CopyFrom(general)
-        own.name = f"0.0.0.0_{port}"
-        own.filter_chain_match.destination_port.value = port
-        listener.filter_chains.append(own)
+        for chain in general:
+            own = _copy(chain)
+            own.name = f"0.0.0.0_{port}" if chain.name == "http" else f"{chain.name}|{port}"
+            own.filter_chain_match.destination_port.value = port
+            if own.name not in names:
+                listener.filter_chains.append(own)
 
 
 def _chains(listener: listener_pb2.Listener, patches: Iterable[EnvoyPatch], place: Place, seen: Seen) -> None:

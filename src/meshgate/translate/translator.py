@@ -21,6 +21,7 @@ from meshgate.translate import (
     patching,
     secret,
     virtual_host,
+    visibility,
 )
 from meshgate.translate.names import (
     CLUSTER,
@@ -82,7 +83,9 @@ class EnvoyTranslator:
             # `default` rules of the same namespace differ only by who the client is.
             # Patches are chosen by labels and by settings of the pod.
             patches = patching.scope(reader, proxy, Area.ROUTE)
-            return proxy.namespace, proxy.isolation, proxy.plain, frozenset(proxy.labels.items()), patches
+            known = visibility.scope(reader, proxy)
+            who = proxy.namespace, proxy.isolation, proxy.plain, frozenset(proxy.labels.items())
+            return (*who, patches, known)
         return proxy.id
 
     def translate(

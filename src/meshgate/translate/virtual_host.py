@@ -5,6 +5,7 @@ from __future__ import annotations
 from envoy.config.route.v3 import route_components_pb2 as pb
 
 from meshgate.model.graph import MeshHost
+from meshgate.model.mesh_config import OutboundMode
 from meshgate.model.names import requested_host
 from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
@@ -13,17 +14,20 @@ from meshgate.model.service import Service
 from meshgate.policies import EdgePolicies, RouteParts
 from meshgate.policies.chain import route_parts
 from meshgate.policies.consumer_headers import INTERNAL_HEADERS
-from meshgate.translate import external
+from meshgate.translate import external, visibility
 from meshgate.translate.names import (
     EDGE_ROUTES,
     FORWARD_PROXY_CLUSTER,
     OUTBOUND_ROUTES,
     PASSTHROUGH_CLUSTER,
+    outbound_cluster,
     split_authority,
 )
 from meshgate.translate.route import RouteContext, routes
 
 NO_PARTS = RouteParts()
+BLOCK_ALL = "block_all"
+"""Name of the route of hosts that are refused (REGISTRY_ONLY)."""
 SEVERAL_HOSTS = "several-hosts"
 """Name of the route by which every wildcard host of the gateway begins; no rule is behind it."""
 
@@ -41,18 +45,22 @@ def outbound(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost
     found = pb.VirtualHost(name=resource_name, domains=[authority], include_request_attempt_count=False)
     full = requested_host(host, proxy.namespace)
     service = reader.service(full)
-    rules = _rules_for(reader, proxy, full)
+    port = _service_port(service, asked)
+    rules = _rules_for(reader, proxy, full, port)
     if service is None and rules is None:
         # Names of two labels look like a service's in another namespace, and are seldom meant so.
         service = external.entry(reader, host.lower(), proxy.namespace)
-        rules = _rules_for(reader, proxy, host.lower())
-    elif service is not None and not _visible(service, proxy.namespace):
+        port = _service_port(service, asked)
+        rules = _rules_for(reader, proxy, host.lower(), port)
+    if service is not None and not visibility.sees(reader, proxy, service, port):
         service = None
     if service is not None and service.external_name:
         # Another name of a host of the mesh follows that host's rules, unless it has its own.
         service = external.aliased(reader, service, proxy.namespace)
-        rules = rules or _rules_for(reader, proxy, service.host)
-    port = _service_port(service, asked)
+        port = _service_port(service, asked)
+        rules = rules or _rules_for(reader, proxy, service.host, port)
+        if not visibility.sees(reader, proxy, service, port):
+            service = None
     if rules is None and service is not None and service.external and service.port(port) is None:
         service = None
     if rules is not None:
@@ -60,7 +68,7 @@ def outbound(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost
     elif service is not None:
         found.routes.extend(_default_routes(reader, proxy, service, port))
     else:
-        found.routes.append(_outside(proxy))
+        found.routes.append(outside(reader, proxy))
     return found
 
 
@@ -69,9 +77,11 @@ def service_only(reader: Reader, proxy: Proxy, host: str, port: int) -> pb.Virtu
     service = reader.service(host)
     if service is None or service.port(port) is None:
         return None
+    if not visibility.sees(reader, proxy, service, port):
+        return None
     found = pb.VirtualHost(name=f"{host}:{port}", domains=["*"])
     service = external.aliased(reader, service, proxy.namespace)
-    rules = _rules_for(reader, proxy, host) or _rules_for(reader, proxy, service.host)
+    rules = _rules_for(reader, proxy, host, port) or _rules_for(reader, proxy, service.host, port)
     if rules is not None:
         found.routes.extend(_mesh_routes(reader, proxy, rules, port))
     else:
@@ -117,26 +127,22 @@ def edge_key(resource_name: str) -> str:
     return resource_name.removeprefix(f"{EDGE_ROUTES}/")
 
 
-def _rules_for(reader: Reader, proxy: Proxy, host: str) -> MeshHost | None:
+def _rules_for(reader: Reader, proxy: Proxy, host: str, port: int) -> MeshHost | None:
     """A program without a sidecar follows no rules, nor does what stands in for its network."""
-    return None if proxy.plain else mesh_rules(reader, host, proxy.namespace)
+    return None if proxy.plain else mesh_rules(reader, host, proxy, port)
 
 
-def mesh_rules(reader: Reader, host: str, client_namespace: str) -> MeshHost | None:
-    """The rules that a client in this namespace follows for a host: exact before wildcard, oldest first."""
+def mesh_rules(reader: Reader, host: str, client: Proxy, port: int) -> MeshHost | None:
+    """The rules that a client follows for a host: exact before wildcard, oldest first."""
     names = [host]
     wildcards = (n for n in reader.mesh_host_names() if n.startswith("*") and host.endswith(n[1:]))
     names.extend(sorted(wildcards, key=len, reverse=True))
     for name in names:
         for entry in reader.mesh_hosts(name):
-            if entry.visible_from(client_namespace):
+            visible = entry.visible_from(client.namespace)
+            if visible and visibility.follows(reader, client, entry, host, port):
                 return entry
     return None
-
-
-def _visible(service: Service, namespace: str) -> bool:
-    own = service.name.namespace
-    return service.external is None or service.external.visible_from(namespace, own)
 
 
 def _service_port(service: Service | None, asked: int) -> int:
@@ -162,11 +168,20 @@ def _default_routes(reader: Reader, proxy: Proxy, service: Service, port: int) -
     return routes(context, rule)
 
 
-def _outside(proxy: Proxy) -> pb.Route:
-    """A host that the mesh does not know: let through (Istio's default, ALLOW_ANY)."""
+def outside(reader: Reader, proxy: Proxy) -> pb.Route:
+    """A host that the proxy does not know: let through, or refused, as the mesh or a Sidecar says."""
+    if visibility.outbound_mode(reader, proxy) is OutboundMode.REGISTRY_ONLY:
+        # Istio's name and status of it.
+        route = pb.Route(name=BLOCK_ALL)
+        route.match.prefix = "/"
+        route.direct_response.status = 502
+        return route
     route = pb.Route(name="allow_any")
     route.match.prefix = "/"
     netns = proxy.isolation is Isolation.NETNS
     route.route.cluster = PASSTHROUGH_CLUSTER if netns else FORWARD_PROXY_CLUSTER
+    sidecar = visibility.sidecar(reader, proxy)
+    if sidecar is not None and sidecar.egress_proxy is not None:
+        route.route.cluster = outbound_cluster(sidecar.egress_proxy)
     route.route.timeout.SetInParent()
     return route

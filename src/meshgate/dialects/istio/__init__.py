@@ -16,6 +16,7 @@ from meshgate.dialects.istio.not_supported import NOT_SUPPORTED
 from meshgate.dialects.istio.peer_authentication import PEER_AUTHENTICATION
 from meshgate.dialects.istio.request_authentication import REQUEST_AUTHENTICATION
 from meshgate.dialects.istio.service_entry import SERVICE_ENTRY
+from meshgate.dialects.istio.sidecar import SIDECAR
 from meshgate.dialects.istio.telemetry import TELEMETRY
 from meshgate.dialects.istio.virtual_service import VIRTUAL_SERVICE
 from meshgate.dialects.istio.workload_entry import WORKLOAD_ENTRY
@@ -27,6 +28,7 @@ KINDS: tuple[KindParser, ...] = (
     GATEWAY,
     SERVICE_ENTRY,
     WORKLOAD_ENTRY,
+    SIDECAR,
     ENVOY_FILTER,
     PEER_AUTHENTICATION,
     AUTHORIZATION_POLICY,

@@ -60,7 +60,7 @@ def lower_destination_rule(document: Document) -> Lowered:
         host=spec.host,
         policy=lowering.policy(spec.traffic_policy, ("spec", "trafficPolicy")),
         subsets=_subsets(spec, document, lowering, said),
-        export_to=spec.export_to or ("*",),
+        export_to=spec.export_to,
         selector=tuple(sorted(spec.workload_selector.match_labels.items()))
         if spec.workload_selector
         else None,

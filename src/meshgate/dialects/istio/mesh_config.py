@@ -37,11 +37,7 @@ NOT_YET = MappingProxyType(
     {
         "trustDomainAliases": "only the mesh's own trust domain is accepted",
         "enableAutoMtls": "proxies speak mTLS wherever both ends have one",
-        "outboundTrafficPolicy": "requests to unknown hosts are let through",
         "defaultConfig": "sidecars keep their settings",
-        "defaultServiceExportTo": "services are seen everywhere",
-        "defaultVirtualServiceExportTo": "rules are followed everywhere",
-        "defaultDestinationRuleExportTo": "rules are followed everywhere",
     }
 )
 """Fields that are read and in the model, and that nothing acts on yet: a warning each (MG1103)."""

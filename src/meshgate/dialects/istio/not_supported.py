@@ -57,12 +57,6 @@ _WASM = _Missing(effect="the extension does not run; what it would guard stays o
 NOT_SUPPORTED = (
     _kind(
         "networking",
-        "Sidecar",
-        "sidecars",
-        _Missing(effect="every sidecar already learns only what it uses; its other settings have no effect"),
-    ),
-    _kind(
-        "networking",
         "WorkloadGroup",
         "workloadgroups",
         _Missing(

@@ -64,7 +64,7 @@ def lower_virtual_service(document: Document) -> Lowered:
         rules=tuple(rules),
         tls=tls,
         tcp=tcp,
-        export_to=spec.export_to or ("*",),
+        export_to=spec.export_to,
         delegations=tuple(d for d in delegations if d is not None),
         written=() if spec.hosts and not any(delegations) else tuple(r.written() for r in spec.http),
         created=document.created,

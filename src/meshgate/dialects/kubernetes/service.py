@@ -110,6 +110,7 @@ def lower(document: Document) -> Lowered:
         plugin_names=annotations.plugin_names,
         plugins_origin=annotations.plugins_origin,
         edge=annotations.edge,
+        export_to=annotations.export_to,
         origin=document.locate(),
     )
     return Lowered(declared=Declared(services=(service,)), diagnostics=tuple(diagnostics))

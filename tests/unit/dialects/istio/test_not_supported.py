@@ -17,7 +17,6 @@ def _object(group: str, version: str, kind: str) -> str:
 @pytest.mark.parametrize(
     ("group", "version", "kind"),
     [
-        ("networking", "v1beta1", "Sidecar"),
         ("networking", "v1", "WorkloadGroup"),
         ("networking", "v1beta1", "ProxyConfig"),
     ],

@@ -1,0 +1,95 @@
+"""A Sidecar and the mesh's settings decide, at run time, which hosts a program reaches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import Meshgate, deployment, mesh_namespace, running, service, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
+
+SIDECAR = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: client}
+spec:
+  workloadSelector: {labels: {app: client}}
+  egress:
+  - hosts: ["./*"]
+  - port: {number: %d, protocol: HTTP, name: http}
+    bind: 127.0.0.1
+    hosts: ["other/*"]
+  outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+---
+"""
+MESH = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+---
+"""
+ASK = """
+import http.client, os
+place = %r or os.environ.get("http_proxy", "//%s").split("//")[1]
+try:
+    connection = http.client.HTTPConnection(place, timeout=10)
+    connection.request("GET", "http://%s/", headers={"Host": "%s"})
+    print(connection.getresponse().status)
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def manifests(port: int) -> str:
+    """A caller, a service beside it, and one in another namespace (also at `port`) but not for everybody."""
+    shared = service("hidden", namespace="other") + deployment("hidden", namespace="other")
+    local = (
+        f"{{name: http, port: 80, targetPort: http}}, {{name: http-local, port: {port}, targetPort: http}}"
+    )
+    return "".join(
+        (
+            mesh_namespace(),
+            mesh_namespace("other"),
+            *(service(name) + deployment(name) for name in ("web", "client")),
+            shared.replace("{name: http, port: 80, targetPort: http}", local),
+        )
+    )
+
+
+def test_hosts_are_known_as_sidecar_and_mesh_say(isolation: str, tmp_path: Path) -> None:
+    manifest, port = tmp_path / "all.yaml", 19_081
+    manifest.write_text(manifests(port))
+    with running(tmp_path / "state", [manifest], isolation) as meshgate:
+        assert [_ask(meshgate, host) for host in ("web", "hidden.other")] == ["200", "200"]
+
+        manifest.write_text(manifests(port) + SIDECAR % port)
+        until(lambda: _ask(meshgate, "hidden.other") == "502", "the Sidecar hides the other namespace")
+        assert _ask(meshgate, "web") == "200"
+        assert _ask(meshgate, "elsewhere.example") == "502"
+        through = f"127.0.0.1:{port}"
+        until(lambda: _ask(meshgate, "hidden.other", through) == "200", "its own listener leads there")
+        assert _ask(meshgate, "web", through) == "502"
+
+        alone = 'name: hidden, namespace: other, annotations: {networking.istio.io/exportTo: "."}}'
+        closed = manifests(port).replace(
+            "kind: Service\nmetadata: {name: hidden, namespace: other}", f"kind: Service\nmetadata: {{{alone}"
+        )
+        assert closed != manifests(port)
+        manifest.write_text(closed + MESH)
+        until(lambda: _ask(meshgate, "hidden.other") == "502", "the service is not exported")
+        assert _ask(meshgate, "web") == "200"
+        manifest.write_text(manifests(port) + MESH)
+        until(lambda: _ask(meshgate, "hidden.other") == "200", "the service is exported again")
+        assert _ask(meshgate, "elsewhere.example") == "502", "the mesh says REGISTRY_ONLY"
+
+
+def _ask(meshgate: Meshgate, host: str, place: str = "") -> str:
+    """The status that the client's program gets; in netns isolation names outside have no address."""
+    if not place and meshgate.isolation == "netns":
+        place = "web"
+    return meshgate.inside("client", ASK % (place, host, host, host)).strip()
