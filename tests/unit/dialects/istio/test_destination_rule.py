@@ -54,7 +54,7 @@ def remarks(fields: str) -> list[str]:
 
 def test_the_smallest_rule() -> None:
     found = rules(HEAD)
-    assert (found.host, found.namespace, found.export_to) == ("payment", "shop", ("*",))
+    assert (found.host, found.namespace, found.export_to) == ("payment", "shop", ())
     assert (found.policy, found.subsets, found.origin) == (TrafficPolicy(), (), Origin("f.yaml", 1, 1))
 
 

@@ -83,7 +83,7 @@ def test_all_three_versions_mean_the_same(version: str) -> None:
         "shop",
         ("payment",),
         (),
-        ("*",),
+        (),
     )
     assert found.origin == Origin("f.yaml", 1, 1)
     assert found.rules[0].origin == Origin("f.yaml", 7, 5)
