@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -30,6 +31,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 APP = ROOT / "tests/e2e/rolling_app.py"
 CHECKOUT = ROOT / "examples/shop/checkout.py"
 EDGE, SHOP, RPC = "pay.example.test", "shop.example.test", "rpc.example.test"
+FRAIL, LATE_EDGE, LATE_SHOP = "frail.example.test", "pay.late.test", "shop.late.test"
+GATEWAY = "spiffe://cluster.local/ns/meshgate-system/sa/meshgate-gateway"
+CALLER = "spiffe://cluster.local/ns/late/sa/checkout"
 HOOKS = """
         lifecycle:
           postStart: {{exec: {{command: [sh, -c, 'echo start >> {file}']}}}}
@@ -74,9 +78,7 @@ class Streams:
 
 def manifests(hooks: Path) -> str:
     pay = deployment("payment", command=f"python3 {APP} http payment v1 8080")
-    pay = pay.replace("spec:\n  selector", "spec:\n  replicas: 3\n  selector", 1).replace(
-        "        ports:", HOOKS.format(file=hooks).strip("\n") + "\n        ports:"
-    )
+    pay = several(3, pay).replace("        ports:", HOOKS.format(file=hooks).strip("\n") + "\n        ports:")
     rpc = deployment("rpc", command=f"python3 {APP} grpc rpc v1 8080").replace(
         "httpGet: {path: /healthz, port: http}", "tcpSocket: {port: http}"
     )
@@ -88,11 +90,27 @@ def manifests(hooks: Path) -> str:
         + service("checkout")
         + deployment("checkout", command=f"python3 {CHECKOUT} v1 8080")
         + service("rpc").replace("name: http, port: 80, targetPort", "name: grpc, port: 80, targetPort")
-        + rpc.replace("spec:\n  selector", "spec:\n  replicas: 2\n  selector", 1)
+        + several(2, rpc)
         + ingress("pay", host=EDGE, backend="payment")
         + ingress("shop", host=SHOP, backend="checkout")
         + ingress("rpc", host=RPC, backend="rpc")
+        + service("frail")
+        + deployment("frail").replace(
+            "{meshgate.dev", "{meshgate.dev/on-sidecar-failure: bypass, meshgate.dev"
+        )
+        + ingress("frail", host=FRAIL, backend="frail")
+        + "apiVersion: v1\nkind: Namespace\nmetadata: {name: late}\n---\n"
+        + service("payment", namespace="late")
+        + several(2, deployment("payment", namespace="late"))
+        + service("checkout", namespace="late")
+        + deployment("checkout", namespace="late", command=f"python3 {CHECKOUT} v1 8080")
+        + ingress("pay", host=LATE_EDGE, backend="payment", namespace="late")
+        + ingress("shop", host=LATE_SHOP, backend="checkout", namespace="late")
     )
+
+
+def several(replicas: int, manifest: str) -> str:
+    return manifest.replace("spec:\n  selector", f"spec:\n  replicas: {replicas}\n  selector", 1)
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +121,16 @@ def rolling(isolation: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield meshgate, folder / "hooks"
 
 
+def mine(meshgate: Meshgate, kind: str) -> list[dict[str, Any]]:
+    return [o for o in meshgate.objects(kind) if o["metadata"]["namespace"] == "default"]
+
+
 def pods(meshgate: Meshgate, workload: str) -> set[str]:
-    return {p["metadata"]["name"] for p in meshgate.objects("pods") if owner(p) == workload}
+    return {p["metadata"]["name"] for p in mine(meshgate, "pods") if owner(p) == workload}
 
 
 def rolled_out(meshgate: Meshgate, name: str) -> bool:
-    (status,) = [o["status"] for o in meshgate.objects("deploy") if o["metadata"]["name"] == name]
+    (status,) = [o["status"] for o in mine(meshgate, "deploy") if o["metadata"]["name"] == name]
     return bool(status["replicas"] == status["updatedReplicas"] == status["availableReplicas"])
 
 
@@ -149,3 +171,53 @@ def test_a_rolling_restart_fails_no_request(rolling: tuple[Meshgate, Path]) -> N
     assert len(streams.pods) == 4
     # Three pods, three in their place, two of them taken away, one more: each began and ended with its hook.
     until(lambda: sorted(hooks.read_text().split()) == ["start"] * 7 + ["stop"] * 5, "all hooks")
+
+
+def test_a_label_moves_a_namespace_into_the_mesh_and_back(rolling: tuple[Meshgate, Path]) -> None:
+    meshgate, _ = rolling
+    port = meshgate.http_port
+
+    def moved(meshed: bool) -> bool:
+        pods = [pod for pod in meshgate.status()["pods"] if pod["namespace"] == "late"]
+        return len(pods) == 3 and all(pod["meshed"] == meshed and pod["ready"] for pod in pods)
+
+    def callers(edge: Load, inside: Load) -> set[tuple[str | None, str | None]]:
+        return {
+            (a.json()["caller"], b.json()["payment"]["caller"])
+            for a, b in zip(edge.more(10)[-5:], inside.more(10)[-5:], strict=True)
+        }
+
+    until(lambda: moved(meshed=False), "pods without sidecars")
+    with Load(port, LATE_EDGE, clients=2) as edge, Load(port, LATE_SHOP, clients=2) as inside:
+        assert callers(edge, inside) == {(None, None)}
+        for label, meshed, seen in (
+            ("istio-injection=enabled", True, (GATEWAY, CALLER)),
+            ("istio-injection-", False, (None, None)),
+        ):
+            meshgate.cli("label", "namespace", "late", label)
+            until(partial(moved, meshed), f"{label}: all pods moved")
+            until(lambda: callers(edge, inside) == {seen}, f"{label}: callers are {seen}")  # noqa: B023
+    assert edge.failed() == []
+    assert inside.failed() == []
+
+
+def test_a_sidecar_that_is_down_is_bypassed_where_the_pod_asks_for_it(
+    rolling: tuple[Meshgate, Path],
+) -> None:
+    meshgate, _ = rolling
+    until(lambda: meshgate.ask(FRAIL).status == 200, "it serves")
+    assert meshgate.ask(FRAIL).json()["caller"] == GATEWAY
+    app = meshgate.pids()["frail/app"]
+    for _ in range(4):
+        # Each time it is started again later; the last time there is a second to look around.
+        pid = until(lambda: meshgate.pids().get("frail/istio-proxy"), "its sidecar runs")
+        meshgate.crash(pid)
+        until(lambda: meshgate.pids().get("frail/istio-proxy") != pid, "it is gone")  # noqa: B023
+
+    def direct() -> bool:
+        answer = meshgate.ask(FRAIL)
+        return answer.status == 200 and answer.json()["caller"] is None
+
+    until(direct, "an answer of the program itself")
+    until(lambda: meshgate.ask(FRAIL).json()["caller"] == GATEWAY, "mutual TLS again")
+    assert meshgate.pids()["frail/app"] == app

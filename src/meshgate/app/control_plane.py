@@ -251,7 +251,9 @@ class ControlPlane:
     async def _withdraw(self, status: PodStatus) -> None:
         """Returns once the proxies know that the pod goes, or after a while."""
         self.live.statuses.pop(status.key, None)
-        await self._take_statuses(())
+        # What the runtime knows now, not what has been told so far: the pod that takes over may
+        # have become ready in this very moment, and must be there when this one goes.
+        await self._take_statuses(self.runtime.pods())
         connected = [stream.node_id for stream in self.server.status()]
         await self.server.wait_live(connected, WITHDRAW_DEADLINE_S, self._ending)
 

@@ -15,7 +15,8 @@ from meshgate.runtime.status import Phase, PodStatus
 
 def instance(status: PodStatus, pod: PodSpec, isolation: Isolation) -> Instance:
     """A pod as others reach it: through its sidecar where it has one."""
-    through_sidecar = pod.meshed and isolation is Isolation.PORTS
+    meshed = pod.meshed and not status.bypassed
+    through_sidecar = meshed and isolation is Isolation.PORTS
     ports = status.inbound_ports if through_sidecar else status.port_map
     return Instance(
         pod=Name(status.namespace, status.name),
@@ -25,7 +26,7 @@ def instance(status: PodStatus, pod: PodSpec, isolation: Isolation) -> Instance:
         ip=status.ip,
         ports=dict(ports),
         named_ports={p.name: p.number for p in pod.ports if p.name},
-        meshed=pod.meshed,
+        meshed=meshed,
         ready=status.ready,
     )
 

@@ -35,12 +35,15 @@ def pod_specs(
         if idle or not workload.containers:
             problems.append(_cannot_run(workload))
             continue
+        if workload.bypass and workload.meshed and isolation is spec.Isolation.PORTS:
+            problems.append(_half_bypass(workload))
         keys = ports.get(workload.name.namespace, ()) if workload.meshed else ()
         found.extend(_pods(workload, keys))
         if not workload.meshed:
             bare.add(workload.name.namespace)
     if isolation is spec.Isolation.PORTS:
-        found.extend(_node_pod(namespace, ports.get(namespace, ())) for namespace in sorted(bare))
+        # Before the pods that use them: what a pod finds in its environment names the place of its node.
+        found[1:1] = [_node_pod(namespace, ports.get(namespace, ())) for namespace in sorted(bare)]
     return tuple(found), tuple(problems)
 
 
@@ -96,6 +99,7 @@ def _pods(workload: Workload, service_ports: tuple[str, ...]) -> Iterable[spec.P
             spec_hash=digest,
             termination_grace_s=workload.termination_grace_s,
             service_ports=service_ports,
+            bypass=workload.bypass,
             rollout=spec.Rollout(
                 recreate=workload.rollout.recreate,
                 max_surge=workload.rollout.max_surge,
@@ -219,4 +223,17 @@ def _cannot_run(workload: Workload) -> Diagnostic:
         field=("spec", "template", "spec", "containers"),
         message="a container names no command, and images are not run on this machine",
         remedy="add `command`, or the annotation meshgate.dev/command to the pod template",
+    )
+
+
+def _half_bypass(workload: Workload) -> Diagnostic:
+    return Diagnostic(
+        severity=Severity.INFO,
+        code="MG4006",
+        origin=workload.origin,
+        object=ObjectRef("Deployment", workload.name.namespace, workload.name.name, "apps"),
+        field=("spec", "template", "metadata", "annotations", "meshgate.dev/on-sidecar-failure"),
+        message="in ports isolation calls to its pods go past a dead sidecar; "
+        "their own calls wait for the next one, because http_proxy names it",
+        remedy="use --isolation netns to bypass it both ways",
     )

@@ -53,6 +53,7 @@ CODES = MappingProxyType(
         "MG3036": "a patch of Envoy's configuration would break it; it is left out",
         "MG3041": "a rule and the VirtualService that it delegates to do not fit together",
         "MG3051": "endpoints cannot be used by what they are for",
+        "MG3061": "a sidecar that guards something is not bypassed when it is down",
         "MG3101": "the pods of the namespace get no sidecar",
         "MG3102": "the namespace has two labels that decide about sidecars",
         "MG3103": "the port does not say what it speaks",
@@ -70,6 +71,7 @@ CODES = MappingProxyType(
         "MG4003": "a port is already in use",
         "MG4004": "an environment value cannot be resolved",
         "MG4005": "a process that serves all pods does not run; it is started again and again",
+        "MG4006": "a dead sidecar cannot be bypassed in both directions here",
         "MG9001": "Meshgate met a bug of its own while reading this; the object is left out",
     }
 )

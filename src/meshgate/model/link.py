@@ -32,6 +32,7 @@ from meshgate.model.linking_destinations import link_destinations, report_upgrad
 from meshgate.model.linking_edge import link_edge_hosts, link_ingress_rules, taken_ingresses
 from meshgate.model.linking_endpoints import link_endpoints
 from meshgate.model.linking_envoy_filters import link_envoy_patches
+from meshgate.model.linking_failure import link_failure
 from meshgate.model.linking_gateway_api import api_edges, link_gateway_api
 from meshgate.model.linking_gateways import link_gateways
 from meshgate.model.linking_inbound import link_inbound
@@ -64,6 +65,8 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
     inbound = link_inbound(given, workloads, backends, sidecars, findings)
 
     inbound, edge_guard = link_guards(given, workloads, backends, inbound, findings)
+
+    workloads = link_failure(workloads, inbound, findings)
 
     destinations = link_destinations(given, findings)
     report_upgrades(destinations, backends, workloads, findings)

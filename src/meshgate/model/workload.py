@@ -147,6 +147,8 @@ class Workload:
     rollout: Rollout = Rollout()
     meshed: bool = False
     """Whether its pods get a sidecar (namespace label and pod label or annotation)."""
+    bypass: bool = False
+    """Whether traffic goes on without the sidecar while that is down; never where it guards something."""
     directory: str = ""
     """Folder of the manifest: where commands from `meshgate.dev/command` run."""
     termination_grace_s: int = 30

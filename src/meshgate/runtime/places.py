@@ -14,7 +14,13 @@ from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import LOOPBACK, Placement, PortPlan, netns_ports
 from meshgate.runtime.ports import PortAllocator
 from meshgate.runtime.records import PodRecord
-from meshgate.runtime.redirect import RedirectRules, Services, service_ruleset
+from meshgate.runtime.redirect import (
+    RedirectRules,
+    Services,
+    bypass_ruleset,
+    restored_ruleset,
+    service_ruleset,
+)
 from meshgate.runtime.spec import Isolation, PodKey, PodSpec
 
 _log = structlog.get_logger(__name__)
@@ -99,6 +105,19 @@ class Places:
         async with self._loading:
             await self._network.load_rules(placement.netns, service_ruleset(self._services))
             self._service_pods[pod.key] = placement.netns
+
+    async def set_bypass(self, pod: PodSpec, placement: Placement, bypass: bool) -> None:
+        """Leads the pod's traffic past its sidecar, or through it again; ports need no rules."""
+        if self._network is None or not placement.netns:
+            return
+        async with self._loading:
+            if bypass:
+                await self._network.load_rules(placement.netns, bypass_ruleset(self._services))
+                self._service_pods[pod.key] = placement.netns
+            else:
+                self._service_pods.pop(pod.key, None)
+                rules = RedirectRules(dns_address=self._network.gateway)
+                await self._network.load_rules(placement.netns, restored_ruleset(rules))
 
     async def set_services(self, services: Services) -> None:
         """Makes the service addresses lead to these pods, in all pods without a sidecar."""

@@ -30,6 +30,10 @@ class Place(Protocol):
         """Called for an adopted pod, whose place is made already."""
         ...
 
+    async def set_bypass(self, pod: PodSpec, placement: Placement, bypass: bool) -> None:
+        """Leads traffic past the sidecar, or through it again; raises `CommandFailed`."""
+        ...
+
     async def remove(self, pod: PodSpec, placement: Placement) -> None:
         """Leaves nothing of the place; never raises for what is gone already."""
         ...

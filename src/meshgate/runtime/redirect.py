@@ -96,6 +96,19 @@ def ruleset(rules: RedirectRules | None) -> str:
     return f"table ip {TABLE} {{\n{output}{inbound}}}\n{_GUARD}"
 
 
+def bypass_ruleset(services: Services) -> str:
+    """What takes a sidecar's redirect rules away: the pod's traffic goes as if it had none."""
+    return f"table ip {TABLE}\ndelete table ip {TABLE}\n{service_ruleset(services)}"
+
+
+def restored_ruleset(rules: RedirectRules) -> str:
+    """What puts the redirect rules in force in place of whatever there is, in one step."""
+    services = f"{TABLE}_services"
+    tables = (f"ip {TABLE}", f"inet {TABLE}_guard", f"ip {services}")
+    gone = "".join(f"table {table}\ndelete table {table}\n" for table in tables)
+    return gone + ruleset(rules)
+
+
 def egress_ruleset(table: str, subnet: str, bridge: str) -> str:
     """The machine's side: pods reach what is outside under the machine's address."""
     return (

@@ -151,6 +151,8 @@ class PodSpec:
     """Ports isolation: keys that each get one more listener port of the sidecar; may change live."""
     rollout: Rollout = Rollout()
     """May change live."""
+    bypass: bool = False
+    """Whether traffic goes on without the sidecar while that is down; may change live."""
 
     @property
     def key(self) -> PodKey:

@@ -38,6 +38,8 @@ class PodStatus:
     """Every container and the sidecar are ready, and the pod is not being stopped."""
     available: bool = False
     """Ready for as long as its rollout asks for."""
+    bypassed: bool = False
+    """The sidecar is down, and traffic goes to and from the containers without it."""
     restarts: int
     """Of containers and sidecar, since the pod was created or adopted."""
     port_map: Mapping[int, int]

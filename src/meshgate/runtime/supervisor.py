@@ -22,6 +22,7 @@ from meshgate.runtime.status import Phase, PodStatus
 _log = structlog.get_logger(__name__)
 _WITHDRAW_DEADLINE_S = 5
 _PROXY_GRACE_S = 5
+_BYPASS_RETRY_S = 0.2
 _LEAST_GRACE_S = 2
 """For SIGTERM, where a hook took the whole grace; the kubelet's number."""
 
@@ -38,6 +39,8 @@ class PodSupervisor:
         self._adopted = False
         self._gone = False
         self._place_message = ""
+        self._bypassed: bool | None = False
+        """None: not known, because an earlier control plane may have changed it."""
         self._ready_since: float | None = None
         self._ready_changed = asyncio.Event()
         self._parts = PodParts(spec, placement, tools, self._changed)
@@ -51,6 +54,7 @@ class PodSupervisor:
     def adopt(self, processes: Mapping[str, ProcessRecord]) -> None:
         """Takes over what runs of the pod already; call before `start`."""
         self._adopted = True
+        self._bypassed = None
         for keeper in self._keepers:
             recorded = processes.get(keeper.name)
             if recorded is not None:
@@ -67,6 +71,8 @@ class PodSupervisor:
             async with asyncio.TaskGroup() as keepers:
                 if self._proxy is not None:
                     keepers.create_task(self._proxy.run())
+                    if not self.spec.host_network:
+                        keepers.create_task(self._follow_sidecar(self._proxy))
                 for app in self._parts.apps:
                     keepers.create_task(self._run_app(app))
         except Exception:
@@ -96,17 +102,37 @@ class PodSupervisor:
                 await self._tools.place.reach_services(self.spec, self.placement)
 
     async def _run_app(self, app: Keeper) -> None:
-        if self._proxy is not None and app.pid is None:
+        while self._proxy is not None and app.pid is None:
             # The application's first call must find its sidecar ready.
-            await self._proxy.became_ready.wait()
+            if self._proxy.became_ready.is_set() or self._bypassed:
+                break
+            await self._next_change()
         await app.run()
+
+    async def _follow_sidecar(self, proxy: Keeper) -> None:
+        """Leads traffic past a sidecar that has ended, and through it again once it is ready."""
+        while not self._stopping:
+            wanted = self.spec.bypass and not proxy.ready and proxy.restarts > 0
+            if wanted == self._bypassed:
+                await self._next_change()
+                continue
+            try:
+                await self._tools.place.set_bypass(self.spec, self.placement, wanted)
+            except (CommandFailed, OSError) as failed:
+                _log.error("sidecar_bypass_failed", pod=str(self.spec.key), reason=str(failed))
+                await asyncio.sleep(_BYPASS_RETRY_S)
+                continue
+            told, self._bypassed = bool(self._bypassed), wanted
+            if told != wanted:
+                _log.warning("sidecar_bypassed" if wanted else "sidecar_back", pod=str(self.spec.key))
+                self._changed()
 
     # ---- reporting ----
 
     @property
     def ready(self) -> bool:
         """Whether the pod may be sent requests."""
-        keepers = self._keepers
+        keepers = self._parts.apps if self._bypassed else self._keepers
         return not self._stopping and bool(keepers) and all(keeper.ready for keeper in keepers)
 
     @property
@@ -125,8 +151,11 @@ class PodSupervisor:
     async def wait_ready(self) -> None:
         """Returns once the pod is ready; the caller sets the deadline."""
         while not self.ready:
-            self._ready_changed.clear()
-            await self._ready_changed.wait()
+            await self._next_change()
+
+    async def _next_change(self) -> None:
+        self._ready_changed.clear()
+        await self._ready_changed.wait()
 
     def refresh(self, spec: PodSpec, placement: Placement) -> None:
         """Takes a spec of the same hash and its placement: labels and service ports may differ."""
@@ -150,6 +179,7 @@ class PodSupervisor:
             phase=self._phase(),
             ready=self.ready,
             available=self.available,
+            bypassed=bool(self._bypassed),
             restarts=sum(keeper.restarts for keeper in self._keepers),
             port_map=place.app_ports,
             inbound_ports=place.inbound_ports,
@@ -171,6 +201,8 @@ class PodSupervisor:
         return Phase.RUNNING if running else Phase.PENDING
 
     def _message(self) -> str:
+        if self._bypassed and self._proxy is not None and self.ready:
+            return f"goes on without its sidecar, which is down: {self._proxy.message}"
         if self._gone or self.ready:
             return ""
         if self._stopping:

@@ -28,6 +28,8 @@ from meshgate.model.names import Name
 from meshgate.model.workload import Container, ContainerPort, Workload
 
 COMMAND = f"{MESHGATE}command"
+ON_SIDECAR_FAILURE = f"{MESHGATE}on-sidecar-failure"
+_BYPASS, _BLOCK = "bypass", "block"
 _TEMPLATE: FieldPath = ("spec", "template")
 _ANNOTATIONS: FieldPath = (*_TEMPLATE, "metadata", "annotations")
 _POD: FieldPath = (*_TEMPLATE, "spec")
@@ -78,6 +80,7 @@ def lower(document: Document) -> Lowered:
         containers=tuple(containers),
         replicas=spec.replicas,
         rollout=lower_rollout(spec.strategy, spec.replicas, spec.min_ready_seconds),
+        bypass=metadata.annotations.get(ON_SIDECAR_FAILURE) == _BYPASS,
         directory="" if document.source is None else str(PurePath(document.file).parent),
         termination_grace_s=pod.termination_grace_period_seconds,
         origin=document.locate(),
@@ -145,8 +148,11 @@ def _annotation_problems(annotations: Mapping[str, str], document: Document) -> 
                 wrong = f"must be a command line: {str(error).lower()}"
             if wrong or "\0" in value:
                 yield problem(document, "MG2005", path, f"{wrong or 'must be text'}, got {show(value)}")
+        elif name == ON_SIDECAR_FAILURE:
+            if value not in (_BYPASS, _BLOCK):
+                yield problem(document, "MG2005", path, f"must be {_BYPASS} or {_BLOCK}, got {show(value)}")
         elif name.startswith(MESHGATE):
-            near = did_you_mean(name, [COMMAND])
+            near = did_you_mean(name, [COMMAND, ON_SIDECAR_FAILURE])
             yield problem(document, "MG2005", path, f"unknown annotation {name}", remedy=near, key=True)
         elif name.startswith(_UNSUPPORTED_ISTIO):
             yield problem(
@@ -161,17 +167,17 @@ def _annotation_problems(annotations: Mapping[str, str], document: Document) -> 
     metadata = root.get("metadata")
     written = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     for name in written if isinstance(written, Mapping) else ():
-        if name == COMMAND:
+        if name in (COMMAND, ON_SIDECAR_FAILURE):
             yield problem(
                 document,
                 "MG2005",
                 ("metadata", "annotations", name),
-                f"{COMMAND} belongs to the pod template",
+                f"{name} belongs to the pod template",
                 remedy="move it to spec.template.metadata.annotations",
                 key=True,
             )
         elif isinstance(name, str) and name.startswith(MESHGATE):
-            yield unknown_annotation(name, document, frozenset({"command"}), MESHGATE)
+            yield unknown_annotation(name, document, frozenset({"command", "on-sidecar-failure"}), MESHGATE)
 
 
 def _pod_problems(pod: PodSpec, document: Document) -> Iterator[Diagnostic]:
