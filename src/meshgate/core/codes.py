@@ -53,7 +53,7 @@ CODES = MappingProxyType(
         "MG3036": "a patch of Envoy's configuration would break it; it is left out",
         "MG3041": "a rule and the VirtualService that it delegates to do not fit together",
         "MG3051": "endpoints cannot be used by what they are for",
-        "MG3061": "a sidecar that guards something is not bypassed when it is down",
+        "MG3071": "a sidecar that guards something is not bypassed when it is down",
         "MG3101": "the pods of the namespace get no sidecar",
         "MG3102": "the namespace has two labels that decide about sidecars",
         "MG3103": "the port does not say what it speaks",

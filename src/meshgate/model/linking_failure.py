@@ -21,7 +21,7 @@ _FIELD = ("spec", "template", "metadata", "annotations", _ANNOTATION)
 def link_failure(
     workloads: Mapping[str, Workload], inbound: Mapping[str, Inbound], findings: Findings
 ) -> dict[str, Workload]:
-    """The workloads; `bypass` is taken back, with MG3061, where the sidecar guards something."""
+    """The workloads; `bypass` is taken back, with MG3071, where the sidecar guards something."""
     linked = dict(workloads)
     for key, workload in workloads.items():
         guarded = _guarded(inbound[key]) if workload.meshed and workload.bypass else ""
@@ -29,7 +29,7 @@ def link_failure(
             continue
         linked[key] = replace(workload, bypass=False)
         findings.error(
-            "MG3061",
+            "MG3071",
             workload.origin,
             ObjectRef("Deployment", workload.name.namespace, workload.name.name, "apps"),
             f"its sidecar is not bypassed when it is down: {guarded}",
