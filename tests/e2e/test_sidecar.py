@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from meshgate.runtime.paths import RuntimePaths
 from tests.e2e.harness import Meshgate, deployment, mesh_namespace, running, service, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
@@ -86,6 +92,45 @@ def test_hosts_are_known_as_sidecar_and_mesh_say(isolation: str, tmp_path: Path)
         manifest.write_text(manifests(port) + MESH)
         until(lambda: _ask(meshgate, "hidden.other") == "200", "the service is exported again")
         assert _ask(meshgate, "elsewhere.example") == "502", "the mesh says REGISTRY_ONLY"
+
+
+ANNOTATIONS = """annotations: {
+        proxy.istio.io/config: "{concurrency: 2, proxyMetadata: {ISTIO_META_TIER: gold}}",
+        traffic.sidecar.istio.io/excludeOutboundPorts: "8081",
+        """
+CALLER = """
+import http.client, json
+connection = http.client.HTTPConnection("web", %d, timeout=10)
+connection.request("GET", "/")
+print(json.load(connection.getresponse())["caller"])
+"""
+
+
+def test_settings_of_the_sidecar_itself(isolation: str, tmp_path: Path) -> None:
+    ports = "{name: http, port: 80, targetPort: http}, {name: http-side, port: 8081, targetPort: http}"
+    text = service("web").replace("{name: http, port: 80, targetPort: http}", ports) + deployment("web")
+    client = service("client") + deployment("client").replace("annotations: {", ANNOTATIONS)
+    (tmp_path / "all.yaml").write_text(mesh_namespace() + text + client)
+    with running(tmp_path / "state", [tmp_path / "all.yaml"], isolation) as meshgate:
+        assert [d for d in meshgate.status()["diagnostics"] if d["severity"] != "info"] == []
+        (info,) = [i for i in _server_infos(meshgate) if "client" in i["node"]["id"]]
+        assert info["command_line_options"]["concurrency"] == 2
+        assert info["node"]["metadata"]["TIER"] == "gold"
+        if isolation == "netns":
+            assert meshgate.inside("client", CALLER % 80).strip().endswith("/sa/client")
+            assert meshgate.inside("client", CALLER % 8081).strip() == "None", "it does not pass the sidecar"
+
+
+def _server_infos(meshgate: Meshgate) -> list[dict[str, Any]]:
+    """What each Envoy says of itself."""
+    found = []
+    for path in RuntimePaths.of(meshgate.state).run.glob("*/admin.sock"):
+        with contextlib.closing(http.client.HTTPConnection("envoy", timeout=10)) as admin:
+            admin.sock = socket.socket(socket.AF_UNIX)
+            admin.sock.connect(str(path))
+            admin.request("GET", "/server_info")
+            found.append(json.loads(admin.getresponse().read()))
+    return found
 
 
 def _ask(meshgate: Meshgate, host: str, place: str = "") -> str:

@@ -15,6 +15,7 @@ from meshgate.model.graph import Model
 from meshgate.model.names import GATEWAY_LABELS, GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT
 from meshgate.model.workload import Container, Workload
 from meshgate.runtime import spec
+from meshgate.runtime.redirect import Capture
 
 GATEWAY_NAME = "meshgate-gateway"
 NODE_NAME = "meshgate-node"
@@ -86,6 +87,7 @@ def _pods(workload: Workload, service_ports: tuple[str, ...]) -> Iterable[spec.P
     digest = template_hash(workload)
     containers = tuple(_container(workload, c) for c in workload.containers)
     labels = {**workload.labels, "pod-template-hash": digest}
+    drain, threads = workload.proxy.termination_drain_s, workload.proxy.concurrency
     for ordinal in range(workload.replicas):
         yield spec.PodSpec(
             name=f"{workload.name.name}-{digest}-{_suffix(workload, digest, ordinal)}",
@@ -98,6 +100,10 @@ def _pods(workload: Workload, service_ports: tuple[str, ...]) -> Iterable[spec.P
             meshed=workload.meshed,
             spec_hash=digest,
             termination_grace_s=workload.termination_grace_s,
+            drain_s=drain if drain is not None else spec.DRAIN_S,
+            proxy_concurrency=threads if threads is not None else 1,
+            proxy_metadata=dict(sorted(workload.proxy.proxy_metadata.items())),
+            capture=_capture(workload.capture),
             service_ports=service_ports,
             bypass=workload.bypass,
             rollout=spec.Rollout(
@@ -107,6 +113,17 @@ def _pods(workload: Workload, service_ports: tuple[str, ...]) -> Iterable[spec.P
                 min_ready_s=workload.rollout.min_ready_s,
             ),
         )
+
+
+def _capture(capture: model.Capture) -> Capture:
+    return Capture(
+        included_inbound_ports=capture.include_inbound_ports,
+        excluded_inbound_ports=capture.exclude_inbound_ports,
+        included_outbound_cidrs=capture.include_outbound_cidrs,
+        excluded_outbound_cidrs=capture.exclude_outbound_cidrs,
+        included_outbound_ports=capture.include_outbound_ports,
+        excluded_outbound_ports=capture.exclude_outbound_ports,
+    )
 
 
 def template_hash(workload: Workload) -> str:

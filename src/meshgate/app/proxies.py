@@ -87,6 +87,7 @@ def proxy_of(pod: PodSpec, placement: Placement, gateway: GatewayPlace) -> Proxy
         inbound_ports=dict(placement.inbound_ports),
         app_ports=dict(placement.app_ports),
         proxy_port=0 if netns else placement.outbound_port,
+        metadata=dict(pod.proxy_metadata),
         plain=bool(served),
     )
 

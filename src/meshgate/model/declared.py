@@ -22,7 +22,7 @@ from meshgate.model.gateway_api import (
     ReferenceGrantObject,
 )
 from meshgate.model.gateway_api_routes import ApiRoute
-from meshgate.model.mesh_config import MeshConfig
+from meshgate.model.mesh_config import MeshConfig, ProxySettings
 from meshgate.model.names import Name
 from meshgate.model.policy import HttpsOnly, Policy
 from meshgate.model.route import PathMatch, Rule, StringMatch
@@ -248,6 +248,19 @@ class ConsumerGroupObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyConfigObject:
+    """One ProxyConfig."""
+
+    ref: ObjectRef
+    namespace: str
+    selector: Mapping[str, str]
+    """Empty: the whole namespace, or the mesh in the root namespace."""
+    settings: ProxySettings
+    created: str = ""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
     """An object that is there but has errors: what refers to it must not work without it."""
 
@@ -284,6 +297,7 @@ class Declared:
     mesh_configs: tuple[MeshConfig, ...] = ()
     """At most one: that of the ConfigMap `istio` in the root namespace."""
     telemetries: tuple[TelemetryObject, ...] = ()
+    proxy_configs: tuple[ProxyConfigObject, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
     envoy_filters: tuple[EnvoyFilter, ...] = ()
     gateway_classes: tuple[GatewayClassObject, ...] = ()

@@ -14,6 +14,7 @@ from meshgate.model.declared import Namespace
 from meshgate.model.graph import workload_key
 from meshgate.model.linking_endpoints import selected_machines
 from meshgate.model.linking_input import Findings, Input, service_ref, workload_ref
+from meshgate.model.linking_proxy_configs import SidecarSettings
 from meshgate.model.names import Name
 from meshgate.model.workload import Container, EnvKind, EnvRef, EnvVar, Workload
 
@@ -56,6 +57,7 @@ def link_workloads(given: Input, findings: Findings) -> dict[str, Workload]:
     A missing service account is MG3006, an environment value that cannot be had MG4004.
     """
     linked: dict[str, Workload] = {}
+    settings = SidecarSettings(given, findings)
     for name, workload in given.workloads.items():
         account = Name(name.namespace, workload.service_account)
         if account.name != "default" and account not in given.service_accounts:
@@ -68,7 +70,9 @@ def link_workloads(given: Input, findings: Findings) -> dict[str, Workload]:
             )
         containers = tuple(_resolve(c, workload, given, findings) for c in workload.containers)
         meshed = is_meshed(given.namespaces.get(name.namespace), workload)
-        linked[workload_key(name)] = replace(workload, containers=containers, meshed=meshed)
+        proxy = settings.of(workload) if meshed else workload.proxy
+        linked[workload_key(name)] = replace(workload, containers=containers, meshed=meshed, proxy=proxy)
+    settings.report_idle()
     return linked
 
 

@@ -187,6 +187,23 @@ class ProxySettings:
     tracing_sampling_percent: float | None = None
     topology: GatewayTopology = GatewayTopology()
 
+    def over(self, wider: ProxySettings) -> ProxySettings:
+        """These settings, and the wider ones where these say nothing; metadata of both."""
+        return ProxySettings(
+            concurrency=wider.concurrency if self.concurrency is None else self.concurrency,
+            hold_application_until_proxy_starts=wider.hold_application_until_proxy_starts
+            if self.hold_application_until_proxy_starts is None
+            else self.hold_application_until_proxy_starts,
+            termination_drain_s=wider.termination_drain_s
+            if self.termination_drain_s is None
+            else self.termination_drain_s,
+            proxy_metadata={**wider.proxy_metadata, **self.proxy_metadata},
+            tracing_sampling_percent=wider.tracing_sampling_percent
+            if self.tracing_sampling_percent is None
+            else self.tracing_sampling_percent,
+            topology=wider.topology,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalitySetting:

@@ -10,6 +10,7 @@ from meshgate.model.locality import Locality, locality_of
 from meshgate.model.names import TRUST_DOMAIN, Name
 from meshgate.model.service import EMPTY
 
+_META = "ISTIO_META_"
 ISTIO_VERSION = "1.27.0"
 """The Istio whose behaviour is followed; what `proxyVersion` of a patch is compared with."""
 
@@ -73,6 +74,8 @@ class Proxy:
             "SERVICE_ACCOUNT": self.service_account,
             "WORKLOAD_NAME": self.workload.name,
             **self.metadata,
+            # Istio's agent makes metadata of its environment so.
+            **{k.removeprefix(_META): v for k, v in self.metadata.items() if k.startswith(_META)},
         }
 
     @property

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
 from meshgate.model.authorization import OPEN, Guard
 from meshgate.model.destination import ConnectionPool
 from meshgate.model.locality import Locality, locality_of
+from meshgate.model.mesh_config import ProxySettings
 from meshgate.model.names import Name
 from meshgate.model.service import EMPTY, AppProtocol
 
@@ -133,6 +134,21 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """Which of a pod's connections pass its sidecar (netns isolation): `traffic.sidecar.istio.io/*`."""
+
+    include_inbound_ports: tuple[int, ...] | None = None
+    """None: all; else these alone."""
+    exclude_inbound_ports: tuple[int, ...] = ()
+    include_outbound_ports: tuple[int, ...] = ()
+    """Wherever they lead, also where the ranges say otherwise."""
+    exclude_outbound_ports: tuple[int, ...] = ()
+    include_outbound_cidrs: tuple[str, ...] | None = None
+    """None: all; else these alone."""
+    exclude_outbound_cidrs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """A Deployment as declared: a pod template and how many of it."""
 
@@ -152,6 +168,9 @@ class Workload:
     directory: str = ""
     """Folder of the manifest: where commands from `meshgate.dev/command` run."""
     termination_grace_s: int = 30
+    proxy: ProxySettings = field(default_factory=ProxySettings)
+    """As declared what `proxy.istio.io/config` says; after `link` all that holds for its sidecar."""
+    capture: Capture = Capture()
     origin: Origin = BUILT_IN
 
     @property

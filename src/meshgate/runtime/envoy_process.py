@@ -73,7 +73,7 @@ class EnvoyCommand:
             str(config),
             "--disable-hot-restart",
             "--concurrency",
-            str(self.pod.proxy_concurrency),
+            str(self.pod.proxy_concurrency or os.cpu_count() or 1),
             "--log-level",
             os.environ.get("MESHGATE_ENVOY_LOG", "warning"),
             # Access logs within a second instead of ten.
@@ -86,7 +86,7 @@ class EnvoyCommand:
         )
         return Launch(
             argv=enter_argv(self.placement.netns, argv),
-            env=inherited_environment(),
+            env={**self.pod.proxy_metadata, **inherited_environment()},
             log=self.log,
             log_owner=PROXY_UID if self._own_user else None,
             token=self.token,

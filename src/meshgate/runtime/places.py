@@ -94,13 +94,13 @@ class Places:
         """Makes the namespace with its link, resolver and rules; nothing in ports isolation."""
         if self._network is None or not placement.netns:
             return
-        rules = RedirectRules(dns_address=self._network.gateway) if pod.meshed else None
+        rules = RedirectRules(dns_address=self._network.gateway, capture=pod.capture) if pod.meshed else None
         await self._network.add_pod(pod.key, _network_of(placement), rules)
         await self.reach_services(pod, placement)
 
     async def reach_services(self, pod: PodSpec, placement: Placement) -> None:
         """From now on a pod without a sidecar has the rules of `set_services`."""
-        if self._network is None or not placement.netns or pod.meshed:
+        if self._network is None or not placement.netns or (pod.meshed and not pod.capture.leaves_out_calls):
             return
         async with self._loading:
             await self._network.load_rules(placement.netns, service_ruleset(self._services))

@@ -30,16 +30,40 @@ table inet {TABLE}_guard {{
 """
 
 
+_OWN_PORTS = (15020, 15021, 15090)
+"""Ports of the sidecar itself: metrics, health, Envoy's Prometheus page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """Which connections pass the sidecar; None: all."""
+
+    included_inbound_ports: tuple[int, ...] | None = None
+    excluded_inbound_ports: tuple[int, ...] = ()
+    """Counts where `included_inbound_ports` is None, as the next does for its own."""
+    included_outbound_cidrs: tuple[str, ...] | None = None
+    excluded_outbound_cidrs: tuple[str, ...] = ()
+    included_outbound_ports: tuple[int, ...] = ()
+    """Whatever the ranges say."""
+    excluded_outbound_ports: tuple[int, ...] = ()
+
+    @property
+    def leaves_out_calls(self) -> bool:
+        """Whether some of the pod's own connections do not pass the sidecar."""
+        return bool(
+            self.excluded_outbound_ports
+            or self.excluded_outbound_cidrs
+            or self.included_outbound_cidrs is not None
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedirectRules:
     """What differs from pod to pod."""
 
     dns_address: str
     """Where every DNS question goes, whomever the application asks."""
-    excluded_inbound_ports: tuple[int, ...] = (15020, 15021, 15090)
-    """Ports of the sidecar itself: metrics, health, Envoy's Prometheus page."""
-    excluded_outbound_ports: tuple[int, ...] = ()
-    excluded_outbound_cidrs: tuple[str, ...] = ()
+    capture: Capture = Capture()
 
 
 def _set(values: tuple[int, ...] | tuple[str, ...]) -> str:
@@ -66,25 +90,36 @@ def _output(rules: RedirectRules) -> list[str]:
         f"meta skgid {PROXY_UID} return",
         "ip daddr 127.0.0.1 return",
     ]
-    if rules.excluded_outbound_ports:
-        lines.append(f"tcp dport {_set(rules.excluded_outbound_ports)} return")
-    if rules.excluded_outbound_cidrs:
-        lines.append(f"ip daddr {_set(rules.excluded_outbound_cidrs)} return")
-    lines.append(f"meta l4proto tcp redirect to :{OUTBOUND_PORT}")
+    capture = rules.capture
+    if capture.excluded_outbound_ports:
+        lines.append(f"tcp dport {_set(capture.excluded_outbound_ports)} return")
+    if capture.included_outbound_ports:
+        lines.append(f"tcp dport {_set(capture.included_outbound_ports)} redirect to :{OUTBOUND_PORT}")
+    if capture.included_outbound_cidrs is None:
+        if capture.excluded_outbound_cidrs:
+            lines.append(f"ip daddr {_set(capture.excluded_outbound_cidrs)} return")
+        lines.append(f"meta l4proto tcp redirect to :{OUTBOUND_PORT}")
+    elif capture.included_outbound_cidrs:
+        chosen = _set(capture.included_outbound_cidrs)
+        if capture.excluded_outbound_cidrs:
+            lines.append(f"ip daddr {_set(capture.excluded_outbound_cidrs)} return")
+        lines.append(f"ip daddr {chosen} meta l4proto tcp redirect to :{OUTBOUND_PORT}")
     return lines
 
 
 def _inbound(rules: RedirectRules) -> list[str]:
-    lines = []
-    if rules.excluded_inbound_ports:
-        lines.append(f"tcp dport {_set(rules.excluded_inbound_ports)} return")
-    lines.append(f"meta l4proto tcp redirect to :{INBOUND_PORT}")
+    capture = rules.capture
+    lines = [f"tcp dport {_set((*_OWN_PORTS, *capture.excluded_inbound_ports))} return"]
+    if capture.included_inbound_ports is None:
+        lines.append(f"meta l4proto tcp redirect to :{INBOUND_PORT}")
+    elif capture.included_inbound_ports:
+        lines.append(f"tcp dport {_set(capture.included_inbound_ports)} redirect to :{INBOUND_PORT}")
     return lines
 
 
-def _chain(name: str, hook: str, lines: list[str]) -> str:
+def _chain(name: str, hook: str, lines: list[str], priority: int = -100) -> str:
     body = "".join(f"    {line}\n" for line in lines)
-    return f"  chain {name} {{\n    type nat hook {hook} priority -100; policy accept;\n{body}  }}\n"
+    return f"  chain {name} {{\n    type nat hook {hook} priority {priority}; policy accept;\n{body}  }}\n"
 
 
 def ruleset(rules: RedirectRules | None) -> str:
@@ -138,7 +173,8 @@ def service_ruleset(services: Services) -> str:
     refusals = "".join(f"    {line}\n" for line in refuse)
     return (
         f"table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n"
-        f"{_chain('output', 'output', forward)}"
+        # Behind the chain of a sidecar, where there is one: only what it leaves out comes here.
+        f"{_chain('output', 'output', forward, priority=-99)}"
         "  chain refuse {\n    type filter hook output priority filter; policy accept;\n"
         f"{refusals}  }}\n}}\n"
     )

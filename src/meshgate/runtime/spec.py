@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from meshgate.runtime.redirect import Capture
+
 
 def _no_text() -> Mapping[str, str]:
     """An empty mapping; Python 3.11 takes no mapping proxy as a field's default."""
@@ -21,6 +23,10 @@ class Isolation(enum.Enum):
     """Each pod has a Linux network namespace and an address; needs root."""
     PORTS = "ports"
     """All pods share the machine's network; each is told which ports are its own."""
+
+
+DRAIN_S = 5.0
+"""Of a pod that says nothing else, as in Istio."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,12 +147,16 @@ class PodSpec:
     """A change replaces the pod. Other fields are read at its start, but for those that may change live."""
     termination_grace_s: float = 30
     """From SIGTERM to SIGKILL."""
-    drain_s: float = 5
+    drain_s: float = DRAIN_S
     """The longest wait for requests in flight before the application is told to end."""
     host_network: bool = False
     """True for a gateway: it runs in the machine's network even in netns isolation."""
     proxy_concurrency: int = 1
-    """Envoy's worker threads."""
+    """Envoy's worker threads; 0: one for each core."""
+    proxy_metadata: Mapping[str, str] = field(default_factory=_no_text)
+    """What the proxy says of itself, and its environment."""
+    capture: Capture = field(default_factory=Capture)
+    """Netns isolation: which connections pass the sidecar."""
     service_ports: tuple[str, ...] = ()
     """Ports isolation: keys that each get one more listener port of the sidecar; may change live."""
     rollout: Rollout = Rollout()

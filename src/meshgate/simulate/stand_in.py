@@ -106,6 +106,7 @@ def client_proxy(model: Model, workload: Workload, isolation: Isolation = Isolat
         service_account=workload.service_account,
         workload=workload.name,
         labels=workload.labels,
+        metadata=workload.proxy.proxy_metadata,
         isolation=isolation,
         inbound_ports={n: _INBOUND + i for i, n in enumerate(numbers)} if ports else {},
         app_ports={n: _APP + i if ports else n for i, n in enumerate(numbers)},

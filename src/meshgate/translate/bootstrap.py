@@ -69,6 +69,7 @@ def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bo
     if place != NOWHERE:
         config.node.locality.region, config.node.locality.zone = place.region, place.zone
         config.node.locality.sub_zone = place.sub_zone
+    config.node.metadata.update(dict(sorted(proxy.described.items())))
     _admin(config, sockets.admin)
     ads = config.dynamic_resources.ads_config
     ads.api_type = config_source_pb2.ApiConfigSource.DELTA_GRPC

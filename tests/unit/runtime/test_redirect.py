@@ -5,7 +5,14 @@ import os
 import pytest
 
 from meshgate.runtime.commands import run_blocking
-from meshgate.runtime.redirect import RedirectRules, Services, egress_ruleset, ruleset, service_ruleset
+from meshgate.runtime.redirect import (
+    Capture,
+    RedirectRules,
+    Services,
+    egress_ruleset,
+    ruleset,
+    service_ruleset,
+)
 from tests.unit.runtime.tools import NETNS_REASON
 
 GOLDEN = """\
@@ -46,8 +53,22 @@ table inet meshgate_guard {
 """
 FULL = RedirectRules(
     dns_address="10.1.16.1",
-    excluded_outbound_ports=(3306, 5432),
-    excluded_outbound_cidrs=("192.0.2.0/24",),
+    capture=Capture(
+        excluded_outbound_ports=(3306, 5432),
+        excluded_outbound_cidrs=("192.0.2.0/24",),
+    ),
+)
+SOME = RedirectRules(
+    dns_address="10.1.16.1",
+    capture=Capture(
+        included_inbound_ports=(8080,),
+        included_outbound_cidrs=("10.0.0.0/8",),
+        excluded_outbound_cidrs=("10.9.0.0/16",),
+        included_outbound_ports=(443,),
+    ),
+)
+NOTHING = RedirectRules(
+    dns_address="10.1.16.1", capture=Capture(included_inbound_ports=(), included_outbound_cidrs=())
 )
 
 
@@ -60,7 +81,7 @@ table ip meshgate_services
 delete table ip meshgate_services
 table ip meshgate_services {
   chain output {
-    type nat hook output priority -100; policy accept;
+    type nat hook output priority -99; policy accept;
     ip daddr 10.1.24.1 tcp dport 6379 dnat ip addr . port to numgen random mod 1 map { 0 : 10.1.16.7 . 6379 }
     ip daddr 10.1.24.2 tcp dport 80 dnat ip addr . port to numgen random mod 2 map \
 { 0 : 10.1.16.5 . 8080, 1 : 10.1.16.6 . 8080 }
@@ -81,6 +102,24 @@ def test_the_rules_of_a_meshed_pod() -> None:
     assert ruleset(FULL) == GOLDEN
 
 
+def _redirects(rules: RedirectRules) -> list[str]:
+    """The rules that decide, without those that every pod has before them."""
+    lines = [line.strip() for line in ruleset(rules).splitlines()]
+    return lines[lines.index("ip daddr 127.0.0.1 return") + 1 : lines.index("table inet meshgate_guard {")]
+
+
+def test_what_is_included_alone_passes_the_sidecar() -> None:
+    decided = [line for line in _redirects(SOME) if " redirect " in line or line.endswith(" return")]
+    assert decided == [
+        "tcp dport { 443 } redirect to :15001",
+        "ip daddr { 10.9.0.0/16 } return",
+        "ip daddr { 10.0.0.0/8 } meta l4proto tcp redirect to :15001",
+        "tcp dport { 15020, 15021, 15090 } return",
+        "tcp dport { 8080 } redirect to :15006",
+    ]
+    assert not any(" redirect " in line for line in _redirects(NOTHING))
+
+
 def test_a_pod_without_a_sidecar_has_only_the_guard() -> None:
     assert ruleset(None) == GOLDEN[GOLDEN.index("table inet") :]
 
@@ -91,7 +130,8 @@ def test_a_pod_without_a_sidecar_has_only_the_guard() -> None:
     "text",
     [
         ruleset(FULL),
-        ruleset(RedirectRules(dns_address="10.0.0.1", excluded_inbound_ports=())),
+        ruleset(SOME),
+        ruleset(NOTHING),
         ruleset(None),
         egress_ruleset("meshgate_test", "10.1.16.0/20", "mgtest"),
         service_ruleset(SERVICES),

@@ -14,6 +14,7 @@ from meshgate.dialects.istio.envoy_filter import ENVOY_FILTER
 from meshgate.dialects.istio.gateway import GATEWAY
 from meshgate.dialects.istio.not_supported import NOT_SUPPORTED
 from meshgate.dialects.istio.peer_authentication import PEER_AUTHENTICATION
+from meshgate.dialects.istio.proxy_config import PROXY_CONFIG
 from meshgate.dialects.istio.request_authentication import REQUEST_AUTHENTICATION
 from meshgate.dialects.istio.service_entry import SERVICE_ENTRY
 from meshgate.dialects.istio.sidecar import SIDECAR
@@ -29,6 +30,7 @@ KINDS: tuple[KindParser, ...] = (
     SERVICE_ENTRY,
     WORKLOAD_ENTRY,
     SIDECAR,
+    PROXY_CONFIG,
     ENVOY_FILTER,
     PEER_AUTHENTICATION,
     AUTHORIZATION_POLICY,

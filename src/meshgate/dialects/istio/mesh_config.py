@@ -16,8 +16,8 @@ from meshgate.dialects.istio.extension_providers import ExtensionProviderSpec, l
 from meshgate.dialects.istio.hosts import ExportTo
 from meshgate.dialects.istio.locality import LocalitySpec, check_locality
 from meshgate.dialects.istio.log_format import checked_format, json_labels, wrong_format
-from meshgate.dialects.istio.proxy_settings import ProxySettingsSpec
 from meshgate.dialects.kind import Lowered
+from meshgate.dialects.proxy_settings import ProxySettingsSpec
 from meshgate.dialects.schema import DurationMs, Items, Spec, check, problem
 from meshgate.dialects.yaml_inside import inner_document, placed
 from meshgate.model.declared import Declared
@@ -37,7 +37,6 @@ NOT_YET = MappingProxyType(
     {
         "trustDomainAliases": "only the mesh's own trust domain is accepted",
         "enableAutoMtls": "proxies speak mTLS wherever both ends have one",
-        "defaultConfig": "sidecars keep their settings",
     }
 )
 """Fields that are read and in the model, and that nothing acts on yet: a warning each (MG1103)."""
@@ -170,16 +169,7 @@ def _report(spec: MeshConfigSpec, inner: Document, said: list[Diagnostic]) -> No
     for name, written, real in fixed:
         if written != real:
             said.append(_without_effect(inner, name, f"it is always {real}"))
-    said.extend(
-        _without_effect(inner, name, why)
-        for name, why in NOT_YET.items()
-        if name in inner.data and not _only_topology(name, inner.data[name])
-    )
-
-
-def _only_topology(name: str, value: Json) -> bool:
-    """What `defaultConfig` says about the gateway has effect."""
-    return name == "defaultConfig" and isinstance(value, Mapping) and value.keys() <= {"gatewayTopology"}
+    said.extend(_without_effect(inner, name, why) for name, why in NOT_YET.items() if name in inner.data)
 
 
 def _log_format(spec: MeshConfigSpec, inner: Document, said: list[Diagnostic]) -> LogFormat:

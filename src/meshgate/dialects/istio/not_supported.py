@@ -64,12 +64,5 @@ NOT_SUPPORTED = (
             remedy="write a WorkloadEntry for each machine",
         ),
     ),
-    _kind(
-        "networking",
-        "ProxyConfig",
-        "proxyconfigs",
-        _Missing(effect="sidecars keep their settings"),
-        frozenset({"v1beta1"}),
-    ),
     _kind("extensions", "WasmPlugin", "wasmplugins", _WASM, _ALPHA),
 )

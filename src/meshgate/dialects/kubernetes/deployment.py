@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.annotations import MESHGATE, unknown_annotation
 from meshgate.dialects.document import Document, is_dns_name
@@ -22,6 +22,7 @@ from meshgate.dialects.kubernetes.probe import lower_probe, probe_problems
 from meshgate.dialects.kubernetes.rollout import StrategySpec, lower_rollout, strategy_problems
 from meshgate.dialects.kubernetes.selector import LabelSelector, selects
 from meshgate.dialects.metadata import ObjectSpec
+from meshgate.dialects.pod_annotations import pod_annotations
 from meshgate.dialects.schema import Spec, check, did_you_mean, problem, show
 from meshgate.model.declared import Declared
 from meshgate.model.names import Name
@@ -33,7 +34,6 @@ _BYPASS, _BLOCK = "bypass", "block"
 _TEMPLATE: FieldPath = ("spec", "template")
 _ANNOTATIONS: FieldPath = (*_TEMPLATE, "metadata", "annotations")
 _POD: FieldPath = (*_TEMPLATE, "spec")
-_UNSUPPORTED_ISTIO = ("traffic.sidecar.istio.io/", "proxy.istio.io/")
 
 
 class DeploymentDetails(Spec):
@@ -63,6 +63,8 @@ def lower(document: Document) -> Lowered:
     diagnostics.extend(_selector_problems(spec, document))
     diagnostics.extend(strategy_problems(spec.strategy, document))
     diagnostics.extend(_annotation_problems(metadata.annotations, document))
+    istio = pod_annotations(metadata.annotations, document, _ANNOTATIONS)
+    diagnostics.extend(istio.diagnostics)
     diagnostics.extend(_pod_problems(pod, document))
     account = pod.service_account_name or pod.service_account or "default"
     facts = PodFacts(account, metadata.labels, metadata.annotations)
@@ -83,6 +85,8 @@ def lower(document: Document) -> Lowered:
         bypass=metadata.annotations.get(ON_SIDECAR_FAILURE) == _BYPASS,
         directory="" if document.source is None else str(PurePath(document.file).parent),
         termination_grace_s=pod.termination_grace_period_seconds,
+        proxy=istio.settings,
+        capture=istio.capture,
         origin=document.locate(),
     )
     return Lowered(declared=Declared(workloads=(workload,)), diagnostics=tuple(diagnostics))
@@ -154,15 +158,6 @@ def _annotation_problems(annotations: Mapping[str, str], document: Document) -> 
         elif name.startswith(MESHGATE):
             near = did_you_mean(name, [COMMAND, ON_SIDECAR_FAILURE])
             yield problem(document, "MG2005", path, f"unknown annotation {name}", remedy=near, key=True)
-        elif name.startswith(_UNSUPPORTED_ISTIO):
-            yield problem(
-                document,
-                "MG2005",
-                path,
-                f"{name} is not supported; it has no effect",
-                severity=Severity.WARNING,
-                key=True,
-            )
     root: Mapping[str, object] = document.data
     metadata = root.get("metadata")
     written = metadata.get("annotations") if isinstance(metadata, Mapping) else None

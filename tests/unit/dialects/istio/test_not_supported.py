@@ -18,7 +18,6 @@ def _object(group: str, version: str, kind: str) -> str:
     ("group", "version", "kind"),
     [
         ("networking", "v1", "WorkloadGroup"),
-        ("networking", "v1beta1", "ProxyConfig"),
     ],
 )
 def test_a_kind_without_effect_is_a_warning(group: str, version: str, kind: str) -> None:
