@@ -59,13 +59,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def meshgate(manifests: str) -> Iterator[Running]:
-    """A meshgate in ports isolation with these manifests, ready."""
+def meshgate(manifests: str, more: Sequence[str] = ()) -> Iterator[Running]:
+    """A meshgate in ports isolation with these manifests, ready; `more` files lie beside them."""
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         (directory / "m").mkdir()
         (directory / "m" / "all.yaml").write_text(manifests)
-        shutil.copy(HERE / "fast_server.py", directory / "m")
+        for name in ("fast_server.py", *more):
+            shutil.copy(HERE / name, directory / "m")
         running = Running(state=directory / "state", manifests=directory / "m", port=free_port())
         up = (MESHGATE, "up", running.manifests, "--state", running.state, "--isolation", "ports", "--detach")
         ports = ("--http-port", str(running.port), "--https-port", "0")
