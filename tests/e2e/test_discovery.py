@@ -92,6 +92,14 @@ def _manifests(address: str, plain: int, greeter: int, secure: int) -> str:
         + _entry("db", "db.outside.example", rest(greeter, 5432, "TCP"))
         + _entry("tls", SECURE, rest(secure, 443, "TLS"))
         + _entry("many", "*.many.example", rest(plain, 80, "HTTP"))
+        + _entry(
+            "dynamic",
+            "*.dynamic.localhost",
+            "  resolution: DYNAMIC_DNS\n  ports:\n"
+            f"  - {{number: {plain}, name: http, protocol: HTTP}}\n"
+            "  - {number: 8080, name: http-own, protocol: HTTP}\n"
+            "  - {number: 443, name: tls, protocol: TLS, targetPort: 9443}\n",
+        )
         + _entry("hidden", "hidden.outside.example", rest(plain, 80, "HTTP") + "  exportTo: [elsewhere]\n")
         + f"""
 apiVersion: v1
@@ -242,6 +250,43 @@ def test_names_resolve_for_members_that_see_them_and_not_for_their_sidecars(disc
     assert by_sidecar == "gaierror", "it must not be led to itself"
     others = json.loads(discovery.inside("bare", RESOLVE % False))
     assert others == ["gaierror", "gaierror", "gaierror", addresses["listed"]]
+
+
+DYNAMIC = """
+import http.client, json, os, socket, ssl, tempfile, threading
+port, pair, trusted = %r
+if "http_proxy" in os.environ:
+    client = http.client.HTTPConnection(os.environ["http_proxy"].rpartition("/")[2], timeout=15)
+    name = f"a.dynamic.localhost:{port}"
+else:
+    client = http.client.HTTPConnection("192.0.2.1", 8080, timeout=15)
+    name = "a.dynamic.localhost:8080"
+client.request("GET", "/", headers={"Host": name})
+found = [client.getresponse().status]
+if "http_proxy" not in os.environ:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(pair.encode()); file.flush()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file.name)
+    listening = socket.create_server(("127.0.0.1", 9443))
+    def serve():
+        connection, _ = listening.accept()
+        with context.wrap_socket(connection, server_side=True) as secure:
+            secure.sendall(b"looked up")
+    threading.Thread(target=serve, daemon=True).start()
+    trust = ssl.create_default_context(cadata=trusted)
+    plain = socket.create_connection(("192.0.2.1", 443), 10)
+    with trust.wrap_socket(plain, server_hostname="a.dynamic.localhost") as secure:
+        found.append(secure.recv(100).decode())
+print(json.dumps(found))
+"""
+
+
+def test_names_that_requests_and_tls_ask_for_are_looked_up(discovery: Meshgate) -> None:
+    chain, key = leaf("a.dynamic.localhost", ("a.dynamic.localhost",))
+    given = (discovery.endpoint("listed")[1], (chain + key.reveal()).decode(), root().decode())
+    found = json.loads(discovery.inside("caller", DYNAMIC % (given,)))
+    assert found == ([200] if discovery.isolation == "ports" else [200, "looked up"])
 
 
 def test_what_answers_is_among_the_endpoints(discovery: Meshgate) -> None:

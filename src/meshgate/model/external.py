@@ -24,6 +24,8 @@ class Resolution(enum.Enum):
     STATIC = "STATIC"
     DNS = "DNS"
     DNS_ROUND_ROBIN = "DNS_ROUND_ROBIN"
+    DYNAMIC_DNS = "DYNAMIC_DNS"
+    """For wildcards: what the name that a request or TLS asks for resolves to."""
 
 
 def is_address(text: str) -> bool:

@@ -15,13 +15,18 @@ from dataclasses import dataclass, field
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import (
+    sni_dynamic_forward_proxy_pb2 as sni_pb2,
+)
 
+from meshgate.model.external import Resolution
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Destination
 from meshgate.model.service import AppProtocol, Service, ServicePort
 from meshgate.policies.packing import pack
 from meshgate.translate import streams, visibility
+from meshgate.translate.dns import dns_cache
 from meshgate.translate.http import tcp_chain
 from meshgate.translate.names import PASSTHROUGH_CLUSTER, outbound_cluster
 from meshgate.translate.streams import Way
@@ -39,6 +44,8 @@ class Captured:
     address: str
     """Or a range. Empty: it has none, and is known by its name."""
     ways: tuple[Way, ...]
+    looked_up: bool = False
+    """The server name of TLS is looked up and decides where a connection goes."""
 
     @property
     def sniffed(self) -> bool:
@@ -79,7 +86,24 @@ def _ports(reader: Reader, proxy: Proxy, service: Service, host: str, address: s
             continue
         if port.protocol in streams.OPAQUE or (address and port.protocol is AppProtocol.UNKNOWN):
             ways = streams.ways(reader, proxy, host, port)
-            yield Captured(host=host, port=port, address=address, ways=ways)
+            dynamic = is_dynamic(service)
+            yield Captured(host=host, port=port, address=address, ways=ways, looked_up=dynamic)
+
+
+def looks_up(reader: Reader, proxy: Proxy) -> bool:
+    """Whether there is a host of which this proxy looks up what requests ask for."""
+    entries = reader.all_entries().values()
+    return any(
+        is_dynamic(e)
+        and e.external is not None
+        and e.external.visible_from(proxy.namespace, e.name.namespace)
+        for e in entries
+    )
+
+
+def is_dynamic(service: Service) -> bool:
+    """Whether requests and connections say by themselves which name they mean."""
+    return service.external is not None and service.external.resolution is Resolution.DYNAMIC_DNS
 
 
 def clusters(reader: Reader, proxy: Proxy) -> list[str]:
@@ -95,7 +119,7 @@ def clusters(reader: Reader, proxy: Proxy) -> list[str]:
 
 def _reachable(one: Captured) -> list[Way]:
     """The ways that connections may take: to its address, or to the server names of a host without one."""
-    if one.address:
+    if one.address and not one.looked_up:
         return [way for way in one.ways if way.takes(one.address)]
     named = [way for way in one.ways if way.server_names or way.subnets]
     if one.port.protocol is AppProtocol.TCP:
@@ -151,6 +175,8 @@ class Chains:
         cluster = outbound_cluster(Destination(host=one.host, port=one.port.number))
         carried = streams.stream_chain(way.destinations, cluster, way.policy, on_demand=one.sniffed)
         filters = (streams.as_bytes(), carried) if one.sniffed else (carried,)
+        if one.looked_up and all(e.destination.host == one.host for e in way.destinations):
+            filters = (_look_up(one.port), carried)
         name = "|".join((self._name(one), subnet if subnet != one.address else "", *names[:1])).rstrip("|")
         match = self._match(one.port.number, subnet, name, filters)
         if names:
@@ -172,6 +198,13 @@ class Chains:
             prefix = chain.filter_chain_match.prefix_ranges.add(address_prefix=address)
             prefix.prefix_len.value = int(length or 32)
         return chain.filter_chain_match
+
+
+def _look_up(port: ServicePort) -> listener_components_pb2.Filter:
+    config = sni_pb2.FilterConfig(dns_cache_config=dns_cache(), port_value=int(port.target or port.number))
+    return listener_components_pb2.Filter(
+        name="envoy.filters.network.sni_dynamic_forward_proxy", typed_config=pack(config)
+    )
 
 
 def fill(

@@ -135,6 +135,8 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
         wanted = policy.pool is not None and policy.pool.h2_upgrade is True
     http2 = port.protocol.is_http2 or (all_meshed and wanted and begun is None)
     by_request = begun is not None and client_tls.names_by_request(policy, parts.host)
+    # Envoy takes a cluster that looks names up only with these, also where it speaks no TLS.
+    by_request = by_request or bool(cluster.cluster_type.name)
     upstream_protocol.speak(cluster, port.protocol, policy, http2=http2, server_name_by_request=by_request)
     match policy.tls:
         case None | ClientTlsMode.ISTIO_MUTUAL:

@@ -101,6 +101,8 @@ def locate(
                 machine_spots(endpoints, port, labels),
                 one=external.resolution is Resolution.DNS_ROUND_ROBIN and len(endpoints) == 1,
             )
+        case Resolution.DYNAMIC_DNS:
+            return _by_asked_name(cluster, proxy)
         case Resolution.NONE:
             return _as_asked(cluster, proxy, external, port)
         case _:
@@ -136,16 +138,20 @@ def _as_asked(cluster: cluster_pb2.Cluster, proxy: Proxy, external: External, po
         cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
     elif not external.host.startswith("*"):
         _by_name(cluster, machine_spots((_itself(external.host, port),), port, {}), one=False)
-    elif sidecar:
-        cluster.ClearField("eds_cluster_config")
-        cluster.ClearField("type")
-        cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
-        cluster.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
-        cluster.cluster_type.typed_config.CopyFrom(
-            pack(forward_pb2.ClusterConfig(dns_cache_config=dns_cache()))
-        )
     else:
+        return _by_asked_name(cluster, proxy)
+    return True
+
+
+def _by_asked_name(cluster: cluster_pb2.Cluster, proxy: Proxy) -> bool:
+    """To what the name that a request or TLS asks for resolves to."""
+    if proxy.kind is not ProxyKind.SIDECAR:
         return False  # a stranger would choose where the gateway connects to
+    cluster.ClearField("eds_cluster_config")
+    cluster.ClearField("type")
+    cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
+    cluster.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
+    cluster.cluster_type.typed_config.CopyFrom(pack(forward_pb2.ClusterConfig(dns_cache_config=dns_cache())))
     return True
 
 

@@ -54,7 +54,7 @@ def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
         return _virtual_outbound(reader, proxy)
     if name == HTTP_PROXY and proxy.proxy_port:
         found = _listener(name, "127.0.0.1", proxy.proxy_port)
-        found.filter_chains.add(filters=[http_chain(_on_demand(proxy))])
+        found.filter_chains.add(filters=[http_chain(_on_demand(look_up=True))])
         return found
     if name.startswith(SERVICE_LISTENER_PREFIX):
         return _service(reader, proxy, name)
@@ -129,7 +129,8 @@ def _virtual_outbound(reader: Reader, proxy: Proxy) -> listener_pb2.Listener:
     found.listener_filters.add(name="envoy.filters.listener.original_dst").typed_config.CopyFrom(
         pack(original_dst_pb2.OriginalDst())
     )
-    captured.fill(found, reader, proxy, http_chain(_on_demand(None)))
+    manager = _on_demand(look_up=captured.looks_up(reader, proxy))
+    captured.fill(found, reader, proxy, http_chain(manager))
     detect(found, reader)
     return found
 
@@ -201,10 +202,10 @@ def _listener(name: str, address: str, port: int) -> listener_pb2.Listener:
     return found
 
 
-def _on_demand(proxy: Proxy | None) -> hcm.HttpConnectionManager:
+def _on_demand(*, look_up: bool) -> hcm.HttpConnectionManager:
     """A connection manager that knows no host until one is asked for (VHDS, then ODCDS)."""
     filters = [_on_demand_filter()]
-    if proxy is not None:
+    if look_up:
         config = dynamic_forward_proxy_pb2.FilterConfig(dns_cache_config=dns_cache())
         filters.append(http_filter("envoy.filters.http.dynamic_forward_proxy", config))
     manager = connection_manager("outbound", (*filters, cors_filter()))

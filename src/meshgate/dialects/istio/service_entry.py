@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Literal
 
@@ -61,7 +62,7 @@ class ServiceEntrySpec(Spec):
     addresses: Items[str] = ()
     ports: Items[EntryPortSpec] = ()
     location: Literal["MESH_EXTERNAL", "MESH_INTERNAL"] = "MESH_EXTERNAL"
-    resolution: Literal["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"] = "NONE"
+    resolution: Literal["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"] = "NONE"
     endpoints: Items[EndpointSpec] = ()
     workload_selector: WorkloadSelectorSpec | None = None
     subject_alt_names: Items[str] = ()
@@ -118,8 +119,10 @@ def _check(spec: ServiceEntrySpec, document: Document, said: list[Diagnostic]) -
             add("MG2006", ("hosts", index), f"a wildcard cannot be looked up by {spec.resolution}")
     if spec.endpoints and spec.workload_selector:
         add("MG2006", ("workloadSelector",), "must not stand beside endpoints")
-    if spec.endpoints and spec.resolution == "NONE":
-        add("MG2006", ("endpoints",), "have no place beside resolution NONE")
+    if spec.endpoints and spec.resolution in ("NONE", "DYNAMIC_DNS"):
+        add("MG2006", ("endpoints",), f"have no place beside resolution {spec.resolution}")
+    if spec.resolution == "DYNAMIC_DNS":
+        _check_dynamic(spec, add)
     if spec.resolution == "STATIC" and not spec.endpoints and not spec.workload_selector:
         add("MG2003", ("endpoints",), "resolution STATIC needs endpoints or a workloadSelector")
     if spec.resolution == "DNS_ROUND_ROBIN" and len(spec.endpoints) > 1:
@@ -139,6 +142,19 @@ def _check(spec: ServiceEntrySpec, document: Document, said: list[Diagnostic]) -
         if port.number in seen or port.name in seen:
             add("MG2006", ("ports", index), f"port {port.number} or its name {port.name!r} is there twice")
         seen.update((port.number, port.name))
+
+
+def _check_dynamic(spec: ServiceEntrySpec, add: Callable[[str, FieldPath, str], None]) -> None:
+    """Each request or connection must say by itself which of the names it means."""
+    for index, host in enumerate(spec.hosts):
+        if not host.startswith("*"):
+            add("MG2006", ("hosts", index), "must be a wildcard; for one name use resolution DNS")
+    if spec.workload_selector:
+        add("MG2006", ("workloadSelector",), "has no place beside resolution DYNAMIC_DNS")
+    for index, port in enumerate(spec.ports):
+        if _PROTOCOLS.get(port.protocol.upper()) in (AppProtocol.TCP, AppProtocol.UDP, AppProtocol.UNKNOWN):
+            message = f"must be of HTTP or TLS, whose beginning says the name, got {show(port.protocol)}"
+            add("MG2006", ("ports", index, "protocol"), message)
 
 
 def _port(spec: EntryPortSpec, path: FieldPath, document: Document, said: list[Diagnostic]) -> ServicePort:

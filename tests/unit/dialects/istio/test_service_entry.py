@@ -79,6 +79,22 @@ def test_pods_may_answer_for_a_host() -> None:
         ),
         ("  hosts: [a.example]\n  ports: [{number: 80, name: a, protocol: HTPP}]\n", "MG2002"),
         ("  hosts: [a.example]\n  ports: [{number: 80, name: a}, {number: 80, name: b}]\n", "MG2006"),
+        ("  hosts: [a.example]\n  resolution: DYNAMIC_DNS\n" + PORTS, "MG2006"),
+        (
+            "  hosts: ['*.a.example']\n  resolution: DYNAMIC_DNS\n"
+            "  ports: [{number: 80, name: a, protocol: TCP}]\n",
+            "MG2006",
+        ),
+        (
+            "  hosts: ['*.a.example']\n  resolution: DYNAMIC_DNS\n  endpoints: [{address: 192.0.2.1}]\n"
+            + PORTS,
+            "MG2006",
+        ),
+        (
+            "  hosts: ['*.a.example']\n  resolution: DYNAMIC_DNS\n  workloadSelector: {labels: {a: b}}\n"
+            + PORTS,
+            "MG2006",
+        ),
         ("  hosts: [a.example]\n  addresses: [10.0.0.300]\n" + PORTS, "MG2004"),
         (
             "  hosts: [a.example]\n  resolution: STATIC\n  endpoints: [{address: 'unix://run/a'}]\n" + PORTS,
