@@ -241,9 +241,8 @@ def test_mistakes_in_the_pod(more: str, expected: str) -> None:
         ),
         (
             _deployment(template=", annotations: {proxy.istio.io/config: a}"),
-            "7:56: warning MG2005 Deployment default/a "
-            "spec.template.metadata.annotations['proxy.istio.io/config']: "
-            "proxy.istio.io/config is not supported; it has no effect",
+            "7:79: error MG2001 Deployment default/a "
+            "spec.template.metadata.annotations['proxy.istio.io/config']: must be an object in YAML",
         ),
         (
             _deployment("      containers: []\n"),
