@@ -115,7 +115,6 @@ _TOKENS = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nspec: 
 _PLUGIN = (
     "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {name: x}\nplugin: %s\nconfig: {%s}"
 )
-_SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 80, name: http}], %s}"
 
 
 def _rule(http: str) -> str:
@@ -127,7 +126,6 @@ def _way(policy: str) -> str:
 
 
 NOT_HONOURED: tuple[str, ...] = (
-    _SERVICE % "selector: {app: x}, sessionAffinity: ClientIP",
     _rule(
         "{route: [{destination: {host: x}, weight: 1, headers: {request: {set: {host: x}}}},"
         " {destination: {host: x}, weight: 1}]}"

@@ -258,3 +258,37 @@ def test_connections_follow_tcp_routes() -> None:
     assert {d.subset: d.percent for d in verdict.destinations} == {"v1": 80, "v2": 20}
     other = call(model("istio/tcp-routes"), "GET", "echo:9001", "/", proxy="client")
     assert [d.cluster for d in other.destinations] == ["outbound|9001||echo.default.svc.cluster.local"]
+
+
+@pytest.mark.parametrize(
+    ("case", "host", "endpoints", "problem"),
+    [
+        ("kubernetes/endpoint-slices", "database", 3, ""),
+        ("kubernetes/endpoint-slices", "legacy", 3, ""),
+        ("kubernetes/endpoint-slices", "shop", 2, ""),
+        ("istio/workload-entries", "ratings", 3, ""),
+        ("istio/workload-entries", "named.example", 4, ""),
+        ("istio/service-entry-endpoints", "far.example", 3, ""),
+        ("istio/service-entry", "x.any.example", 0, ""),
+    ],
+)
+def test_what_answers_and_is_no_pod(case: str, host: str, endpoints: int, problem: str) -> None:
+    (found,) = call(model(case), "GET", host, "/", proxy="client").destinations
+    assert (found.endpoints, found.problem) == (endpoints, problem)
+
+
+@pytest.mark.parametrize(
+    ("host", "cluster", "rule"),
+    [
+        ("other-name", "outbound|80||web.default.svc.cluster.local", "virtualservice/default/web/0"),
+        ("chain", "outbound|80||web.default.svc.cluster.local", "virtualservice/default/web/0"),
+        ("outside", "outbound|80||api.example.com", "default"),
+        ("away:8443", "outbound|8443||away.default.svc.cluster.local", "default"),
+    ],
+)
+def test_another_name_follows_the_rules_of_what_it_stands_for(host: str, cluster: str, rule: str) -> None:
+    verdict = call(model("kubernetes/external-name"), "GET", host, "/", proxy="client")
+    assert [d.cluster for d in verdict.destinations] == [cluster]
+    assert verdict.rule is not None
+    assert verdict.rule.name == rule
+    assert verdict.outcome is Outcome.FORWARD

@@ -102,6 +102,8 @@ class Service:
     edge: EdgeOptions = EdgeOptions()
     export_to: tuple[str, ...] = ()
     """Namespaces whose clients know it: `*`, `.` or names; empty: as the mesh says by default."""
+    client_affinity: bool = False
+    """Requests of one client address go to one endpoint."""
     external: External | None = None
     """Of a ServiceEntry; None for a Service."""
     origin: Origin = field(default=BUILT_IN)

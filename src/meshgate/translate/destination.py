@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from meshgate.model.destination import DestinationPolicy, TrafficPolicy
+from meshgate.model.destination import ConsistentHash, DestinationPolicy, LoadBalancer, TrafficPolicy
 from meshgate.model.names import ROOT_NAMESPACE
 from meshgate.model.reader import Reader
-from meshgate.model.service import EMPTY
+from meshgate.model.service import EMPTY, Service
 
 
 def destination_policy(
@@ -18,7 +18,7 @@ def destination_policy(
 
     The client's own namespace first, then the service's, then the root namespace; an exact
     host before wildcards, longer wildcards first; a rule for chosen pods before the one for
-    all (Istio 1.27).
+    all (Istio 1.27). A Service's `sessionAffinity: ClientIP` holds where no rule chooses a balancer.
     """
     service = reader.service(host)
     namespaces = [client_namespace, service.name.namespace if service else "", ROOT_NAMESPACE]
@@ -26,8 +26,18 @@ def destination_policy(
     for namespace in dict.fromkeys(namespaces):
         for policy in candidates:
             if policy.namespace == namespace and policy.selects(client_namespace, labels):
-                return policy
-    return None
+                return _sticky(policy, service)
+    return _sticky(None, service)
+
+
+def _sticky(policy: DestinationPolicy | None, service: Service | None) -> DestinationPolicy | None:
+    if service is None or not service.client_affinity:
+        return policy
+    found = policy or DestinationPolicy(host=service.host, namespace=service.name.namespace)
+    if found.policy.balancer is not None:
+        return policy
+    balancer = LoadBalancer(hash=ConsistentHash(source_ip=True))
+    return replace(found, policy=replace(found.policy, balancer=balancer))
 
 
 def _visible(reader: Reader, host: str, client_namespace: str) -> list[DestinationPolicy]:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.diagnostics import Diagnostic
 from meshgate.dialects.document import Document, is_dns_label, is_dns_name
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.kubernetes.protocol import port_protocol
@@ -76,7 +76,7 @@ class ServiceDetails(Spec):
         "externalIPs": "has no effect: the gateway is the way in",
         "loadBalancerSourceRanges": "has no effect: no load balancer is made, the gateway is the way in",
         "publishNotReadyAddresses": "has no effect: only ready pods get traffic",
-        "sessionAffinityConfig": "has no effect",
+        "sessionAffinityConfig": "has no effect: a client stays with its pod while the pods are the same",
         "trafficDistribution": "has no effect: all pods are in one place",
     }
 
@@ -110,6 +110,7 @@ def lower(document: Document) -> Lowered:
         plugin_names=annotations.plugin_names,
         plugins_origin=annotations.plugins_origin,
         edge=annotations.edge,
+        client_affinity=spec.session_affinity == "ClientIP",
         export_to=annotations.export_to,
         origin=document.locate(),
     )
@@ -142,15 +143,6 @@ def _contradictions(spec: ServiceDetails, document: Document) -> Iterator[Diagno
             yield problem(document, "MG2004", ("spec", "externalName"), "must be a DNS name")
     elif not spec.ports and spec.cluster_ip != "None":
         yield problem(document, "MG2003", ("spec", "ports"), "needs at least one port")
-    if spec.session_affinity != "None":
-        yield problem(
-            document,
-            "MG1103",
-            ("spec", "sessionAffinity"),
-            "has no effect",
-            severity=Severity.WARNING,
-            remedy="use a DestinationRule with consistentHash",
-        )
     yield from _port_names(spec, document)
 
 

@@ -103,8 +103,6 @@ def test_protocol_selection(app_protocol: str | None, name: str, number: int, ex
             [
                 "4:27: info MG1103 Service default/a spec.ports[0].nodePort: not used here: "
                 "spec.ports[0].nodePort",
-                "4:63: warning MG1103 Service default/a spec.sessionAffinity: has no effect; "
-                "use a DestinationRule with consistentHash",
             ],
         ),
         (
