@@ -90,7 +90,10 @@ class ControlPlane:
         self._tokens: Tokens[Proxy] = Tokens()
         self._store: EdgeStore = make_store()
         place = GatewayPlace(
-            address=options.gateway_address, http_port=options.http_port, https_port=options.https_port
+            address=options.gateway_address,
+            http_port=options.http_port,
+            https_port=options.https_port,
+            http3=options.http3,
         )
         self.gateway = gateway_pod(settings=repr(place))
         self.gateway_statuses = GatewayStatuses()

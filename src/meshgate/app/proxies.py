@@ -29,6 +29,7 @@ class GatewayPlace:
     address: str
     http_port: int
     https_port: int
+    http3: bool = False
 
 
 class ProxyTokens:
@@ -73,6 +74,7 @@ def proxy_of(pod: PodSpec, placement: Placement, gateway: GatewayPlace) -> Proxy
             address=gateway.address,
             http_port=gateway.http_port,
             https_port=gateway.https_port,
+            http3=gateway.http3,
         )
     served = served_namespace(pod)
     return Proxy(

@@ -59,6 +59,7 @@ def up(
     ] = IsolationChoice.AUTO,
     http_port: Annotated[int, typer.Option(min=1, max=65535, help="The gateway's port for HTTP.")] = 8080,
     https_port: Annotated[int, typer.Option(min=0, max=65535, help="For HTTPS; 0 for none.")] = 8443,
+    http3: Annotated[bool, typer.Option("--http3", help="HTTP/3 too, at the HTTPS port's UDP side.")] = False,
     gateway_address: Annotated[str, typer.Option(help="Address on which the gateway listens.")] = "127.0.0.1",
     svid_lifetime: Annotated[
         str, typer.Option(metavar="DURATION", help="Life of a workload's certificate, at least 30s.")
@@ -77,6 +78,7 @@ def up(
         isolation=None if isolation is IsolationChoice.AUTO else Isolation(isolation.value),
         http_port=http_port,
         https_port=https_port,
+        http3=http3,
         gateway_address=_address(gateway_address),
         svid_lifetime=_lifetime(svid_lifetime),
         detach=detach,

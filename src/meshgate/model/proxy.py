@@ -47,6 +47,8 @@ class Proxy:
     """Gateway only."""
     https_port: int = 8443
     """Gateway only; 0 for none."""
+    http3: bool = False
+    """Gateway only: HTTPS over QUIC too, at the same port."""
     inbound_ports: Mapping[int, int] = field(default_factory=dict)
     """Sidecar, ports isolation: container port -> port of the inbound listener."""
     app_ports: Mapping[int, int] = field(default_factory=dict)

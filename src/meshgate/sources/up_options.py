@@ -23,6 +23,8 @@ class UpOptions:
     http_port: int = 8080
     https_port: int = 8443
     """0: no HTTPS listener."""
+    http3: bool = False
+    """HTTPS over QUIC too."""
     gateway_address: str = "127.0.0.1"
     svid_lifetime: timedelta = timedelta(hours=24)
     detach: bool = False
@@ -37,6 +39,7 @@ class UpOptions:
                 "isolation": self.isolation.value if self.isolation else "auto",
                 "httpPort": self.http_port,
                 "httpsPort": self.https_port,
+                "http3": self.http3,
                 "gatewayAddress": self.gateway_address,
                 "svidLifetimeSeconds": self.svid_lifetime.total_seconds(),
                 "detach": self.detach,
@@ -54,6 +57,7 @@ class UpOptions:
             isolation=None if isolation == "auto" else Isolation(isolation),
             http_port=data["httpPort"],
             https_port=data["httpsPort"],
+            http3=data["http3"],
             gateway_address=data["gatewayAddress"],
             svid_lifetime=timedelta(seconds=data["svidLifetimeSeconds"]),
             detach=data["detach"],

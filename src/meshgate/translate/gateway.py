@@ -22,7 +22,14 @@ from meshgate.policies.chain import AUTHENTICATED, plugin_replies
 from meshgate.policies.consumer_headers import early_removal
 from meshgate.policies.packing import boolean, http_filter, pack, uint32
 from meshgate.policies.replies import local_replies
-from meshgate.translate import gateway_datagrams, gateway_servers, sessions, tls, virtual_host
+from meshgate.translate import (
+    gateway_datagrams,
+    gateway_http3,
+    gateway_servers,
+    sessions,
+    tls,
+    virtual_host,
+)
 from meshgate.translate import guard as guarding
 from meshgate.translate.edge_hardening import harden, proxy_protocol_filter, stand_behind
 from meshgate.translate.gateway_servers import Place
@@ -31,20 +38,28 @@ from meshgate.translate.http import connection_manager, http_chain
 from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES, outbound_cluster, server_routes
 from meshgate.translate.route import MAX_DIRECT_BODY, with_port
 
-HTTP, HTTPS = "http", "https"
+HTTP, HTTPS, HTTP3 = "http", "https", "http3"
 GATEWAY_API_ROUTES = "gateway-api."
 """What the names of the Gateway API's route configurations begin with."""
 
 
 def listener_names(reader: Reader, proxy: Proxy) -> list[str]:
-    """`http`, `https` where the gateway has a port for it, and one per further port of a Gateway."""
+    """`http`, `https` where the gateway has a port for it, `http3` where it is asked for, and one per
+    further port of a Gateway."""
     own = [HTTP, HTTPS] if proxy.https_port else [HTTP]
+    if proxy.https_port and proxy.http3:
+        own.append(HTTP3)
     return own + gateway_servers.listener_names(reader, proxy)
 
 
 def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
     """The listener of that name."""
+    if name == HTTP3:
+        https = _listener_of(reader, proxy, HTTPS) if proxy.http3 else None
+        return gateway_http3.over_quic(https, name) if https is not None else None
     found = _listener_of(reader, proxy, name)
+    if found is not None and name == HTTPS and proxy.http3:
+        gateway_http3.announce(found, proxy.https_port)
     if found is not None and reader.mesh_config().defaults.topology.proxy_protocol:
         found.listener_filters.insert(0, proxy_protocol_filter())
     return found

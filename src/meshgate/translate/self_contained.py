@@ -17,6 +17,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
+from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 from google.protobuf.message import Message
 
@@ -29,6 +30,7 @@ from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
 from meshgate.translate import endpoint, gateway, inbound, observe, outbound, patching, secret
 from meshgate.translate.bootstrap import runtime, socket_cluster
 from meshgate.translate.cluster import PROXY_SOCKET
+from meshgate.translate.gateway_http3 import QUIC
 from meshgate.translate.names import CLUSTER, LISTENER, OUTBOUND_ROUTES, ROUTES, VIRTUAL_HOST
 from meshgate.translate.patched import patch_gateway_routes
 from meshgate.translate.translator import EnvoyTranslator
@@ -173,6 +175,14 @@ class _Builder:
             socket.typed_config.Unpack(wrapped)
             self._secrets(wrapped.transport_socket, context)
             socket.typed_config.CopyFrom(pack(wrapped))
+            return
+        if socket.name == QUIC:
+            quic = quic_transport_pb2.QuicDownstreamTransport()
+            socket.typed_config.Unpack(quic)
+            inner = base_pb2.TransportSocket(name=TLS, typed_config=pack(quic.downstream_tls_context))
+            self._secrets(inner, context)
+            inner.typed_config.Unpack(quic.downstream_tls_context)
+            socket.typed_config.CopyFrom(pack(quic))
             return
         if socket.name != TLS:
             return
