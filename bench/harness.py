@@ -59,8 +59,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def meshgate(manifests: str, more: Sequence[str] = ()) -> Iterator[Running]:
-    """A meshgate in ports isolation with these manifests, ready; `more` files lie beside them."""
+def meshgate(manifests: str, more: Sequence[str] = (), isolation: str = "ports") -> Iterator[Running]:
+    """A meshgate with these manifests, ready; `more` files lie beside them."""
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         (directory / "m").mkdir()
@@ -68,7 +68,16 @@ def meshgate(manifests: str, more: Sequence[str] = ()) -> Iterator[Running]:
         for name in ("fast_server.py", *more):
             shutil.copy(HERE / name, directory / "m")
         running = Running(state=directory / "state", manifests=directory / "m", port=free_port())
-        up = (MESHGATE, "up", running.manifests, "--state", running.state, "--isolation", "ports", "--detach")
+        up = (
+            MESHGATE,
+            "up",
+            running.manifests,
+            "--state",
+            running.state,
+            "--isolation",
+            isolation,
+            "--detach",
+        )
         ports = ("--http-port", str(running.port), "--https-port", "0")
         subprocess.run((*up, *ports), check=True, timeout=180, stdout=subprocess.DEVNULL)
         try:
