@@ -17,6 +17,7 @@ import structlog
 from meshgate.app.addresses import ServiceAddresses
 from meshgate.app.certificates import usable_certificates
 from meshgate.app.environment import Environment
+from meshgate.app.gateway_ports import taken_ports
 from meshgate.app.gateway_statuses import GatewayStatuses
 from meshgate.app.instances import by_workload, instance, is_live, service_table
 from meshgate.app.limits import shared_rules
@@ -166,7 +167,8 @@ class ControlPlane:
         pods, cannot_run = pod_specs(model, self.isolation, self.gateway)
         self.live.documents, self.live.built, self.live.model = documents, built, model
         self.live.in_force = frozenset(documents)
-        self.live.diagnostics = ordered((*built.diagnostics, *problems, *cannot_run))
+        taken = taken_ports(model, self.options.http_port, self.options.https_port)
+        self.live.diagnostics = ordered((*built.diagnostics, *problems, *cannot_run, *taken))
         self.live.pods = {pod.key: pod for pod in pods}
         self._publish_svids()
         self._write_rules()

@@ -10,11 +10,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from meshgate.core.diagnostics import Diagnostic, Severity, has_errors
-from meshgate.core.origin import FieldPath
+from meshgate.core.origin import FieldPath, format_path
 from meshgate.dialects.annotations import CLASS, EdgeAnnotations, annotation_path, ingress_annotations
 from meshgate.dialects.document import Document, is_dns_label, is_dns_name
 from meshgate.dialects.istio.re2 import regex_problem
 from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.kubernetes.ingress_closed import closed_rules
 from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Items, Spec, check, fault, problem, show
 from meshgate.model.declared import BackendRef, Declared, EdgePath, EdgeRules, EdgeTls
@@ -95,18 +96,33 @@ class IngressSpec(ObjectSpec):
 def lower(document: Document) -> Lowered:
     """The edge's rules of one Ingress.
 
-    Where only an annotation is wrong, the rules stay but are closed, so that a path with
-    broken authentication is not taken over by a wider rule without any.
+    Where something is wrong, the rules stay but are closed, as far as they can be read, so that
+    a path with broken authentication is not taken over by a wider rule without any.
     """
     value, diagnostics = check(IngressSpec, document)
     if value is None:
-        return Lowered(diagnostics=tuple(diagnostics))
+        return _closed(document, diagnostics)
     lowering = _Lowering(document, ingress_annotations(value.metadata.annotations, document))
     rules = lowering.rules(value.spec)
     diagnostics.extend(lowering.diagnostics)
     unusable = has_errors(diagnostics)
     diagnostics.extend(lowering.annotations.diagnostics)
-    return Lowered(declared=Declared(edge_rules=(rules,)), diagnostics=tuple(diagnostics), keep=not unusable)
+    if unusable:
+        return _closed(document, diagnostics)
+    return Lowered(declared=Declared(edge_rules=(rules,)), diagnostics=tuple(diagnostics), keep=True)
+
+
+def _closed(document: Document, diagnostics: list[Diagnostic]) -> Lowered:
+    """What can be read of an Ingress with errors, closed."""
+    metadata = document.data.get("metadata")
+    written = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    entries = written.items() if isinstance(written, Mapping) else ()
+    annotations = ingress_annotations({k: v for k, v in entries if isinstance(v, str)}, document)
+    first = next(d for d in diagnostics if d.severity is Severity.ERROR)
+    rules = closed_rules(document, annotations, f"{format_path(first.field)} {first.message}")
+    if rules is None:
+        return Lowered(diagnostics=tuple(diagnostics))
+    return Lowered(declared=Declared(edge_rules=(rules,)), diagnostics=tuple(diagnostics), keep=True)
 
 
 def _for_aliases(paths: list[EdgePath], aliases: tuple[str, ...]) -> list[EdgePath]:
