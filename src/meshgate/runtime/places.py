@@ -94,7 +94,7 @@ class Places:
         """Makes the namespace with its link, resolver and rules; nothing in ports isolation."""
         if self._network is None or not placement.netns:
             return
-        rules = RedirectRules(dns_address=self._network.gateway, capture=pod.capture) if pod.meshed else None
+        rules = self._rules(self._network, pod) if pod.meshed else None
         await self._network.add_pod(pod.key, _network_of(placement), rules)
         await self.reach_services(pod, placement)
 
@@ -116,8 +116,13 @@ class Places:
                 self._service_pods[pod.key] = placement.netns
             else:
                 self._service_pods.pop(pod.key, None)
-                rules = RedirectRules(dns_address=self._network.gateway)
-                await self._network.load_rules(placement.netns, restored_ruleset(rules))
+                rules = restored_ruleset(self._rules(self._network, pod))
+                await self._network.load_rules(placement.netns, rules)
+        if not bypass:
+            await self.reach_services(pod, placement)
+
+    def _rules(self, network: Network, pod: PodSpec) -> RedirectRules:
+        return RedirectRules(dns_address=network.gateway, capture=pod.capture)
 
     async def set_services(self, services: Services) -> None:
         """Makes the service addresses lead to these pods, in all pods without a sidecar."""
