@@ -77,6 +77,9 @@ def test_hosts_are_known_as_sidecar_and_mesh_say(isolation: str, tmp_path: Path)
         until(lambda: _ask(meshgate, "hidden.other") == "502", "the Sidecar hides the other namespace")
         assert _ask(meshgate, "web") == "200"
         assert _ask(meshgate, "elsewhere.example") == "502"
+        told = {host: _explained(meshgate, host) for host in ("web", "hidden.other", "elsewhere.example")}
+        refused = ("refuse", 502)
+        assert told == {"web": ("forward", 0), "hidden.other": refused, "elsewhere.example": refused}
         through = f"127.0.0.1:{port}"
         until(lambda: _ask(meshgate, "hidden.other", through) == "200", "its own listener leads there")
         assert _ask(meshgate, "web", through) == "502"
@@ -92,6 +95,12 @@ def test_hosts_are_known_as_sidecar_and_mesh_say(isolation: str, tmp_path: Path)
         manifest.write_text(manifests(port) + MESH)
         until(lambda: _ask(meshgate, "hidden.other") == "200", "the service is exported again")
         assert _ask(meshgate, "elsewhere.example") == "502", "the mesh says REGISTRY_ONLY"
+
+
+def _explained(meshgate: Meshgate, host: str) -> tuple[str, int]:
+    """What `explain` says of the same request: its end, and the proxy's own status."""
+    found = json.loads(meshgate.cli("explain", "GET", f"http://{host}/", "--from", "client", "-o", "json"))
+    return found["outcome"], found["status"]
 
 
 ANNOTATIONS = """annotations: {

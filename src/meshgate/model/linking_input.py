@@ -122,8 +122,15 @@ def with_defaults(declared: Declared) -> Declared:
     config = next(iter(declared.mesh_configs), MeshConfig())
     rules = config.default_virtual_service_export_to
     destinations = config.default_destination_rule_export_to
+    services = config.default_service_export_to
     return replace(
         declared,
+        service_entries=tuple(
+            e
+            if e.external is None or e.external.export_to
+            else replace(e, external=replace(e.external, export_to=services))
+            for e in declared.service_entries
+        ),
         mesh_rules=tuple(r if r.export_to else replace(r, export_to=rules) for r in declared.mesh_rules),
         destination_rules=tuple(
             r if r.export_to else replace(r, export_to=destinations) for r in declared.destination_rules

@@ -95,7 +95,7 @@ def lower_service_entry(document: Document) -> Lowered:
                 by_workloads=bool(labels),
                 subject_alt_names=spec.subject_alt_names,
                 internal=spec.location == "MESH_INTERNAL",
-                export_to=spec.export_to or ("*",),
+                export_to=spec.export_to,
             ),
             origin=document.locate(),
         )
