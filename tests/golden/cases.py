@@ -4,6 +4,7 @@
 # asks: payment, payment.shop:8080    hosts that the sidecars' applications ask for
 # isolation: netns                    of the sidecars (default: ports)
 # full                                nothing is left out of xds.yaml
+# files                               names files that are not there, so Envoy is not asked about it
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Case:
     asks: tuple[str, ...]
     isolation: Isolation
     full: bool
+    files: bool
 
     def translated(self) -> Model:
         """With invented pods, and without secrets."""
@@ -79,6 +81,7 @@ def read(name: str) -> Case:
         asks=_list(said.get("asks", "")),
         isolation=isolation,
         full="full" in said,
+        files="files" in said,
     )
 
 
@@ -102,7 +105,7 @@ def _header(text: str) -> dict[str, str]:
         if not line.startswith("#"):
             break
         key, _, value = line[1:].strip().partition(":")
-        if key in ("proxies", "asks", "isolation", "full"):
+        if key in ("proxies", "asks", "isolation", "full", "files"):
             said[key] = value.strip()
     return said
 

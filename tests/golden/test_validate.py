@@ -30,6 +30,8 @@ def test_envoy_accepts_every_golden(tmp_path: Path) -> None:
     files: dict[bytes, Path] = {}
     for name in cases.names():
         case = cases.read(name)
+        if case.files:
+            continue
         model = case.translated()
         for proxy in case.proxies:
             config = self_contained(Reader(model), case.proxy(proxy)).SerializeToString(deterministic=True)

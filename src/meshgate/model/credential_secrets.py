@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from cryptography.x509 import InvalidVersion, load_pem_x509_certificates
+from cryptography.x509 import InvalidVersion, load_pem_x509_certificates, load_pem_x509_crl
 
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
@@ -19,6 +19,7 @@ from meshgate.model.linking_input import Input
 from meshgate.model.names import Name
 
 _CHAIN, _KEY, _AUTHORITIES = ("tls.crt", "cert"), ("tls.key", "key"), ("ca.crt", "cacert")
+_REVOKED = ("ca.crl",)
 CA_SUFFIX = "-cacert"
 _NO_KEY = Secret(b"")
 
@@ -32,6 +33,7 @@ class Found:
     chain_pem: bytes = b""
     key_pem: Secret = _NO_KEY
     ca_pem: bytes = b""
+    crl_pem: bytes = b""
     problem: str = ""
     """Why it cannot be used; empty where it can. Quotes nothing of it."""
     origin: Origin = BUILT_IN
@@ -53,16 +55,18 @@ def find_credential(
     holder = main or extra
     chain, key = _first(data, _CHAIN), _first(data, _KEY)
     ca = _first(data, _AUTHORITIES) or (_first(extra.data, (*_AUTHORITIES, *_CHAIN)) if extra else None)
+    crl = _first(data, _REVOKED) or (_first(extra.data, _REVOKED) if extra else None)
     problem = ""
     if pair:
         problem = _pair_problem(chain, key)
     if authorities and not problem:
-        problem = _authority_problem(ca)
+        problem = _authority_problem(ca) or _crl_problem(crl)
     return Found(
         name=name,
         chain_pem=chain.reveal() if chain and pair else b"",
         key_pem=key if key and pair else _NO_KEY,
         ca_pem=ca.reveal() if ca and authorities else b"",
+        crl_pem=crl.reveal() if crl and authorities else b"",
         problem=problem,
         origin=holder.origin if holder else BUILT_IN,
     )
@@ -88,6 +92,15 @@ def _pair_problem(chain: Secret | None, key: Secret | None) -> str:
     except (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion):
         return "does not hold a certificate and a private key as PEM text"
     return "" if shown == held else "holds a key that is not the certificate's"
+
+
+def _crl_problem(crl: Secret | None) -> str:
+    try:
+        if crl is not None:
+            load_pem_x509_crl(crl.reveal())
+    except ValueError:
+        return "has a ca.crl that is no revocation list as PEM text"
+    return ""
 
 
 def _authority_problem(ca: Secret | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.model.edge import PairFiles
 from meshgate.model.mesh_config import LocalitySetting
 
 
@@ -132,6 +133,10 @@ class ClientTls:
     """Of which the server's certificate must have one; empty for the server name."""
     credential: str = ""
     """Name of a Secret beside the rule; empty for the authorities that the system trusts."""
+    files: PairFiles | None = None
+    """The client's own certificate (MUTUAL), instead of `credential`."""
+    authorities_file: str = ""
+    crl_file: str = ""
     insecure_skip_verify: bool = False
 
 

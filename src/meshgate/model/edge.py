@@ -21,6 +21,14 @@ class EdgeHost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PairFiles:
+    """A certificate with its key as files of this machine, which the proxy reads itself."""
+
+    chain: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """A certificate that the HTTPS listener shows for the hosts."""
 
@@ -32,6 +40,8 @@ class Certificate:
     key_pem: Secret
     ca_pem: bytes = b""
     """Authorities of clients' certificates (Gateway servers with mode MUTUAL)."""
+    crl_pem: bytes = b""
+    """What those authorities have revoked; empty: nothing is known."""
     servers_only: bool = False
     """Shown by Gateway servers that name it and nowhere else."""
     origin: Origin = BUILT_IN

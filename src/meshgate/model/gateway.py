@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.model.edge import PairFiles
 from meshgate.model.names import Name
 from meshgate.model.route import WeightedDestination
 
@@ -32,6 +33,8 @@ class ServerTlsMode(enum.Enum):
     OPTIONAL_MUTUAL = "OPTIONAL_MUTUAL"
     ISTIO_MUTUAL = "ISTIO_MUTUAL"
     PASSTHROUGH = "PASSTHROUGH"
+    AUTO_PASSTHROUGH = "AUTO_PASSTHROUGH"
+    """Carried on to the service whose cluster the server name names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,15 @@ class ServerTls:
     mode: ServerTlsMode
     credentials: tuple[str, ...] = ()
     """As declared: names of Secrets. After `link`: `namespace/name` of certificates."""
+    files: tuple[PairFiles, ...] = ()
+    """Certificates instead of `credentials`."""
+    authorities: str = ""
+    """Whose `ca.crt` signs clients' certificates, named as `credentials`; empty for the first of those."""
+    authorities_file: str = ""
+    crl_file: str = ""
+    public_keys: tuple[str, ...] = ()
+    """base64 SHA-256 of public keys, and of certificates in `hashes`: a client's must be one of all those."""
+    hashes: tuple[str, ...] = ()
     min_version: str = ""
     """`TLSV1_0` to `TLSV1_3`; empty for TLS 1.2."""
     max_version: str = ""
@@ -51,6 +63,11 @@ class ServerTls:
     """Who signs clients' certificates; empty where that stands in the first credential."""
     accept_untrusted: bool = False
     """A client's certificate of any other authority is as good as none."""
+
+    @property
+    def certificates(self) -> tuple[str, ...]:
+        """All that it names, its clients' authorities too."""
+        return (*self.credentials, self.authorities) if self.authorities else self.credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +136,9 @@ class EdgeServer:
     """Of the Gateway; empty for the gateway's own address."""
     datagrams: bool = False
     """UDP."""
+    to_named_service: bool = False
+    """Connections go to the service, port and subset that their server name says in Istio's form,
+    `outbound_.80_.v1_.host`, among those that fit `sni`."""
     routes: str = ""
     """Name of its route configuration; empty where connections are carried to `destinations`."""
     destinations: tuple[WeightedDestination, ...] = ()

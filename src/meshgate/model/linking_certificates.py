@@ -74,8 +74,10 @@ def joined(ingress: Mapping[str, Certificate], servers: Mapping[str, Certificate
     """Certificates of Ingresses and of Gateway servers; a Secret that both use is one of them."""
     found = dict(servers)
     for name, certificate in ingress.items():
-        authorities = servers[name].ca_pem if name in servers else b""
-        found[name] = replace(certificate, ca_pem=authorities)
+        other = servers.get(name)
+        found[name] = (
+            replace(certificate, ca_pem=other.ca_pem, crl_pem=other.crl_pem) if other else certificate
+        )
     return dict(sorted(found.items()))
 
 

@@ -50,6 +50,7 @@ def link_client_credentials(given: Input, findings: Findings) -> dict[str, Certi
             chain_pem=found.chain_pem,
             key_pem=found.key_pem,
             ca_pem=b"" if authorities.problem else authorities.ca_pem,
+            crl_pem=b"" if authorities.problem else authorities.crl_pem,
             servers_only=True,
             origin=found.origin,
         )

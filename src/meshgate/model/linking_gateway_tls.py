@@ -30,13 +30,22 @@ def link_tls(server: Server, gateway: GatewayObject, given: Input, findings: Fin
     assert server.tls is not None
     checks = server.tls.mode in _CHECKS_CLIENTS
     certificates: dict[str, Certificate] = {}
-    for number, credential in enumerate(server.tls.credentials):
+    pairs: list[str] = []
+    signers: list[str] = []
+    own_authorities = bool(server.tls.authorities or server.tls.authorities_file)
+    wanted = [
+        (name, True, checks and not own_authorities and n == 0)
+        for n, name in enumerate(server.tls.credentials)
+    ]
+    if checks and server.tls.authorities:
+        wanted.append((server.tls.authorities, False, True))
+    for credential, pair, authorities in wanted:
         found = find_credential(
             given,
             credential,
             (gateway.name.namespace, ROOT_NAMESPACE, GATEWAY_NAMESPACE),
-            pair=True,
-            authorities=checks and number == 0,
+            pair=pair,
+            authorities=authorities,
         )
         if found.problem:
             remedy = "add a Secret of type kubernetes.io/tls with tls.crt and tls.key"
@@ -48,13 +57,29 @@ def link_tls(server: Server, gateway: GatewayObject, given: Input, findings: Fin
                 remedy + (" and ca.crt" if checks else ""),
             )
             return None
-        certificates[str(found.name)] = Certificate(
+        made = Certificate(
             name=str(found.name),
             hosts=(),
             chain_pem=found.chain_pem,
             key_pem=found.key_pem,
             ca_pem=found.ca_pem,
+            crl_pem=found.crl_pem,
             servers_only=True,
             origin=found.origin,
         )
-    return LinkedTls(replace(server.tls, credentials=tuple(certificates)), certificates)
+        known = certificates.get(made.name)
+        certificates[made.name] = both(known, made) if known else made
+        (pairs if pair else signers).append(str(found.name))
+    settings = replace(server.tls, credentials=tuple(pairs), authorities=next(iter(signers), ""))
+    return LinkedTls(settings, certificates)
+
+
+def both(one: Certificate, other: Certificate) -> Certificate:
+    """What two servers ask of one Secret: its pair, its authorities, or both."""
+    return replace(
+        other,
+        chain_pem=one.chain_pem or other.chain_pem,
+        key_pem=one.key_pem if one.chain_pem else other.key_pem,
+        ca_pem=one.ca_pem or other.ca_pem,
+        crl_pem=one.crl_pem or other.crl_pem,
+    )

@@ -37,7 +37,7 @@ from meshgate.model.linking_gateway_hosts import (
 from meshgate.model.linking_gateway_ports import INGRESS_PORTS, GatewayPorts
 from meshgate.model.linking_gateway_rules import at_port, holds
 from meshgate.model.linking_gateway_streams import stream_servers
-from meshgate.model.linking_gateway_tls import link_tls
+from meshgate.model.linking_gateway_tls import both, link_tls
 from meshgate.model.linking_input import Findings, Input, oldest_first
 from meshgate.model.linking_mesh import RuleContext, link_rules
 from meshgate.model.names import complete_host
@@ -116,14 +116,23 @@ class _Linking:
             self._plain(gateway, server, port, bound)
             return
         sni = self._ports.names(gateway, server, port)
+        owner = f"{gateway.name.name}.{gateway.name.namespace}"
+        base = f"{server.protocol.value.lower()}.{port}.{server.name}.{owner}"
+        if server.tls is not None and server.tls.mode is ServerTlsMode.AUTO_PASSTHROUGH:
+            if sni:
+                names = () if "*" in sni else sni
+                self.found.servers[base] = EdgeServer(
+                    port=port, sni=names, to_named_service=True, origin=server.origin
+                )
+            return
         passes = server.tls is None or server.tls.mode is ServerTlsMode.PASSTHROUGH
         tls = None if passes or server.tls is None else link_tls(server, gateway, self._given, self._findings)
         if not sni or (tls is None and not passes):
             return
         if tls is not None:
-            self.found.certificates.update(tls.certificates)
-        owner = f"{gateway.name.name}.{gateway.name.namespace}"
-        base = f"{server.protocol.value.lower()}.{port}.{server.name}.{owner}"
+            for name, certificate in tls.certificates.items():
+                known = self.found.certificates.get(name)
+                self.found.certificates[name] = both(known, certificate) if known else certificate
         if server.protocol is ServerProtocol.HTTPS and tls is not None:
             self.found.servers[base] = EdgeServer(
                 port=port,

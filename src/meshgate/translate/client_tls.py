@@ -12,7 +12,7 @@ from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.policies.packing import pack
 from meshgate.translate.names import CLIENT_CREDENTIAL_PREFIX
-from meshgate.translate.tls import san_type, sds
+from meshgate.translate.tls import authorities_file, pair_files, san_type, sds
 
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -56,13 +56,13 @@ def origination(
     common.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
     if http2 is not None:
         common.alpn_protocols.append("h2" if http2 else "http/1.1")
-    authorities = b""
+    authorities = revoked = b""
     if settings.credential:
         name = f"{rules.namespace}/{settings.credential}"
         credential = reader.client_credential(name)
         if credential is None or not may_use(proxy, name):
             return None
-        authorities = credential.ca_pem
+        authorities, revoked = credential.ca_pem, credential.crl_pem
         if not authorities and not settings.insecure_skip_verify:
             return None  # never the system's authorities in place of those that were named
         if policy.tls is ClientTlsMode.MUTUAL:
@@ -70,12 +70,24 @@ def origination(
                 return None
             common.tls_certificate_sds_secret_configs.append(sds(CLIENT_CREDENTIAL_PREFIX + name))
     elif policy.tls is ClientTlsMode.MUTUAL:
-        return None
+        if settings.files is None:
+            return None
+        common.tls_certificate_sds_secret_configs.append(sds(pair_files(settings.files)))
     if not settings.insecure_skip_verify:
-        trusted = common.validation_context
-        if authorities:
+        if settings.authorities_file:
+            combined = common.combined_validation_context
+            combined.validation_context_sds_secret_config.CopyFrom(
+                sds(authorities_file(settings.authorities_file, settings.crl_file))
+            )
+            trusted = combined.default_validation_context
+            trusted.SetInParent()
+        elif authorities:
+            trusted = common.validation_context
             trusted.trusted_ca.inline_bytes = authorities
+            if revoked:
+                trusted.crl.inline_bytes = revoked
         else:
+            trusted = common.validation_context
             trusted.trusted_ca.filename = SYSTEM_AUTHORITIES
         names = settings.subject_alt_names or entry_names or ((context.sni,) if context.sni else ())
         for one in names:

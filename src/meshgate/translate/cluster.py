@@ -22,7 +22,7 @@ from meshgate.model.reader import Reader
 from meshgate.model.service import AppProtocol
 from meshgate.model.workload import InboundPort
 from meshgate.policies.packing import duration, pack, uint32
-from meshgate.translate import client_tls, external, keys, tls, upstream_protocol, visibility
+from meshgate.translate import client_tls, external, keys, named_services, tls, upstream_protocol, visibility
 from meshgate.translate.cluster_policy import balance, outliers, pool_limits, weigh_localities
 from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.dns import dns_cache
@@ -56,9 +56,13 @@ def translate(reader: Reader, proxy: Proxy, name: str) -> cluster_pb2.Cluster | 
         return _black_hole()
     if name.startswith(keys.PREFIX):
         return keys.translate(name)
-    parts = parse_cluster(name)
+    usual = named_services.usual_name(name) if proxy.kind is ProxyKind.GATEWAY else None
+    parts = parse_cluster(usual or name)
     if parts is None:
         return None
+    if usual is not None:
+        found = _outbound(reader, proxy, usual, parts)
+        return named_services.carrying(found, name) if found is not None else None
     if parts.direction == "inbound":
         return _inbound(reader, proxy, parts)
     return _outbound(reader, proxy, name, parts)

@@ -26,6 +26,7 @@ from meshgate.translate import (
     gateway_datagrams,
     gateway_http3,
     gateway_servers,
+    named_services,
     sessions,
     tls,
     virtual_host,
@@ -135,7 +136,7 @@ def virtual_host_names(reader: Reader) -> frozenset[str]:
 
 def clusters(reader: Reader) -> list[str]:
     """Every cluster that a rule of the edge names, or that has keys: the gateway keeps them ready."""
-    names = set(guarding.clusters(reader.edge_guard()))
+    names = {*guarding.clusters(reader.edge_guard()), *named_services.cluster_names(reader)}
     for host in reader.all_edge_hosts().values():
         for rule in host.rules:
             if isinstance(rule.action, Forward):

@@ -17,7 +17,7 @@ from meshgate.model.gateway import HTTP_PORT, HTTPS_PORT, EdgeServer, ServerTlsM
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.policies.packing import pack
-from meshgate.translate import tls
+from meshgate.translate import named_services, tls
 from meshgate.translate.guard import Access, network_filters
 from meshgate.translate.http import http_chain
 from meshgate.translate.streams import connection_policy, stream_chain
@@ -108,7 +108,7 @@ def add_chains(
     taken: set[str] = set()
     servers = [(n, s) for n, s in sorted(reader.all_edge_servers().items()) if place.holds(s)]
     for name, server in servers:
-        if server.tls is not None and any(reader.certificate(c) is None for c in server.tls.credentials):
+        if server.tls is not None and any(reader.certificate(c) is None for c in server.tls.certificates):
             continue
         if server.sni:
             chain = found.filter_chains.add(name=name)
@@ -117,7 +117,10 @@ def add_chains(
         else:
             chain = found.default_filter_chain
             chain.name = name
-        if server.routes:
+        if server.to_named_service:
+            chain.filters.extend(network_filters(access.guard, access.ports))
+            chain.filters.extend(named_services.filters(name))
+        elif server.routes:
             chain.filters.append(http_chain(manager(server.routes)))
         else:
             policy = connection_policy(reader, proxy, server.destinations)
@@ -125,7 +128,7 @@ def add_chains(
             chain.filters.append(stream_chain(server.destinations, name, policy))
         if server.tls is not None:
             chain.transport_socket.CopyFrom(tls.downstream_server(server.tls))
-    looks = any(server.sni for _, server in servers)
+    looks = any(server.sni or server.to_named_service for _, server in servers)
     if looks and not any(f.name == TLS_INSPECTOR for f in found.listener_filters):
         inspector = found.listener_filters.add(name=TLS_INSPECTOR)
         inspector.typed_config.CopyFrom(pack(tls_inspector_pb2.TlsInspector()))

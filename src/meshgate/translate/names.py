@@ -28,6 +28,8 @@ TRUST_BUNDLE = "ROOTCA"
 EDGE_CERTIFICATE_PREFIX = "kubernetes://"
 CLIENT_CREDENTIAL_PREFIX = "client-credential://"
 EDGE_AUTHORITIES_PREFIX = "kubernetes-cacert://"
+PAIR_FILES_PREFIX, AUTHORITIES_FILE_PREFIX = "file-cert:", "file-root:"
+"""Of secrets whose texts the proxy reads itself; their paths follow, with `~` between them."""
 DEFAULT_EDGE_CERTIFICATE = "meshgate-default-certificate"
 
 

@@ -9,10 +9,12 @@ from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.translate.client_tls import may_use
 from meshgate.translate.names import (
+    AUTHORITIES_FILE_PREFIX,
     CLIENT_CREDENTIAL_PREFIX,
     EDGE_AUTHORITIES_PREFIX,
     EDGE_CERTIFICATE_PREFIX,
     OWN_CERTIFICATE,
+    PAIR_FILES_PREFIX,
     TRUST_BUNDLE,
 )
 
@@ -36,14 +38,35 @@ def translate(reader: Reader, proxy: Proxy, name: str) -> secret_pb2.Secret | No
         key = name.removeprefix(CLIENT_CREDENTIAL_PREFIX)
         found = reader.client_credential(key) if may_use(proxy, key) else None
         return None if found is None else _certificate(name, found.chain_pem, found.key_pem.reveal())
+    if name.startswith((PAIR_FILES_PREFIX, AUTHORITIES_FILE_PREFIX)):
+        return _files(name)
     if name.startswith(EDGE_AUTHORITIES_PREFIX) and proxy.kind is ProxyKind.GATEWAY:
         found = reader.certificate(name.removeprefix(EDGE_AUTHORITIES_PREFIX))
         if found is None or not found.ca_pem:
             return None
         secret = secret_pb2.Secret(name=name)
         secret.validation_context.trusted_ca.inline_bytes = found.ca_pem
+        if found.crl_pem:
+            secret.validation_context.crl.inline_bytes = found.crl_pem
         return secret
     return None
+
+
+def _files(name: str) -> secret_pb2.Secret | None:
+    """Says to a proxy only what it said: which files it is to read, with its own rights."""
+    secret = secret_pb2.Secret(name=name)
+    kind, _, paths = name.partition(":")
+    first, _, second = paths.partition("~")
+    if not first.startswith("/"):
+        return None
+    if f"{kind}:" == PAIR_FILES_PREFIX:
+        secret.tls_certificate.certificate_chain.filename = first
+        secret.tls_certificate.private_key.filename = second
+        return secret
+    secret.validation_context.trusted_ca.filename = first
+    if second:
+        secret.validation_context.crl.filename = second
+    return secret
 
 
 def _certificate(name: str, chain: bytes, key: bytes) -> secret_pb2.Secret:

@@ -153,7 +153,9 @@ class _Builder:
 
     def _cluster(self, built: cluster_pb2.Cluster) -> cluster_pb2.Cluster:
         if built.type == cluster_pb2.Cluster.EDS:
-            assignment = endpoint.translate(self._reader, self._proxy, built.name)
+            assignment = endpoint.translate(
+                self._reader, self._proxy, built.eds_cluster_config.service_name or built.name
+            )
             built.ClearField("eds_cluster_config")
             built.type = cluster_pb2.Cluster.STATIC
             built.load_assignment.CopyFrom(

@@ -10,12 +10,15 @@ from envoy.config.core.v3 import base_pb2, config_source_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 
+from meshgate.model.edge import PairFiles
 from meshgate.model.gateway import ServerTls, ServerTlsMode
 from meshgate.policies.packing import boolean, pack
 from meshgate.translate.names import (
+    AUTHORITIES_FILE_PREFIX,
     EDGE_AUTHORITIES_PREFIX,
     EDGE_CERTIFICATE_PREFIX,
     OWN_CERTIFICATE,
+    PAIR_FILES_PREFIX,
     TRUST_BUNDLE,
 )
 
@@ -104,8 +107,9 @@ def downstream_server(settings: ServerTls) -> base_pb2.TransportSocket:
         authorities = TRUST_BUNDLE
     else:
         names = [EDGE_CERTIFICATE_PREFIX + name for name in settings.credentials]
+        names += [pair_files(files) for files in settings.files]
         common.tls_certificate_sds_secret_configs.extend(sds(name) for name in names)
-        authorities = EDGE_AUTHORITIES_PREFIX + settings.credentials[0]
+        authorities = _authorities(settings)
     if settings.mode is not ServerTlsMode.SIMPLE:
         context.require_client_certificate.value = settings.mode is not ServerTlsMode.OPTIONAL_MUTUAL
         if settings.authorities_pem:
@@ -118,11 +122,29 @@ def downstream_server(settings: ServerTls) -> base_pb2.TransportSocket:
             combined.validation_context_sds_secret_config.CopyFrom(sds(authorities))
             trusted = combined.default_validation_context
             trusted.SetInParent()
+        trusted.verify_certificate_spki.extend(settings.public_keys)
+        trusted.verify_certificate_hash.extend(settings.hashes)
         for name in settings.subject_alt_names:
             san = trusted.match_typed_subject_alt_names.add()
             san.san_type = san_type(name)
             san.matcher.exact = name
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def pair_files(files: PairFiles) -> str:
+    """The secret that a proxy reads from files."""
+    return f"{PAIR_FILES_PREFIX}{files.chain}~{files.key}"
+
+
+def authorities_file(path: str, crl: str = "") -> str:
+    """The same for authorities, and what they have revoked."""
+    return f"{AUTHORITIES_FILE_PREFIX}{path}" + (f"~{crl}" if crl else "")
+
+
+def _authorities(settings: ServerTls) -> str:
+    if settings.authorities_file:
+        return authorities_file(settings.authorities_file, settings.crl_file)
+    return EDGE_AUTHORITIES_PREFIX + (settings.authorities or next(iter(settings.credentials), ""))
 
 
 def san_type(name: str) -> common_pb2.SubjectAltNameMatcher.SanType.ValueType:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from meshgate.core.diagnostics import Diagnostic
+from meshgate.core.diagnostics import Diagnostic, has_errors
 from meshgate.dialects.document import Document, Json
 from meshgate.dialects.istio.hosts import ExportTo, HostOrWildcard, SubsetName
 from meshgate.dialects.istio.traffic_policy import PolicyLowering, TrafficPolicySpec
@@ -67,7 +67,7 @@ def lower_destination_rule(document: Document) -> Lowered:
         created=document.created,
         origin=document.locate(),
     )
-    if any(d.code == "MG1104" for d in said):
+    if has_errors(said):
         return _closed(document, said)
     return Lowered(declared=Declared(destination_rules=(rules,)), diagnostics=tuple(said))
 
@@ -76,7 +76,8 @@ def _closed(document: Document, said: list[Diagnostic]) -> Lowered:
     """What stays of a rule with errors: where its security cannot be had, its host is closed."""
     spec = document.data.get("spec")
     host = spec.get("host") if isinstance(spec, Mapping) else None
-    if not isinstance(host, str) or not host or all(d.code != "MG1104" for d in said):
+    secure = any(d.code == "MG1104" for d in said) or _begins_tls(spec)
+    if not isinstance(host, str) or not host or not secure:
         return Lowered(diagnostics=tuple(said))
     rules = DestinationRules(
         ref=document.ref,
@@ -89,6 +90,16 @@ def _closed(document: Document, said: list[Diagnostic]) -> Lowered:
         origin=document.locate(),
     )
     return Lowered(declared=Declared(destination_rules=(rules,)), diagnostics=tuple(said), keep=True)
+
+
+def _begins_tls(written: Json) -> bool:
+    """Whether TLS of mode SIMPLE or MUTUAL is asked for: without it requests would go in the clear."""
+    if isinstance(written, Mapping):
+        tls = written.get("tls")
+        if isinstance(tls, Mapping) and tls.get("mode") in ("SIMPLE", "MUTUAL"):
+            return True
+        return any(_begins_tls(one) for one in written.values())
+    return isinstance(written, list | tuple) and any(_begins_tls(one) for one in written)
 
 
 def _written_selector(spec: Json) -> tuple[tuple[str, str], ...] | None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
-from pydantic.alias_generators import to_snake
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document, is_dns_label
 from meshgate.dialects.istio.hosts import PortNumber, host_or_wildcard
+from meshgate.dialects.istio.server_tls import ServerTlsSpec, lower_server_tls
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Items, Spec, check, fault, problem
 from meshgate.model.declared import Declared
-from meshgate.model.gateway import GatewayObject, Server, ServerProtocol, ServerTls, ServerTlsMode
+from meshgate.model.gateway import GatewayObject, Server, ServerProtocol, ServerTls
 from meshgate.model.names import Name
 
 _PROTOCOLS = MappingProxyType(
@@ -36,9 +36,6 @@ _PROTOCOLS = MappingProxyType(
     }
 )
 """Istio's words for `port.protocol`, in upper case."""
-
-_FILES = "certificates come from Secrets, not from files of a container; the server is not opened"
-Version = Literal["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]
 
 
 def _protocol(text: str) -> str:
@@ -66,43 +63,6 @@ class PortSpec(Spec):
     number: PortNumber
     protocol: Annotated[str, AfterValidator(_protocol)]
     name: str = ""
-
-
-class ServerTlsSpec(Spec):
-    """Istio's `ServerTLSSettings`; one of the fields in `CLOSING` closes its server alone."""
-
-    CLOSING: ClassVar[Mapping[str, str]] = {
-        "serverCertificate": _FILES,
-        "privateKey": _FILES,
-        "caCertificates": _FILES,
-        "caCrl": "revocation lists are not supported; the server is not opened",
-        "caCertCredentialName": "authorities are read from credentialName; the server is not opened",
-        "tlsCertificates": _FILES,
-        "verifyCertificateSpki": "clients cannot be checked by it; the server is not opened",
-        "verifyCertificateHash": "clients cannot be checked by it; the server is not opened",
-        "insecureSkipVerify": "clients cannot be checked halfway; the server is not opened",
-    }
-
-    server_certificate: object = None
-    private_key: object = None
-    ca_certificates: object = None
-    ca_crl: object = None
-    ca_cert_credential_name: object = None
-    tls_certificates: object = None
-    verify_certificate_spki: object = None
-    verify_certificate_hash: object = None
-    insecure_skip_verify: object = None
-    https_redirect: bool = False
-    mode: (
-        Literal["PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"]
-        | None
-    ) = None
-    credential_name: str = ""
-    credential_names: Items[str] = ()
-    min_protocol_version: Version = "TLS_AUTO"
-    max_protocol_version: Version = "TLS_AUTO"
-    cipher_suites: Items[str] = ()
-    subject_alt_names: Items[str] = ()
 
 
 class ServerSpec(Spec):
@@ -174,7 +134,7 @@ class _ServerLowering:
             if written is None:
                 self._add("MG2003", (*path, "tls"), f"{spec.port.protocol} needs tls with a mode")
             else:
-                tls, closed = self._tls(written, (*path, "tls"))
+                tls, closed = lower_server_tls(written, self._document, (*path, "tls"), self._said)
         elif written is not None and written.mode is not None:
             self._add(
                 "MG2006",
@@ -195,54 +155,8 @@ class _ServerLowering:
             origin=self._document.locate(path),
         )
 
-    def _tls(self, spec: ServerTlsSpec, path: FieldPath) -> tuple[ServerTls | None, str]:
-        """The settings, or why the server must stay closed."""
-        closing = [name for name in spec.CLOSING if getattr(spec, to_snake(name)) not in (None, "", False)]
-        for name in closing:
-            self._add(
-                "MG1104",
-                (*path, name),
-                spec.CLOSING[name],
-                remedy="put certificates into a Secret and name it in credentialName",
-            )
-        if closing:
-            return None, f"{closing[0]} is not supported"
-        if spec.mode == "AUTO_PASSTHROUGH":
-            reason = "AUTO_PASSTHROUGH is for gateways between clusters"
-            self._add(
-                "MG1104",
-                (*path, "mode"),
-                f"{reason}, which are not supported; the server is not opened",
-                remedy="use PASSTHROUGH and tls routes in a VirtualService",
-            )
-            return None, reason
-        mode = ServerTlsMode(spec.mode or "SIMPLE")
-        names = spec.credential_names or ((spec.credential_name,) if spec.credential_name else ())
-        needs = mode in (ServerTlsMode.SIMPLE, ServerTlsMode.MUTUAL, ServerTlsMode.OPTIONAL_MUTUAL)
-        if needs and not names:
-            self._add(
-                "MG2003",
-                (*path, "credentialName"),
-                f"mode {mode.value} needs the name of a Secret",
-                remedy="add a Secret of type kubernetes.io/tls and name it",
-            )
-        if not needs and names:
-            self._add("MG2006", (*path, "credentialName"), f"has no place beside mode {mode.value}")
-        return ServerTls(
-            mode=mode,
-            credentials=tuple(n.removeprefix("kubernetes://") for n in names),
-            min_version=_version(spec.min_protocol_version),
-            max_version=_version(spec.max_protocol_version),
-            cipher_suites=spec.cipher_suites,
-            subject_alt_names=spec.subject_alt_names,
-        ), ""
-
     def _add(self, code: str, path: FieldPath, message: str, remedy: str = "") -> None:
         self._said.append(problem(self._document, code, path, message, remedy=remedy))
-
-
-def _version(written: Version) -> str:
-    return "" if written == "TLS_AUTO" else written
 
 
 GATEWAY = KindParser(

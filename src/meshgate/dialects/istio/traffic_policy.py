@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.alias_generators import to_camel
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
+from meshgate.dialects.istio.certificate_files import SYSTEM, FilePath, file_path
 from meshgate.dialects.istio.connection_pool import ConnectionPoolSpec, Count, lower_pool
 from meshgate.dialects.istio.hosts import Host, PortNumber, PortSelectorSpec
 from meshgate.dialects.istio.load_balancer import LoadBalancerSpec, lower_balancer
@@ -18,24 +19,26 @@ from meshgate.dialects.istio.locality import idle_failover
 from meshgate.dialects.istio.outlier_detection import OutlierSpec, lower_outliers
 from meshgate.dialects.schema import Items, Spec, problem
 from meshgate.model.destination import ClientTls, ClientTlsMode, RetryBudget, TrafficPolicy, Tunnel
+from meshgate.model.edge import PairFiles
 
 RETRY_PERCENT = 20
 RETRY_CONCURRENCY = 3
 """Istio's defaults of a retry budget."""
 
 
-class ClientTlsSpec(Spec):
-    """Istio's `ClientTLSSettings`; certificates come from Secrets, not from files of a container."""
+def _authorities(text: str) -> str:
+    return text if text == SYSTEM else file_path(text)
 
-    UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {
-        "clientCertificate": "certificates come from a Secret by credentialName; its host is closed",
-        "privateKey": "certificates come from a Secret by credentialName; its host is closed",
-        "caCrl": "revocation lists are not supported; its host is closed",
-    }
+
+class ClientTlsSpec(Spec):
+    """Istio's `ClientTLSSettings`."""
 
     mode: Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] = "DISABLE"
     credential_name: str = ""
-    ca_certificates: str = ""
+    client_certificate: FilePath = ""
+    private_key: FilePath = ""
+    ca_certificates: Annotated[str, AfterValidator(_authorities)] = ""
+    ca_crl: FilePath = ""
     subject_alt_names: Items[str] = ()
     sni: str = ""
     insecure_skip_verify: bool = False
@@ -145,20 +148,20 @@ class PolicyLowering:
     def _tls(self, spec: ClientTlsSpec | None, path: FieldPath) -> ClientTlsMode | None:
         if spec is None:
             return None
-        if spec.mode == "MUTUAL" and not spec.credential_name:
+        pair = (spec.client_certificate, spec.private_key)
+        if spec.mode == "MUTUAL" and not spec.credential_name and not all(pair):
             self._add(
                 "MG1104",
                 (*path, "mode"),
                 "MUTUAL needs a certificate of the client; its host is closed",
-                remedy="name a Secret with tls.crt, tls.key and ca.crt in credentialName",
+                remedy="name a Secret with tls.crt, tls.key and ca.crt in credentialName, or two files",
             )
-        if spec.ca_certificates not in ("", "system"):
-            self._add(
-                "MG1104",
-                (*path, "caCertificates"),
-                "authorities come from a Secret or the system, not from files; its host is closed",
-                remedy="name a Secret with ca.crt in credentialName, or write system",
-            )
+        if spec.credential_name and (any(pair) or spec.ca_certificates not in ("", SYSTEM) or spec.ca_crl):
+            self._add("MG2006", (*path, "credentialName"), "cannot be set together with files")
+        if spec.mode == "SIMPLE" and any(pair):
+            self._add("MG2006", (*path, "clientCertificate"), "has no place beside mode SIMPLE; use MUTUAL")
+        if spec.ca_crl and spec.ca_certificates in ("", SYSTEM):
+            self._add("MG2006", (*path, "caCrl"), "goes with a file of caCertificates")
         if spec.mode in ("DISABLE", "ISTIO_MUTUAL"):
             for attribute in sorted(spec.model_fields_set - {"mode"}):
                 self._add(
@@ -189,5 +192,10 @@ def _client_tls(spec: ClientTlsSpec | None) -> ClientTls | None:
         sni=spec.sni,
         subject_alt_names=spec.subject_alt_names,
         credential=spec.credential_name.removeprefix("kubernetes://"),
+        files=PairFiles(chain=spec.client_certificate, key=spec.private_key)
+        if spec.mode == "MUTUAL" and spec.client_certificate and not spec.credential_name
+        else None,
+        authorities_file="" if spec.ca_certificates == SYSTEM else spec.ca_certificates,
+        crl_file=spec.ca_crl,
         insecure_skip_verify=spec.insecure_skip_verify,
     )

@@ -208,18 +208,16 @@ def test_the_old_name_of_consecutive_errors_counts_where_the_new_one_is_missing(
         (
             "tls: {mode: MUTUAL}",
             "7:17: error MG1104 spec.trafficPolicy.tls.mode: MUTUAL needs a certificate of the client; its "
-            "host is closed; name a Secret with tls.crt, tls.key and ca.crt in credentialName",
+            "host is closed; name a Secret with tls.crt, tls.key and ca.crt in credentialName, or two files",
         ),
         (
-            "tls: {mode: SIMPLE, caCertificates: /ca.pem}",
-            "7:41: error MG1104 spec.trafficPolicy.tls.caCertificates: authorities come from a Secret or the "
-            "system, not from files; its host is closed; name a Secret with ca.crt in credentialName, or "
-            "write system",
+            "tls: {mode: SIMPLE, caCertificates: ca.pem}",
+            "7:41: error MG2002 spec.trafficPolicy.tls.caCertificates: must be the absolute path of a file, "
+            "got 'ca.pem'",
         ),
         (
             "tls: {mode: SIMPLE, caCrl: /crl}",
-            "7:25: error MG1104 spec.trafficPolicy.tls.caCrl: revocation lists are not supported; its host "
-            "is closed",
+            "7:32: error MG2006 spec.trafficPolicy.tls.caCrl: goes with a file of caCertificates",
         ),
         (
             "tls: {mode: DISABLE, sni: a}",
@@ -320,7 +318,13 @@ def test_a_closed_rule_for_some_clients_closes_the_host_for_those_alone() -> Non
 
 
 def test_tls_that_cannot_be_had_closes_its_host_instead_of_going_in_the_clear() -> None:
-    for fields in ("tls: {mode: MUTUAL}", "tls: {mode: SIMPLE, caCertificates: /ca.pem}"):
+    for fields in (
+        "tls: {mode: MUTUAL}",
+        "tls: {mode: SIMPLE, caCertificates: ca.pem}",
+        "tls: {mode: SIMPLE, snj: x}",
+        "tls: {mode: MUTUAL, credentialName: a, clientCertificate: /a, privateKey: /b}",
+        "tls: {mode: SIMPLE, clientCertificate: /a, privateKey: /b}",
+    ):
         (found,) = read(with_policy(fields)).declared.destination_rules
         assert found.policy.tls is ClientTlsMode.MUTUAL
         assert found.policy.client_tls is None

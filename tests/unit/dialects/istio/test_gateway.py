@@ -49,14 +49,13 @@ def test_servers_as_written() -> None:
     assert (plain.protocol, plain.hosts) == (ServerProtocol.HTTP, ("ns/b.example", "./*.c.example", "*/*"))
 
 
+def _tls(fields: str) -> str:
+    return f"{{port: {{number: 443, name: s, protocol: HTTPS}}, hosts: [a], tls: {{{fields}}}}}"
+
+
 @pytest.mark.parametrize(
     "tls",
     [
-        "mode: AUTO_PASSTHROUGH",
-        "mode: SIMPLE, serverCertificate: /a, privateKey: /b",
-        "mode: MUTUAL, credentialName: a, caCertificates: /ca",
-        "mode: MUTUAL, credentialName: a, caCrl: /crl",
-        "mode: MUTUAL, credentialName: a, verifyCertificateHash: [ab]",
         "mode: MUTUAL, credentialName: a, insecureSkipVerify: true",
     ],
 )
@@ -74,6 +73,18 @@ def test_security_that_cannot_be_had_closes_its_server_alone(tls: str) -> None:
         ("{port: {number: 443, name: s, protocol: HTTPS}, hosts: [a]}", "MG2003"),
         ("{port: {number: 443, name: s, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE}}", "MG2003"),
         ("{port: {number: 80, name: s, protocol: HTTP}, hosts: [a], tls: {mode: SIMPLE}}", "MG2006"),
+        (_tls("mode: SIMPLE, serverCertificate: /a"), "MG2003"),
+        (_tls("mode: SIMPLE, serverCertificate: a, privateKey: /b"), "MG2002"),
+        (_tls("mode: SIMPLE, serverCertificate: /../a, privateKey: /b"), "MG2002"),
+        (_tls("mode: SIMPLE, serverCertificate: /a~c, privateKey: /b"), "MG2002"),
+        (_tls("mode: SIMPLE, credentialName: c, serverCertificate: /a, privateKey: /b"), "MG2006"),
+        (_tls("mode: MUTUAL, serverCertificate: /a, privateKey: /b"), "MG2003"),
+        (_tls("mode: MUTUAL, credentialName: c, caCrl: /crl"), "MG2006"),
+        (_tls("mode: MUTUAL, credentialName: c, caCertificates: /ca, caCertCredentialName: d"), "MG2006"),
+        (_tls("mode: SIMPLE, credentialName: c, verifyCertificateHash: [ab]"), "MG2002"),
+        (_tls("mode: SIMPLE, credentialName: c, verifyCertificateSpki: [ab]"), "MG2002"),
+        (_tls(f"mode: SIMPLE, credentialName: c, verifyCertificateHash: [{'ab' * 32}]"), "MG2006"),
+        (_tls("mode: AUTO_PASSTHROUGH, credentialName: c"), "MG2006"),
         ("{port: {number: 80, name: s, protocol: HTPP}, hosts: [a]}", "MG2002"),
         ("{port: {number: 80, name: s, protocol: HTTP}, hosts: []}", "MG2003"),
         ("{port: {number: 80, name: s, protocol: HTTP}, hosts: ['a b']}", "MG2004"),
