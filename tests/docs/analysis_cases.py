@@ -100,6 +100,14 @@ CASES: tuple[Case, ...] = (
         + _routes(f"hosts: [web], http: [{{{_TO_WEB}}}]"),
     ),
     Case(
+        theirs="IST0113 MTLSPolicyConflict",
+        ours="MG3110",
+        manifest=_SHOP
+        + _ISTIO
+        % ("networking", "DestinationRule", "web", "host: web, trafficPolicy: {tls: {mode: DISABLE}}")
+        + _ISTIO % ("security", "PeerAuthentication", "web", "mtls: {mode: STRICT}"),
+    ),
+    Case(
         theirs="IST0116 DeploymentAssociatedToMultipleServices",
         ours="MG3104",
         manifest=f"{_SHOP}---" + _SERVICE % ("raw", "{port: 80, name: tcp}"),

@@ -125,6 +125,15 @@ spec:
 """A route whose plugin is made of Envoy's rbac too: it must not take the policies' place."""
 
 
+ALIASES = """\
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "trustDomainAliases: [old.td]"}
+"""
+
+
 SERVERS = """\
 ---
 apiVersion: networking.istio.io/v1
@@ -232,6 +241,12 @@ def _sources() -> Iterator[Case]:
                no=[PLAIN, caller("shop/a", trust_domain="clusterXlocal")])
     yield case("not-trust-domains", deny(source('notTrustDomains: ["cluster.local"]')), yes=[friend],
                no=[PLAIN, caller("shop/a", trust_domain="partner.test")])
+    old, named = replace(friend, trust_domain="old.td"), "cluster.local/ns/shop/sa/front.end"
+    yield case("aliases", ALIASES + allow(source(f"principals: [{named}]")), yes=[friend, old],
+               no=[PLAIN, other, replace(friend, trust_domain="else.td"), replace(friend, trust_domain="oldXtd")])
+    yield case("deny-aliases", ALIASES + deny(source("principals: [old.td/ns/shop/sa/front.end]")), yes=[other],
+               no=[friend, old])
+    yield case("no-aliases", allow(source(f"principals: [{named}]")), yes=[friend], no=[old])
     here, there = Request(source="127.0.0.9"), Request(source="127.0.1.1")
     yield case("addresses", allow(source('ipBlocks: ["127.0.0.0/24", "127.9.9.9"]')),
                yes=[here, PLAIN, Request(source="127.9.9.9")], no=[there, Request(source="127.9.9.8")])

@@ -7,7 +7,7 @@ model, and changes nothing.
 
 from __future__ import annotations
 
-from meshgate.analysis import gateways, matches, namespaces, ports, virtual_services
+from meshgate.analysis import gateways, matches, mtls, namespaces, ports, virtual_services
 from meshgate.analysis.advice import Advice
 from meshgate.core.diagnostics import Diagnostic, ordered
 from meshgate.model.declared import Declared
@@ -21,6 +21,7 @@ _ANALYZERS = (
     virtual_services.analyze,
     matches.analyze,
     gateways.analyze,
+    mtls.analyze,
 )
 """Each a function of everything declared and of its model."""
 

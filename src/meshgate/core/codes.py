@@ -66,6 +66,7 @@ CODES = MappingProxyType(
         "MG3031": "the referenced extension provider does not exist or cannot do this",
         "MG3061": "a Gateway API object is not accepted as it is written; its status says the same",
         "MG3062": "no ReferenceGrant permits the reference",
+        "MG3110": "clients are told to speak otherwise than the server takes",
         "MG4001": "the workload has no command that can run on this machine",
         "MG4002": "a probe of this kind cannot run here",
         "MG4003": "a port is already in use",

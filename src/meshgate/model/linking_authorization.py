@@ -23,6 +23,7 @@ from meshgate.model.graph import workload_key
 from meshgate.model.linking_authorizers import Authorizers
 from meshgate.model.linking_gateway_hosts import takes_gateway
 from meshgate.model.linking_input import Findings, Input
+from meshgate.model.linking_trust_domains import with_aliases
 from meshgate.model.linking_workloads import selects
 from meshgate.model.names import (
     GATEWAY_NAMESPACE,
@@ -118,10 +119,11 @@ class _Guards:
         self._used.update(id(p) for p in (*policies, *tokens))
         reasons = [p.closed for p in policies if p.closed] + [p.closed for p in tokens if p.closed]
         reasons += [f"{b.ref} is broken" for b in self._broken if b.ref.namespace in namespaces]
+        aliases = self._given.mesh_config.trust_domain_aliases
         authorizers, problems = self._authorizers.of(policies)
         reasons += problems
         return Guard(
-            policies=tuple(p for p in policies if not p.closed),
+            policies=tuple(with_aliases(p, aliases) for p in policies if not p.closed),
             authorizers=authorizers,
             jwt=tuple(self._rule(r, p.namespace) for p in tokens for r in p.rules),
             closed="; ".join(dict.fromkeys(reasons)),

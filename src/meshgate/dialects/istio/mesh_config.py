@@ -35,7 +35,6 @@ KEY = ("data", "mesh")
 
 NOT_YET = MappingProxyType(
     {
-        "trustDomainAliases": "only the mesh's own trust domain is accepted",
         "enableAutoMtls": "proxies speak mTLS wherever both ends have one",
     }
 )
