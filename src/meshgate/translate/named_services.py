@@ -22,11 +22,10 @@ from meshgate.model.service import AppProtocol
 from meshgate.policies.authorization import NETWORK_FILTER
 from meshgate.policies.packing import pack
 from meshgate.translate.http import tcp_chain
+from meshgate.translate.names import BLACK_HOLE_CLUSTER
 
 _NAME = re.compile(r"outbound_\.([0-9]{1,5})_\.([A-Za-z0-9.-]*)_\.([A-Za-z0-9.-]+)")
 _FORM = r"outbound_\.[0-9]{1,5}_\.[A-Za-z0-9.-]*_\.[A-Za-z0-9.-]+"
-NOWHERE = "BlackHoleCluster"
-"""A cluster that does not exist, where the name is none of ours."""
 
 
 def filters(stat_prefix: str) -> tuple[listener_components_pb2.Filter, ...]:
@@ -43,7 +42,7 @@ def filters(stat_prefix: str) -> tuple[listener_components_pb2.Filter, ...]:
         listener_components_pb2.Filter(
             name="envoy.filters.network.sni_cluster", typed_config=pack(sni_cluster_pb2.SniCluster())
         ),
-        tcp_chain(NOWHERE, stat_prefix),
+        tcp_chain(BLACK_HOLE_CLUSTER, stat_prefix),
     )
 
 
