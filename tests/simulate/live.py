@@ -47,6 +47,7 @@ async def running(
                 stack.push_async_callback(_close, server)
                 _lead_to(cluster, server.sockets[0].getsockname()[1])
         for one in config.static_resources.listeners:
+            one.address.socket_address.address = "127.0.0.1"
             one.address.socket_address.port_value = 0
         config.admin.address.socket_address.address = "127.0.0.1"
         config.admin.address.socket_address.port_value = 0

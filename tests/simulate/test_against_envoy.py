@@ -215,7 +215,18 @@ REQUESTS: dict[tuple[str, str], tuple[tuple[str, str, str, Headers], ...]] = {
     ),
     ("istio/delegates", GATEWAY): (("GET", "pay", "/v2/rates", ()),),
     ("istio/direct-response", GATEWAY): (("GET", "x", "/teapot", ()), ("GET", "x", "/", ())),
+    ("gateway_api/routes", GATEWAY): (
+        ("GET", "api.shop.example", "/cart", ()),
+        ("GET", "api.shop.example", "/v2/x?page=x", (("x-beta", "yes"),)),
+        ("GET", "api.shop.example", "/old", ()),
+        ("GET", "api.shop.example", "/old/x?y=z", ()),
+        ("GET", "api.shop.example", "/older", ()),
+        ("GET", "shop.example", "/", ()),
+        ("GET", "b.shop.example", "/", ()),
+    ),
 }
+LISTENERS = {"gateway_api/routes": "gateway.127.72.40.100.80"}
+"""Those that are not the gateway's own."""
 
 
 @pytest.mark.envoy
@@ -235,7 +246,8 @@ def test_envoy_agrees(name: str, proxy: str, tmp_path: Path) -> None:
     ]
 
     async def answers() -> list[Answer]:
-        async with running(config, "http" if proxy == GATEWAY else "httpProxy", tmp_path) as port:
+        listener = LISTENERS.get(name, "http" if proxy == GATEWAY else "httpProxy")
+        async with running(config, listener, tmp_path) as port:
             return [await ask(port, *request) for request in requests]
 
     for request, answer in zip(requests, asyncio.run(answers()), strict=True):

@@ -20,7 +20,7 @@ from meshgate.simulate import matching, rewriting
 from meshgate.simulate.destinations import destinations
 from meshgate.simulate.policies_met import policies_met, without_key
 from meshgate.simulate.strings import string_matches
-from meshgate.simulate.verdict import DecidedBy, Injected, Outcome, PolicyMet, Sent, Verdict
+from meshgate.simulate.verdict import DecidedBy, Injected, Outcome, PolicyMet, Reached, Sent, Verdict
 from meshgate.translate import cors
 from meshgate.translate.names import FORWARD_PROXY_CLUSTER, PASSTHROUGH_CLUSTER
 from meshgate.translate.route import FAULT_FILTER, route_name
@@ -124,9 +124,26 @@ def _acted(
             return replace(
                 verdict,
                 outcome=Outcome.OUTSIDE if outside else Outcome.FORWARD,
-                destinations=destinations(place.reader, place.proxy, route.route),
+                destinations=_reached(place, route, headers),
                 sent=_sent(route, headers, rule.policies if rule else ()),
             )
+
+
+def _reached(place: Place, route: pb.Route, headers: Mapping[str, str]) -> tuple[Reached, ...]:
+    """Where the requests go, with the shares of routes that take others of the same requests."""
+    if not route.match.HasField("runtime_fraction"):
+        return destinations(place.reader, place.proxy, route.route)
+    routes = place.host.routes
+    found: list[Reached] = []
+    for number, percent in matching.shares(routes, headers, list(routes).index(route)):
+        other = routes[number]
+        if other.WhichOneof("action") == "route":
+            reached = destinations(place.reader, place.proxy, other.route)
+            found += (replace(one, percent=one.percent * percent / 100) for one in reached)
+        else:
+            says = "redirected" if other.HasField("redirect") else str(other.direct_response.status)
+            found.append(Reached(cluster=other.name, percent=percent, problem=f"these are answered: {says}"))
+    return tuple(found)
 
 
 def _is_answered_preflight(route: pb.Route, headers: Mapping[str, str]) -> bool:

@@ -21,6 +21,7 @@ from meshgate.translate import cluster as clusters
 from meshgate.translate import endpoint as endpoints
 from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.names import ClusterName, parse_cluster
+from meshgate.translate.route import NOWHERE_CLUSTER
 
 _TLS = "envoy.transport_sockets.tls"
 _MATCH = "envoy.transport_socket_match"
@@ -41,7 +42,8 @@ def reached(reader: Reader, proxy: Proxy, name: str, *, percent: float = 100) ->
     """One cluster as this proxy sees it."""
     parts = parse_cluster(name)
     if parts is None:
-        return Reached(cluster=name, percent=percent)
+        lost = "a backend that cannot be had; these requests answer 500" if name == NOWHERE_CLUSTER else ""
+        return Reached(cluster=name, percent=percent, problem=lost)
     subset = _subset(reader, proxy, parts)
     built = clusters.translate(reader, proxy, name)
     common = Reached(

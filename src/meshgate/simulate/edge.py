@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from meshgate.model.gateway import HTTP_PORT, HTTPS_PORT
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.policies.consumer_headers import IDENTITY_HEADERS, INTERNAL_HEADERS
@@ -19,6 +20,33 @@ from meshgate.translate.patched import patch_gateway_routes
 from meshgate.translate.virtual_host import edge_key
 
 
+def _of_gateway_api(reader: Reader, proxy: Proxy, request: Request, own: str) -> str:
+    """The listener of a Gateway of the Gateway API that the request means; empty for the gateway's own.
+
+    Who asks by such a Gateway's address means it. By name, the gateway's own hosts come first, then
+    the Gateways in the order of their addresses: in truth the name's DNS decides.
+    """
+    host, port = split_authority(request.authority)
+    places = [p for p in gateway_servers.places(reader, proxy) if p.address and not p.datagrams]
+    wanted = port or (HTTPS_PORT if request.scheme == "https" else HTTP_PORT)
+    meant = [p for p in places if wanted in (p.port, gateway_servers.place_of(reader, proxy, p)[1])]
+    if not meant:
+        return ""
+    by_address = next((p.listener for p in meant if p.address == host), "")
+    if by_address or _serves(reader, proxy, own, host):
+        return by_address
+    return next((p.listener for p in meant if _serves(reader, proxy, p.listener, host)), "")
+
+
+def _serves(reader: Reader, proxy: Proxy, listener: str, host: str) -> bool:
+    """Whether a listener has rules for the host."""
+    name = gateway.route_configuration_of(reader, proxy, listener, host.lower())
+    hosts = gateway.routes(reader, proxy, name).virtual_hosts if name else ()
+    chosen = matching.virtual_host(hosts, host, ignore_port=True)
+    found = reader.edge_host(edge_key(chosen.name)) if chosen is not None else None
+    return found is not None and bool(found.rules)
+
+
 def at_gateway(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
     """What the gateway does with the request."""
     host, port = split_authority(request.authority)
@@ -26,6 +54,7 @@ def at_gateway(reader: Reader, proxy: Proxy, request: Request) -> Verdict:
     own = gateway_servers.LISTENER_PREFIX + str(port)
     if own in gateway.listener_names(reader, proxy):
         name = own
+    name = _of_gateway_api(reader, proxy, request, name) or name
     verdict = Verdict(proxy=proxy.id, outcome=Outcome.REFUSE, listener=name)
     configuration = gateway.route_configuration_of(reader, proxy, name, host.lower())
     if not configuration:

@@ -1,6 +1,7 @@
 """Envoy's choice of virtual host and route, on Envoy's own resources (1.40).
 
-`path_match_policy`, runtime fractions and the like never occur in what we translate.
+`path_match_policy` and the like never occur in what we translate. A route with a runtime fraction
+takes a part of the requests; `route` gives the first, `shares` all of them.
 """
 
 from __future__ import annotations
@@ -49,6 +50,24 @@ def _rank(domain: str, asked: str) -> tuple[int, int] | None:
 def route(routes: Sequence[pb.Route], headers: Mapping[str, str]) -> int | None:
     """Index of the first route that takes the request; `headers` hold the pseudo headers."""
     return next((i for i, one in enumerate(routes) if matches(one.match, headers)), None)
+
+
+def shares(routes: Sequence[pb.Route], headers: Mapping[str, str], first: int) -> list[tuple[int, float]]:
+    """(index, percent) of the routes from the first on that share such requests among them."""
+    found: list[tuple[int, float]] = []
+    so_far = 0.0
+    for number in range(first, len(routes)):
+        match = routes[number].match
+        if not matches(match, headers):
+            continue
+        whole = not match.HasField("runtime_fraction")
+        below = 100.0 if whole else match.runtime_fraction.default_value.numerator / 10_000
+        if below > so_far:
+            found.append((number, below - so_far))
+        so_far = max(so_far, below)
+        if whole:
+            break
+    return found
 
 
 def matches(match: pb.RouteMatch, headers: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from envoy.config.route.v3 import route_components_pb2 as pb
+from envoy.type.matcher.v3 import regex_pb2
 
 from meshgate.simulate.strings import re_from_re2
 
@@ -14,12 +15,17 @@ def path_sent(route: pb.Route, path: str) -> str:
     bare, mark, query = path.partition("?")
     action = route.route
     if action.HasField("regex_rewrite"):
-        pattern = re.compile(re_from_re2(action.regex_rewrite.pattern.regex), re.ASCII)
-        substitution = action.regex_rewrite.substitution
-        return pattern.sub(lambda m: _expand(substitution, m), bare) + mark + query
+        return _regex_rewritten(action.regex_rewrite, path)
     if action.prefix_rewrite:
         return f"{action.prefix_rewrite}{bare[_matched(route.match, bare) :]}{mark}{query}"
     return path
+
+
+def _regex_rewritten(rewrite: regex_pb2.RegexMatchAndSubstitute, path: str) -> str:
+    """The path with its matches replaced; the query string stays."""
+    bare, mark, query = path.partition("?")
+    pattern = re.compile(re_from_re2(rewrite.pattern.regex), re.ASCII)
+    return pattern.sub(lambda m: _expand(rewrite.substitution, m), bare) + mark + query
 
 
 def _matched(match: pb.RouteMatch, path: str) -> int:
@@ -63,6 +69,8 @@ def redirect_location(route: pb.Route, scheme: str, authority: str, path: str) -
     if redirect.prefix_rewrite:
         bare = path.partition("?")[0]
         new_path = redirect.prefix_rewrite + path[_matched(route.match, bare) :]
+    if redirect.HasField("regex_rewrite"):
+        new_path = _regex_rewritten(redirect.regex_rewrite, path)
     if redirect.path_redirect and "?" not in new_path:
         # Envoy keeps the query string unless the rule brings one of its own.
         new_path += path[len(path.partition("?")[0]) :]
