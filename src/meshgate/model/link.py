@@ -7,7 +7,8 @@ One step per file: `linking_workloads` (sidecars, environment, selectors), `link
 (VirtualService), `linking_delegates` before it, `linking_consumers`, `linking_plugins`, `linking_edge` and
 `linking_routes` (Ingress, joined with the mesh's rules), `linking_paths` (the algebra of
 paths behind that), `linking_gateways` (Istio's Gateways, with `linking_gateway_hosts`,
-`_tls` and `_streams`), `linking_gateway_api` (the Gateway API's), `linking_certificates`.
+`_tls` and `_streams`), `linking_gateway_api` (the Gateway API's), `linking_backend_tls`,
+`linking_certificates`.
 `linking_input` gives all of them the same sorted input, which is why the order of documents
 never matters.
 """
@@ -23,6 +24,7 @@ from meshgate.model.authorization import OPEN
 from meshgate.model.declared import Declared
 from meshgate.model.graph import EDGE, MESH, Model
 from meshgate.model.linking_authorization import link_guards
+from meshgate.model.linking_backend_tls import link_backend_tls
 from meshgate.model.linking_certificates import joined, link_certificates
 from meshgate.model.linking_claims import close_beside_claims, keep_routes
 from meshgate.model.linking_client_tls import link_client_credentials
@@ -83,14 +85,15 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
     hosts = {**link_edge_hosts(ingress), **gateways.hosts, **api.tables.hosts}
     edge_guard = keep_routes(edge_guard, hosts, findings)
     hosts = close_beside_claims(hosts, edge_guard, findings)
+    backend_tls = link_backend_tls(given, destinations, api.used_by, findings)
     servers = {**api.tables.certificates, **gateways.certificates}
     certificates = joined(link_certificates(given, edges, findings), servers)
 
     model = Model(
         services=_frozen({s.host: s for s in sorted(given.services.values(), key=lambda s: s.host)}),
         backends=_frozen(backends),
-        mesh_hosts=_frozen(mesh_hosts),
-        destinations=_frozen(destinations),
+        mesh_hosts=_frozen(api.services.join(mesh_hosts)),
+        destinations=_frozen(backend_tls.destinations),
         workloads=_frozen(workloads),
         inbound=_frozen(inbound),
         edge_hosts=_frozen(hosts),
@@ -105,8 +108,8 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         telemetry=_frozen(link_telemetry(given, workloads, findings)),
         sidecars=_frozen(sidecars),
         envoy_patches=_frozen(link_envoy_patches(given, workloads, findings)),
-        client_credentials=_frozen(link_client_credentials(given, findings)),
-        statuses=_frozen(dict(sorted(api.statuses.items()))),
+        client_credentials=_frozen({**link_client_credentials(given, findings), **backend_tls.credentials}),
+        statuses=_frozen(dict(sorted({**api.statuses, **backend_tls.statuses}.items()))),
     )
     return model, findings.all()
 

@@ -13,19 +13,21 @@ from dataclasses import dataclass, field
 
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.declared import EdgeRules
-from meshgate.model.gateway_api import CLASS, GATEWAY_GROUP, ApiGateway, ListenerSetObject
+from meshgate.model.gateway_api import CLASS, GATEWAY_GROUP, ApiGateway, ListenerSetObject, ParentRef
 from meshgate.model.gateway_api_routes import ApiRoute
 from meshgate.model.graph import status_key
-from meshgate.model.linking_gateway_api_attach import Attachment, attach, permitted
+from meshgate.model.linking_gateway_api_attach import Attached, Attachment, attach, permitted
 from meshgate.model.linking_gateway_api_backends import Resolution, stream_destinations
 from meshgate.model.linking_gateway_api_classes import Addresses, class_status, our_classes
 from meshgate.model.linking_gateway_api_listeners import LinkedListener, link_listeners
+from meshgate.model.linking_gateway_api_mesh import ServiceRoutes, is_service
 from meshgate.model.linking_gateway_api_refs import Problem, References
 from meshgate.model.linking_gateway_api_rules import Entrance, Ranked, RouteRules, plugin_uses
 from meshgate.model.linking_gateway_api_status import accepted, gateway_status, report, set_status
 from meshgate.model.linking_gateway_api_tables import Tables
 from meshgate.model.linking_input import Findings, Input, oldest_first
 from meshgate.model.linking_plugins import Plugins
+from meshgate.model.names import Name
 from meshgate.model.route import WeightedDestination
 from meshgate.model.status import ObjectStatus, ParentStatus
 
@@ -34,8 +36,11 @@ from meshgate.model.status import ObjectStatus, ParentStatus
 class LinkedGatewayApi:
     """What the Gateway API's objects add to the model."""
 
+    services: ServiceRoutes
     tables: Tables = field(default_factory=Tables)
     statuses: dict[str, ObjectStatus] = field(default_factory=dict)
+    used_by: dict[tuple[Name, int], tuple[ApiGateway, ...]] = field(default_factory=dict)
+    """(Service, port) -> the Gateways whose routes lead to it."""
 
 
 def api_edges(given: Input) -> tuple[EdgeRules, ...]:
@@ -55,7 +60,8 @@ class _Linking:
     def __init__(self, given: Input, plugins: Plugins, findings: Findings) -> None:
         self._given, self._plugins, self._findings = given, plugins, findings
         self._references = References(given)
-        self._found = LinkedGatewayApi()
+        self._services = ServiceRoutes(given)
+        self._found = LinkedGatewayApi(services=self._services)
         self._listeners: list[LinkedListener] = []
         self._attachments: dict[int, list[Attachment]] = {}
         self._routes: dict[ObjectRef, RouteRules] = {}
@@ -118,11 +124,7 @@ class _Linking:
         return taken, said
 
     def _attach(self, route: ApiRoute) -> None:
-        for parent in route.parents:
-            if (parent.group, parent.kind) == ("", "Service"):
-                message = "routes of Services, inside the mesh, are not supported; it has no effect there"
-                self._findings.warn("MG1103", parent.origin, route.ref, message, "write a VirtualService")
-        asked = ((p, attach(route, p, self._listeners, self._given)) for p in route.parents)
+        asked = ((p, self._asked(route, p)) for p in route.parents)
         parents = [(parent, attached) for parent, attached in asked if attached is not None]
         if not parents:
             return
@@ -139,11 +141,28 @@ class _Linking:
                 place = places[id(attachment.listener)]
                 attachment.listener.attached.add(route.ref)
                 self._attachments.setdefault(place, []).append(attachment)
+                self._note_use(attachment)
+            if is_service(parent) and attached.accepted.holds:
+                self._services.add(route, parent, self._routes[route.ref])
             conditions = (attached.accepted, resolution.resolved())
             statuses.append(ParentStatus(parent=parent, conditions=conditions))
             report(conditions, parent.origin, route.ref, self._findings)
         status = ObjectStatus(generation=route.generation, parents=tuple(statuses))
         self._found.statuses[status_key(route.ref)] = status
+
+    def _asked(self, route: ApiRoute, parent: ParentRef) -> Attached | None:
+        if is_service(parent):
+            return Attached(self._services.accepted(route, parent))
+        return attach(route, parent, self._listeners, self._given)
+
+    def _note_use(self, attachment: Attachment) -> None:
+        gateway = attachment.listener.gateway
+        for rule in attachment.route.rules:
+            for backend in rule.backends:
+                key = (backend.target.name, backend.target.port)
+                known = self._found.used_by.get(key, ())
+                if gateway not in known:
+                    self._found.used_by[key] = (*known, gateway)
 
     def _gateway(self, gateway: ApiGateway, addresses: Addresses, sets: int) -> None:
         places = [n for n, one in enumerate(self._listeners) if one.gateway is gateway]

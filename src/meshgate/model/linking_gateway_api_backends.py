@@ -44,6 +44,8 @@ class Resolution:
             self.problems.append(found)
             return LinkedBackend(declared, None, NOWHERE, found.message)
         service, port = found
+        if closed := self.references.closed(service, port):
+            return LinkedBackend(declared, None, NOWHERE, closed)
         return LinkedBackend(declared, service, Destination(host=service.host, port=port.number))
 
     def resolved(self) -> Condition:

@@ -14,6 +14,8 @@ from meshgate.model.status import Condition, ObjectStatus
 FEATURES = tuple(
     sorted(
         (
+            "BackendTLSPolicy",
+            "BackendTLSPolicySANValidation",
             "GRPCRoute",
             "GRPCRouteNamedRouteRule",
             "GRPCRouteRequestHeaderModifier",
@@ -55,6 +57,15 @@ FEATURES = tuple(
             "HTTPRouteRetryConnectionError",
             "HTTPRouteSchemeRedirect",
             "ListenerSet",
+            "Mesh",
+            "MeshConsumerRoute",
+            "MeshHTTPRouteBackendRequestHeaderModification",
+            "MeshHTTPRouteNamedRouteRule",
+            "MeshHTTPRouteQueryParamMatching",
+            "MeshHTTPRouteRedirectPath",
+            "MeshHTTPRouteRedirectPort",
+            "MeshHTTPRouteRewritePath",
+            "MeshHTTPRouteSchemeRedirect",
             "ReferenceGrant",
             "TCPRoute",
             "TLSRoute",

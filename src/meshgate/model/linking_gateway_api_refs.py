@@ -10,7 +10,8 @@ from meshgate.model.credential_secrets import find_credential
 from meshgate.model.edge import Certificate
 from meshgate.model.gateway_api import GATEWAY_GROUP, Reference
 from meshgate.model.gateway_api_routes import ApiRoute
-from meshgate.model.linking_input import Input
+from meshgate.model.linking_input import Input, oldest_first
+from meshgate.model.names import Name
 from meshgate.model.service import Service, ServicePort
 
 
@@ -28,6 +29,7 @@ class References:
     def __init__(self, given: Input) -> None:
         self._given = given
         self._grants = given.declared.reference_grants
+        self._closed = self._closed_ports()
 
     def permits(self, kind: str, namespace: str, target: Reference) -> bool:
         """Whether an object of that kind (of the Gateway API) in a namespace may refer to `target`."""
@@ -58,6 +60,23 @@ class References:
         if port is None:
             return Problem("BackendNotFound", f"Service {target.name} has no port {target.port}")
         return service, port
+
+    def closed(self, service: Service, port: ServicePort) -> str:
+        """Why nothing may be sent to the port: a BackendTLSPolicy without authorities; else empty."""
+        of_port = self._closed.get((service.name, port.name)) if port.name else None
+        return of_port if of_port is not None else self._closed.get((service.name, ""), "")
+
+    def _closed_ports(self) -> dict[tuple[Name, str], str]:
+        """(Service, port's name or empty for all) -> why it is closed, empty where it is open."""
+        found: dict[tuple[Name, str], str] = {}
+        for policy in oldest_first(self._given.declared.backend_tls_policies):
+            problem: bytes | Problem = b""
+            if not policy.system_authorities:
+                problem = self.authorities(policy.ref.kind, policy.ref.namespace, policy.authorities)
+            says = f"{policy.ref}: {problem.message}" if isinstance(problem, Problem) else ""
+            for target, section in policy.targets:
+                found.setdefault((target.name, section), says)
+        return found
 
     def certificate(self, kind: str, namespace: str, target: Reference) -> Certificate | Problem:
         """The pair in a Secret that a listener shows."""

@@ -19,18 +19,21 @@ from meshgate.sources.backend import ApplyRequest, DeleteRequest, GetQuery
 from tests.e2e.harness import Answer, Meshgate, until
 
 GROUP = "gateway.networking.k8s.io"
-INFRA, APP, WEB = "infra", "app", "web"
+INFRA, APP, WEB, MESH = "infra", "app", "web", "mesh"
 ECHO = Path(__file__).with_name("echo.py")
 Object = dict[str, Any]
 
 
-def backend(name: str, namespace: str = INFRA, labels: Mapping[str, str] | None = None) -> list[Object]:
-    """A Deployment of `echo.py` and a Service with the ports 8080 (HTTP) and 9000 (TCP and UDP)."""
-    command = f"python3 {ECHO} {name} 8080 9000"
-    chosen = {"app": name, **(labels or {})}
+def backend(name: str, namespace: str = INFRA, certificate: Path | None = None) -> list[Object]:
+    """A Deployment of `echo.py` and a Service with the ports 8080 (HTTP) and 9000 (TCP and UDP).
+
+    With a certificate it speaks HTTPS at the port 8443.
+    """
+    command = f"python3 {ECHO} {name} 8080 9000" + (f" 8443 {certificate}" if certificate else "")
+    chosen = {"app": name}
     container = {
         "name": "app",
-        "ports": [{"name": "http", "containerPort": 8080}, {"containerPort": 9000}],
+        "ports": [{"name": "http", "containerPort": 8080}, {"containerPort": 9000}, {"containerPort": 8443}],
         "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 1},
     }
     template = {
@@ -42,6 +45,7 @@ def backend(name: str, namespace: str = INFRA, labels: Mapping[str, str] | None 
         {"name": "tcp", "port": 9000, "targetPort": 9000},
         {"name": "udp", "port": 9000, "targetPort": 9000, "protocol": "UDP"},
         {"name": "h2c", "port": 8081, "targetPort": 8080, "appProtocol": "kubernetes.io/h2c"},
+        {"name": "https", "port": 8443, "targetPort": 8443, "appProtocol": "http"},
         {"name": "ws", "port": 8082, "targetPort": 8080, "appProtocol": "kubernetes.io/ws"},
     ]
     return [

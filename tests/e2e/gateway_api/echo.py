@@ -1,11 +1,11 @@
 """A backend that answers with what arrived, and does as the query says.
 
-    python3 echo.py NAME PORT [TCP-PORT]
+    python3 echo.py NAME PORT [TCP-PORT [TLS-PORT PEM-FILE]]
 
 `?delay=MS` waits, `?statuses=503,503,200&key=K` answers these in turn for one key, `?count=/path`
 says how many requests for that path came. A WebSocket gets its bytes back. At the second port
-connections and datagrams get `NAME:` and their bytes back. Requests in HTTP/2 are told by their
-preface alone: the connection is answered with an empty SETTINGS frame and `/_seen` says so.
+connections and datagrams get `NAME:` and their bytes back; at the third HTTPS is spoken.
+Requests in HTTP/2 are told by their preface alone, and counted in `seen`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import collections
 import hashlib
 import json
 import os
+import ssl
 import sys
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -98,8 +100,7 @@ async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 class Datagrams(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
         self._transport.sendto(f"{sys.argv[1]}:".encode() + data, addr)
@@ -113,6 +114,11 @@ async def main() -> None:
         port = int(os.environ.get(f"PORT_{sys.argv[3]}", sys.argv[3]))
         await asyncio.start_server(plain, host, port)
         await asyncio.get_running_loop().create_datagram_endpoint(Datagrams, (host, port))
+    if len(sys.argv) > 5:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[5])
+        port = int(os.environ.get(f"PORT_{sys.argv[4]}", sys.argv[4]))
+        await asyncio.start_server(serve, host, port, ssl=context)
     await server.serve_forever()
 
 

@@ -6,7 +6,20 @@ import socket
 
 import pytest
 
-from tests.e2e.gateway_api.api import Api, Caller, eventually, gateway, listener, prefix, route, rule, to
+from tests.e2e.gateway_api.api import (
+    Api,
+    Caller,
+    conditions,
+    eventually,
+    gateway,
+    listener,
+    obj,
+    prefix,
+    route,
+    rule,
+    to,
+)
+from tests.e2e.gateway_api.certificates import authorities
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 Filter = dict[str, object]
@@ -296,3 +309,38 @@ def test_backends_speak_what_their_service_says(filtered: Caller) -> None:
         assert reply.startswith(b"HTTP/1.1 101")
         raw.sendall(b"\x81\x02hi")
         assert raw.recv(100) == b"\x81\x02hi"
+
+
+def test_tls_to_backends(api: Api, filtered: Caller) -> None:
+    def policy(name: str, service: str, hostname: str = "backend.test", **parts: object) -> dict[str, object]:
+        target = {"group": "", "kind": "Service", "name": service, "sectionName": "https"}
+        roots = [{"group": "", "kind": "ConfigMap", "name": "backend-roots"}]
+        validation = {"hostname": hostname, "caCertificateRefs": roots, **parts}
+        return obj("BackendTLSPolicy", name, {"targetRefs": [target], "validation": validation})
+
+    def verdict(name: str) -> dict[str, tuple[str, str]]:
+        (ancestor,) = api.get("backendtlspolicy", name)["status"]["ancestors"]
+        assert ancestor["ancestorRef"]["name"] == "filters"
+        return conditions(ancestor)
+
+    there = route("tls-backend", "filters", rule(backends=[to("one", port=8443)]), hostnames=["tls.test"])
+    api.apply(authorities("backend-roots"), there)
+    api.apply(policy("good", "one"), policy("later", "one"))
+    assert filtered.pod("tls.test") == "one"
+    assert verdict("good") == {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}
+    assert verdict("later")["Accepted"] == ("False", "Conflicted")
+    api.delete("backendtlspolicy", "later")
+    api.apply(policy("good", "one", hostname="other.test"))
+    assert filtered.ask("tls.test").status == 503
+    names = [{"type": "URI", "uri": "spiffe://backend.test/echo"}]
+    api.apply(policy("good", "one", hostname="other.test", subjectAltNames=names))
+    assert filtered.pod("tls.test") == "one"
+    for refs, reason in (
+        ([{"group": "", "kind": "ConfigMap", "name": "absent"}], "InvalidCACertificateRef"),
+        ([{"group": "x.y", "kind": "Thing", "name": "absent"}], "InvalidKind"),
+    ):
+        api.apply(policy("good", "one", caCertificateRefs=refs))
+        assert verdict("good")["ResolvedRefs"] == ("False", reason)
+        assert verdict("good")["Accepted"] == ("False", "NoValidCACertificate")
+        assert filtered.ask("tls.test").status == 500
+    api.delete("backendtlspolicy", "good")

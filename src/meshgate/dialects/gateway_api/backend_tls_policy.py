@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from meshgate.core.diagnostics import Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.gateway_api.references import Hostname, ObjectRefSpec, PreciseHostname, SectionName
@@ -69,8 +68,6 @@ def lower_backend_tls_policy(document: Document) -> Lowered:
             message = f"must have the field of its type {san.type}"
             said.append(problem(document, "MG2003", (*path, "subjectAltNames", index), message))
         names.append(text or "")
-    message = "is not supported yet: backends are spoken to as without it"
-    said.append(problem(document, "MG1103", ("spec",), message, severity=Severity.WARNING))
     declared = BackendTlsPolicyObject(
         ref=document.ref,
         name=Name(document.namespace, document.ref.name),

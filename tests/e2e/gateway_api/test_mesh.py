@@ -1,0 +1,86 @@
+"""Routes of Services: what clients' sidecars make of requests inside the mesh."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.e2e.gateway_api.api import MESH, Api, Object, prefix, route, rule, to
+
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
+ASK = """
+import json, sys, urllib.error, urllib.request
+class Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_): return None
+opener = urllib.request.build_opener(Stay)
+found = []
+for url, headers in json.loads(sys.argv[1]):
+    try:
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as reply:
+            found.append(json.load(reply))
+    except urllib.error.HTTPError as error:
+        found.append({"pod": str(error.code), "location": error.headers.get("location")})
+print(json.dumps(found))
+"""
+URL = "http://mesh-one.mesh:8080"
+
+
+def ask(api: Api, client: str, namespace: str, *asked: tuple[str, dict[str, str]]) -> list[dict[str, Any]]:
+    """What a client with a sidecar gets."""
+    arguments = ("-n", namespace, client, "--", "python3", "-c", ASK, json.dumps(asked))
+    found: list[dict[str, Any]] = json.loads(api.meshgate.cli("exec", *arguments))
+    return found
+
+
+def of(name: str, port: int = 0) -> list[Object]:
+    """A Service as a parent."""
+    found: Object = {"group": "", "kind": "Service", "name": name, "namespace": MESH}
+    return [{**found, "port": port} if port else found]
+
+
+def test_routes_of_services(api: Api) -> None:
+    header = {"type": "Exact", "name": "version", "value": "two"}
+    query = {"type": "Exact", "name": "animal", "value": "whale"}
+    own = {"set": [{"name": "X-Own", "value": "1"}]}
+    add = {"type": "RequestHeaderModifier", "requestHeaderModifier": own}
+    move = {"type": "URLRewrite",
+            "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/new"}}}  # fmt: skip
+    away = {"type": "RequestRedirect", "requestRedirect": {"hostname": "example.org", "statusCode": 301}}
+    api.apply(
+        route("producer", of("mesh-one", 8080),
+              rule({"headers": [header]}, backends=[to("mesh-two")]),
+              rule({"queryParams": [query]}, backends=[to("mesh-two", filters=[add])], name="named"),
+              rule(prefix("/old"), backends=[to("mesh-one")], filters=[move]),
+              rule(prefix("/away"), filters=[away]),
+              rule(prefix("/absent"), backends=[to("absent")]),
+              rule(prefix("/split"), backends=[to("mesh-one", 1), to("mesh-two", 1)]),
+              rule(prefix("/here"), backends=[to("mesh-one")]), namespace=MESH),
+        route("consumer", of("mesh-two"), rule(prefix("/far"), backends=[to("far")]), namespace="mesh-b"),
+        route("nobody", of("absent"), rule(backends=[to("mesh-one")]), namespace=MESH),
+        route("nobody-port", of("mesh-one", 1), rule(backends=[to("mesh-one")]), namespace=MESH),
+    )  # fmt: skip
+    assert api.parents("HTTPRoute", "producer", MESH)[0]["Accepted"] == ("True", "Accepted")
+    assert api.parents("HTTPRoute", "nobody", MESH)[0]["Accepted"] == ("False", "NoMatchingParent")
+    assert api.parents("HTTPRoute", "nobody-port", MESH)[0]["Accepted"] == ("False", "NoMatchingParent")
+    found = ask(
+        api, "mesh-two", MESH,
+        (f"{URL}/here", {}), (f"{URL}/", {"version": "two"}), (f"{URL}/?animal=whale", {}),
+        (f"{URL}/old/x", {}), (f"{URL}/away", {}), (f"{URL}/absent", {}), (f"{URL}/else", {}),
+        ("http://mesh-one.mesh:8082/else", {}), ("http://mesh-two.mesh:8080/far", {}),
+        *[(f"{URL}/split", {})] * 30,
+    )  # fmt: skip
+    pods = [one["pod"] for one in found]
+    assert pods[:9] == [
+        "mesh-one", "mesh-two", "mesh-two", "mesh-one", "301", "500", "404", "mesh-one", "mesh-two",
+    ]  # fmt: skip
+    assert found[2]["headers"]["x-own"] == "1"
+    assert found[3]["path"] == "/new/x"
+    assert found[4]["location"] == "http://example.org:8080/away"
+    assert set(pods[9:]) == {"mesh-one", "mesh-two"}
+    asked = ("http://mesh-two.mesh:8080/far", {}), (f"{URL}/", {"version": "two"})
+    found = ask(api, "far", "mesh-b", *asked)
+    assert [one["pod"] for one in found] == ["far", "mesh-two"]
+    api.delete("httproute", "producer", "nobody", "nobody-port", namespace=MESH)
+    api.delete("httproute", "consumer", namespace="mesh-b")
