@@ -312,8 +312,12 @@ def test_backends_speak_what_their_service_says(filtered: Caller) -> None:
 
 
 def test_tls_to_backends(api: Api, filtered: Caller) -> None:
-    def policy(name: str, service: str, hostname: str = "backend.test", **parts: object) -> dict[str, object]:
-        target = {"group": "", "kind": "Service", "name": service, "sectionName": "https"}
+    def service(name: str) -> dict[str, object]:
+        ports = [{"name": "https", "port": 8443, "targetPort": 8443, "appProtocol": "http"}]
+        return obj("Service", name, {"selector": {"app": "one"}, "ports": ports}, api="v1")
+
+    def policy(name: str, hostname: str = "backend.test", of: str = "", **parts: object) -> dict[str, object]:
+        target = {"group": "", "kind": "Service", "name": of or name, "sectionName": "https"}
         roots = [{"group": "", "kind": "ConfigMap", "name": "backend-roots"}]
         validation = {"hostname": hostname, "caCertificateRefs": roots, **parts}
         return obj("BackendTLSPolicy", name, {"targetRefs": [target], "validation": validation})
@@ -323,24 +327,32 @@ def test_tls_to_backends(api: Api, filtered: Caller) -> None:
         assert ancestor["ancestorRef"]["name"] == "filters"
         return conditions(ancestor)
 
-    there = route("tls-backend", "filters", rule(backends=[to("one", port=8443)]), hostnames=["tls.test"])
-    api.apply(authorities("backend-roots"), there)
-    api.apply(policy("good", "one"), policy("later", "one"))
-    assert filtered.pod("tls.test") == "one"
-    assert verdict("good") == {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}
-    assert verdict("later")["Accepted"] == ("False", "Conflicted")
-    api.delete("backendtlspolicy", "later")
-    api.apply(policy("good", "one", hostname="other.test"))
-    assert filtered.ask("tls.test").status == 503
-    names = [{"type": "URI", "uri": "spiffe://backend.test/echo"}]
-    api.apply(policy("good", "one", hostname="other.test", subjectAltNames=names))
-    assert filtered.pod("tls.test") == "one"
-    for refs, reason in (
-        ([{"group": "", "kind": "ConfigMap", "name": "absent"}], "InvalidCACertificateRef"),
-        ([{"group": "x.y", "kind": "Thing", "name": "absent"}], "InvalidKind"),
-    ):
-        api.apply(policy("good", "one", caCertificateRefs=refs))
-        assert verdict("good")["ResolvedRefs"] == ("False", reason)
-        assert verdict("good")["Accepted"] == ("False", "NoValidCACertificate")
-        assert filtered.ask("tls.test").status == 500
-    api.delete("backendtlspolicy", "good")
+    def refs(**parts: str) -> list[dict[str, str]]:
+        return [{"group": "", "kind": "ConfigMap", "name": "absent", **parts}]
+
+    names = ("tls-good", "tls-host", "tls-names", "tls-absent", "tls-kind")
+    api.apply(
+        authorities("backend-roots"),
+        *(service(name) for name in names),
+        *(
+            route(name, "filters", rule(backends=[to(name, port=8443)]), hostnames=[f"{name}.test"])
+            for name in names
+        ),
+        policy("tls-good"),
+        policy("tls-later", of="tls-good"),
+        policy("tls-host", "other.test"),
+        policy(
+            "tls-names", "other.test", subjectAltNames=[{"type": "URI", "uri": "spiffe://backend.test/echo"}]
+        ),
+        policy("tls-absent", caCertificateRefs=refs()),
+        policy("tls-kind", caCertificateRefs=refs(group="x.y", kind="Thing")),
+    )
+    assert filtered.pod("tls-good.test") == "one"
+    assert verdict("tls-good") == {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}
+    assert verdict("tls-later")["Accepted"] == ("False", "Conflicted")
+    assert filtered.ask("tls-host.test").status == 503
+    assert filtered.pod("tls-names.test") == "one"
+    for name, reason in (("tls-absent", "InvalidCACertificateRef"), ("tls-kind", "InvalidKind")):
+        assert verdict(name)["ResolvedRefs"] == ("False", reason)
+        assert verdict(name)["Accepted"] == ("False", "NoValidCACertificate")
+        assert filtered.ask(f"{name}.test").status == 500

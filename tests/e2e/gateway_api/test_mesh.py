@@ -79,7 +79,8 @@ def test_routes_of_services(api: Api) -> None:
     assert found[3]["path"] == "/new/x"
     assert found[4]["location"] == "http://example.org:8080/away"
     assert set(pods[9:]) == {"mesh-one", "mesh-two"}
-    asked = ("http://mesh-two.mesh:8080/far", {}), (f"{URL}/", {"version": "two"})
+    asked: list[tuple[str, dict[str, str]]]
+    asked = [("http://mesh-two.mesh:8080/far", {}), (f"{URL}/", {"version": "two"})]
     found = ask(api, "far", "mesh-b", *asked)
     assert [one["pod"] for one in found] == ["far", "mesh-two"]
     api.delete("httproute", "producer", "nobody", "nobody-port", namespace=MESH)
