@@ -40,6 +40,7 @@ from meshgate.dialects.istio import (
     telemetry,
     virtual_service,
     workload_entry,
+    workload_group,
 )
 from meshgate.dialects.kong import kong_consumer, kong_consumer_group, kong_plugin
 from meshgate.dialects.kong.catalog import CATALOG, Purpose
@@ -85,6 +86,7 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         ("networking.istio.io", "Sidecar"): sidecar.SidecarObject,
         ("networking.istio.io", "ProxyConfig"): proxy_config.ProxyConfigObjectSpec,
         ("networking.istio.io", "EnvoyFilter"): envoy_filter.EnvoyFilterObject,
+        ("networking.istio.io", "WorkloadGroup"): workload_group.WorkloadGroup,
         ("security.istio.io", "PeerAuthentication"): peer_authentication.PeerAuthentication,
         ("security.istio.io", "AuthorizationPolicy"): authorization_policy.AuthorizationPolicyObject,
         ("security.istio.io", "RequestAuthentication"): request_authentication.RequestAuthenticationObject,

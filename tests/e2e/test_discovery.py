@@ -26,15 +26,27 @@ SECURE = "a.wild.example"
 class _Answering(BaseHTTPRequestHandler):
     """Says by which name it was asked."""
 
+    health = 200
+
     def do_GET(self) -> None:
         body = f"{self.headers['host']}".encode()
-        self.send_response(200)
+        self.send_response(self.health if self.path == "/healthz" else 200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+class _Sick(_Answering):
+    """Answers everybody and says to those who ask for its health that it should not."""
+
+    health = 503
+
+    def do_GET(self) -> None:
+        self.headers.replace_header("host", "sick")
+        super().do_GET()
 
 
 class _Greeting(socketserver.BaseRequestHandler):
@@ -79,7 +91,7 @@ def _entry(name: str, host: str, rest: str) -> str:
     )
 
 
-def _manifests(address: str, plain: int, greeter: int, secure: int) -> str:
+def _manifests(address: str, plain: int, sick: int, greeter: int, secure: int) -> str:
     def rest(port: int, number: int, protocol: str, resolution: str = "STATIC") -> str:
         return (
             f"  resolution: {resolution}\n  endpoints: [{{address: {address}, ports: {{it: {port}}}}}]\n"
@@ -111,6 +123,37 @@ apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {{name: machine, labels: {{runs: on-a-machine}}}}
 spec: {{address: {address}, ports: {{http-it: {plain}}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: probed}}
+spec: {{selector: {{runs: probed}}, ports: [{{name: http, port: 80}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {{name: well}}
+spec:
+  metadata: {{labels: {{runs: probed}}}}
+  template: {{ports: {{http: {plain}}}}}
+  probe: {{periodSeconds: 1, failureThreshold: 1, httpGet: {{path: /healthz, port: {plain}}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {{name: sick}}
+spec:
+  metadata: {{labels: {{runs: probed}}}}
+  template: {{ports: {{http: {sick}}}}}
+  probe: {{periodSeconds: 1, failureThreshold: 1, httpGet: {{path: /healthz, port: {sick}}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: well, annotations: {{istio.io/autoRegistrationGroup: well}}}}
+spec: {{address: {address}}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: sick, annotations: {{istio.io/autoRegistrationGroup: sick}}}}
+spec: {{address: {address}}}
 ---
 apiVersion: v1
 kind: Service
@@ -148,10 +191,11 @@ def discovery(isolation: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         address = _address(meshgate)
         with (
             _serving(ThreadingHTTPServer((address, 0), _Answering)) as plain,
+            _serving(ThreadingHTTPServer((address, 0), _Sick)) as sick,
             _serving(_Greeter((address, 0), _Greeting)) as greeter,
             _serving(_secure(address, folder)) as secure,
         ):
-            (folder / "more.yaml").write_text(_manifests(address, plain, greeter, secure))
+            (folder / "more.yaml").write_text(_manifests(address, plain, sick, greeter, secure))
             meshgate.cli("apply", "-f", str(folder / "more.yaml"))
             until(lambda: any(o["metadata"]["name"] == "alias" for o in meshgate.objects("svc")), "applied")
             yield meshgate
@@ -212,6 +256,22 @@ with context.wrap_socket(connect("a.wild.example", 443), server_hostname="a.wild
     body = secure.makefile("rb").read().decode().rpartition("\\n")[2]
 print(json.dumps([greeting, answer, body]))
 """
+
+
+PROBED = """
+import http.client, os, time
+run, until = 0, time.monotonic() + 20
+while run < 20 and time.monotonic() < until:
+    asked = os.environ.get("http_proxy", "http://probed").rpartition("/")[2]
+    client = http.client.HTTPConnection(asked, timeout=5)
+    client.request("GET", "/", headers={"Host": "probed"})
+    run = run + 1 if client.getresponse().read() == b"probed" else 0
+print(run)
+"""
+
+
+def test_a_machine_whose_probe_fails_gets_no_requests(discovery: Meshgate) -> None:
+    assert int(discovery.inside("caller", PROBED)) == 20
 
 
 def test_connections_reach_hosts_outside_of_the_mesh_by_name_or_variable(discovery: Meshgate) -> None:

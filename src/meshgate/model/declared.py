@@ -12,7 +12,7 @@ from meshgate.core.secret import Secret
 from meshgate.model.authorization import AuthorizationPolicy, RequestAuthentication
 from meshgate.model.destination import Subset, TrafficPolicy
 from meshgate.model.envoy_patch import EnvoyFilter
-from meshgate.model.external import EndpointList, Machine
+from meshgate.model.external import EndpointList, Machine, MachineGroup
 from meshgate.model.gateway import GatewayObject, StreamRule
 from meshgate.model.gateway_api import (
     ApiGateway,
@@ -289,6 +289,7 @@ class Declared:
     service_entries: tuple[Service, ...] = ()
     """One for each host of each ServiceEntry."""
     machines: tuple[Machine, ...] = ()
+    machine_groups: tuple[MachineGroup, ...] = ()
     endpoint_lists: tuple[EndpointList, ...] = ()
     ingress_classes: tuple[IngressClass, ...] = ()
     plugins: tuple[Plugin, ...] = ()

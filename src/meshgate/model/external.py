@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.model.health import HealthCheck
 from meshgate.model.names import Name
 
 MTLS_LABEL = "security.istio.io/tlsMode"
@@ -53,6 +54,8 @@ class ExternalEndpoint:
     """`region/zone/sub-zone`, from the left as far as it is known."""
     service_account: Name | None = None
     """Whose certificate it shows, where it has a sidecar."""
+    check: HealthCheck | None = None
+    """How it is asked for its health; None: it counts as healthy."""
 
     @property
     def meshed(self) -> bool:
@@ -100,7 +103,32 @@ class Machine:
 
     name: Name
     endpoint: ExternalEndpoint
+    group: str = ""
+    """The WorkloadGroup in its namespace that it belongs to."""
     origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineGroup:
+    """A WorkloadGroup: what its WorkloadEntries have where they say nothing themselves."""
+
+    name: Name
+    template: ExternalEndpoint
+    """Without an address."""
+    check: HealthCheck | None = None
+    origin: Origin = BUILT_IN
+
+    def complete(self, endpoint: ExternalEndpoint) -> ExternalEndpoint:
+        """The endpoint of a member."""
+        given = self.template
+        return replace(
+            endpoint,
+            ports=tuple(sorted({**dict(given.ports), **dict(endpoint.ports)}.items())),
+            labels=tuple(sorted({**dict(given.labels), **dict(endpoint.labels)}.items())),
+            locality=endpoint.locality or given.locality,
+            service_account=endpoint.service_account or given.service_account,
+            check=self.check,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

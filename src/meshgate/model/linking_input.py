@@ -190,7 +190,20 @@ class Input:
     def _machines(self) -> dict[str, tuple[Machine, ...]]:
         """WorkloadEntries by namespace."""
         found: dict[str, list[Machine]] = {}
+        groups = {g.name: g for g in sorted(self.declared.machine_groups, key=lambda g: g.origin)}
         for machine in sorted(self.declared.machines, key=lambda m: (m.name, m.origin)):
+            group = groups.get(Name(machine.name.namespace, machine.group)) if machine.group else None
+            if group is not None:
+                machine = replace(machine, endpoint=group.complete(machine.endpoint))
+            elif machine.group:
+                name = machine.name
+                self._findings.warn(
+                    "MG3051",
+                    machine.origin,
+                    ObjectRef("WorkloadEntry", name.namespace, name.name, "networking.istio.io"),
+                    f"WorkloadGroup {name.namespace}/{machine.group} does not exist; its health is not asked",
+                    "add the WorkloadGroup, or take the annotation away",
+                )
             found.setdefault(machine.name.namespace, []).append(machine)
         return {namespace: tuple(machines) for namespace, machines in found.items()}
 

@@ -27,6 +27,7 @@ from meshgate.translate.cluster_policy import balance, outliers, pool_limits, we
 from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.dns import dns_cache
 from meshgate.translate.endpoint import MTLS_KEY, MTLS_VALUE
+from meshgate.translate.health import add_check
 from meshgate.translate.locality import locality_setting, rearrange_for
 from meshgate.translate.names import (
     BLACK_HOLE_CLUSTER,
@@ -159,6 +160,7 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
             assert_never(policy.tls)
     if policy.proxy_protocol:
         _proxy_header(cluster, policy.proxy_protocol)
+    add_check(cluster, (m for m in machines if m.has(chosen.labels if chosen else {})))
     return cluster
 
 

@@ -15,6 +15,7 @@ from meshgate.model.service import ServicePort
 from meshgate.model.workload import CLUSTER_ID, Instance, MtlsMode, canonical_name, canonical_revision
 from meshgate.policies.packing import uint32
 from meshgate.translate.destination import destination_policy, traffic_policy
+from meshgate.translate.health import leave_others_alone
 from meshgate.translate.locality import Spot, arrange, arrange_for, locality_setting
 from meshgate.translate.metrics import WORKLOAD_KEY, WORKLOAD_METADATA
 from meshgate.translate.names import parse_cluster
@@ -61,6 +62,7 @@ def translate(reader: Reader, proxy: Proxy, name: str) -> endpoint_pb2.ClusterLo
         arrange_for(proxy, assignment, spots, setting)
     else:
         arrange(assignment, spots)
+    leave_others_alone(assignment.endpoints)
     return assignment
 
 
@@ -85,6 +87,8 @@ def _machine(endpoint: ExternalEndpoint, port: int) -> endpoint_components_pb2.L
         socket = address_pb2.SocketAddress(address=endpoint.address, port_value=port)
         address = address_pb2.Address(socket_address=socket)
     found.endpoint.address.CopyFrom(address)
+    if endpoint.check is not None:
+        found.endpoint.health_check_config.port_value = endpoint.check.port
     if endpoint.meshed:
         found.metadata.filter_metadata[_TRANSPORT].update({MTLS_KEY: MTLS_VALUE})
     return found

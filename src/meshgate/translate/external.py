@@ -17,6 +17,7 @@ from meshgate.model.service import Service, ServicePort
 from meshgate.policies.packing import duration, pack
 from meshgate.translate.dns import dns_cache
 from meshgate.translate.endpoint import machine_spots, target_port
+from meshgate.translate.health import leave_others_alone
 from meshgate.translate.locality import Spot, arrange
 
 _ALIASES = 8
@@ -163,3 +164,4 @@ def _by_name(cluster: cluster_pb2.Cluster, spots: Iterable[Spot], *, one: bool) 
     cluster.respect_dns_ttl = True
     cluster.load_assignment.cluster_name = cluster.name
     arrange(cluster.load_assignment, spots)
+    leave_others_alone(cluster.load_assignment.endpoints)

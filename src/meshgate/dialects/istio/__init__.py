@@ -21,6 +21,7 @@ from meshgate.dialects.istio.sidecar import SIDECAR
 from meshgate.dialects.istio.telemetry import TELEMETRY
 from meshgate.dialects.istio.virtual_service import VIRTUAL_SERVICE
 from meshgate.dialects.istio.workload_entry import WORKLOAD_ENTRY
+from meshgate.dialects.istio.workload_group import WORKLOAD_GROUP
 from meshgate.dialects.kind import KindParser
 
 KINDS: tuple[KindParser, ...] = (
@@ -29,6 +30,7 @@ KINDS: tuple[KindParser, ...] = (
     GATEWAY,
     SERVICE_ENTRY,
     WORKLOAD_ENTRY,
+    WORKLOAD_GROUP,
     SIDECAR,
     PROXY_CONFIG,
     ENVOY_FILTER,

@@ -54,15 +54,4 @@ def _kind(
 
 _WASM = _Missing(effect="the extension does not run; what it would guard stays open", guards=True)
 
-NOT_SUPPORTED = (
-    _kind(
-        "networking",
-        "WorkloadGroup",
-        "workloadgroups",
-        _Missing(
-            effect="machines cannot join by themselves, and its probe is not run",
-            remedy="write a WorkloadEntry for each machine",
-        ),
-    ),
-    _kind("extensions", "WasmPlugin", "wasmplugins", _WASM, _ALPHA),
-)
+NOT_SUPPORTED = (_kind("extensions", "WasmPlugin", "wasmplugins", _WASM, _ALPHA),)

@@ -16,6 +16,9 @@ from meshgate.model.declared import Declared
 from meshgate.model.external import NETWORK_LABEL, UNIX, ExternalEndpoint, Machine, is_address
 from meshgate.model.names import Name
 
+GROUP = "istio.io/autoRegistrationGroup"
+"""The annotation that names an entry's WorkloadGroup."""
+
 
 class EndpointSpec(Spec):
     """Istio's `WorkloadEntry`."""
@@ -72,6 +75,7 @@ def lower_workload_entry(document: Document) -> Lowered:
     machine = Machine(
         name=Name(document.namespace, document.ref.name),
         endpoint=value.spec.lower(document.namespace, dict(value.metadata.labels)),
+        group=value.metadata.annotations.get(GROUP, ""),
         origin=document.locate(),
     )
     return Lowered(declared=Declared(machines=(machine,)), diagnostics=tuple(said))

@@ -17,18 +17,6 @@ def _object(group: str, version: str, kind: str) -> str:
 @pytest.mark.parametrize(
     ("group", "version", "kind"),
     [
-        ("networking", "v1", "WorkloadGroup"),
-    ],
-)
-def test_a_kind_without_effect_is_a_warning(group: str, version: str, kind: str) -> None:
-    (found,) = read(_object(group, version, kind)).diagnostics
-    assert (found.severity, found.code) == (Severity.WARNING, "MG1101")
-    assert found.message.startswith(f"{kind} is not supported yet: ")
-
-
-@pytest.mark.parametrize(
-    ("group", "version", "kind"),
-    [
         ("extensions", "v1alpha1", "WasmPlugin"),
     ],
 )
