@@ -31,6 +31,7 @@ RUN = (
     "docs/ingress.md",
     "docs/mtls.md",
     "docs/authorization.md",
+    "docs/telemetry.md",
     "docs/jwt.md",
     "docs/key-auth.md",
     "docs/rate-limiting.md",

@@ -17,6 +17,7 @@ import uvloop
 from meshgate.app.backend import AppBackend
 from meshgate.app.control_plane import ControlPlane
 from meshgate.app.events import Events
+from meshgate.app.metrics import Metrics
 from meshgate.core.clock import SystemClock
 from meshgate.core.diagnostics import Diagnostic, ordered
 from meshgate.dialects.document import Document
@@ -33,6 +34,7 @@ from meshgate.sources.kept import KeptState, KeptStateError
 from meshgate.sources.object_api import ObjectApi
 from meshgate.sources.objects import ObjectStore
 from meshgate.sources.up_options import UpOptions
+from meshgate.telemetry.server import MetricsServer
 
 _log = structlog.get_logger(__name__)
 CANNOT_START = (
@@ -58,8 +60,15 @@ class ControlPlaneProcess:
             check=_check, clock=self._clock, kept=KeptState(options.state / "meshgate.db")
         )
         self._files = FileSource(options.paths, self._objects)
+        metrics = Metrics(self._plane)
+        self._metrics = MetricsServer("127.0.0.1", options.metrics_port, metrics.text)
+        self._options = options
         self._backend = AppBackend(
-            plane=self._plane, log=self._events, stopping=self._stopping, started=self._clock.now()
+            plane=self._plane,
+            log=self._events,
+            stopping=self._stopping,
+            started=self._clock.now(),
+            measured=metrics,
         )
         socket = admin_socket(options.state, self._plane.runtime.paths.run)
         self._admin = AdminServer(socket, ObjectApi(self._objects, self._backend), self._backend)
@@ -77,6 +86,8 @@ class ControlPlaneProcess:
             tasks.append(group.create_task(self._files.run()))
             tasks.append(group.create_task(self._follow_objects()))
             tasks.append(group.create_task(self._admin.run()))
+            if self._options.metrics_port:
+                tasks.append(group.create_task(self._metrics.run()))
             await self._stopping.wait()
             self._events.add("gateway", "stopping")
             await self._plane.stop()

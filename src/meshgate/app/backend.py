@@ -17,6 +17,7 @@ from meshgate.app.control_plane import ControlPlane
 from meshgate.app.events import Events
 from meshgate.app.gateway_statuses import Served
 from meshgate.app.generated import deployment_status, endpoint_slice_objects, endpoints_object, pod_object
+from meshgate.app.metrics import Metrics
 from meshgate.app.patches import refused_patches
 from meshgate.app.pods import served_namespace
 from meshgate.app.proxies import proxy_id
@@ -83,6 +84,7 @@ class AppBackend:
     log: Events
     stopping: asyncio.Event
     started: datetime
+    measured: Metrics
     problems: Sequence[Diagnostic] = field(default_factory=tuple)
     """Of files and objects that were refused; the newest."""
 
@@ -273,6 +275,9 @@ class AppBackend:
                 "invalid", f"{name} has no sidecar", "label its namespace istio-injection=enabled"
             )
         return self.plane.sidecars.expected(spec, self.plane.runtime.placement(key))
+
+    async def metrics(self) -> str:
+        return await self.measured.text()
 
     async def down(self) -> None:
         self.stopping.set()

@@ -20,6 +20,7 @@ MODULES = (
     "scale",
     "rollout",
     "logs",
+    "metrics",
     "exec",
     "explain",
     "analyze",

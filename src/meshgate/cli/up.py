@@ -64,6 +64,9 @@ def up(
     svid_lifetime: Annotated[
         str, typer.Option(metavar="DURATION", help="Life of a workload's certificate, at least 30s.")
     ] = "24h",
+    metrics_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Prometheus scrapes 127.0.0.1 here; 0 for nowhere.")
+    ] = 0,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once the gateway is ready.")] = False,
 ) -> None:
     """Run the services of these manifests, with a gateway before and a mesh between them."""
@@ -81,6 +84,7 @@ def up(
         http3=http3,
         gateway_address=_address(gateway_address),
         svid_lifetime=_lifetime(svid_lifetime),
+        metrics_port=metrics_port,
         detach=detach,
     )
     _make_state(options.state)
@@ -89,6 +93,7 @@ def up(
     if not left_behind(options.state):  # else the listener there may be our own, which goes on
         _refuse_taken_port(options.gateway_address, http_port, "--http-port")
         _refuse_taken_port(options.gateway_address, https_port, "--https-port")
+        _refuse_taken_port("127.0.0.1", metrics_port, "--metrics-port")
     if detach:
         started = start_detached(options)
         console = Console(highlight=False, soft_wrap=True)

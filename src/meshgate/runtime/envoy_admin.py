@@ -43,6 +43,17 @@ async def stats(socket: Path, name_pattern: str) -> dict[str, int] | None:
     return {name: int(value) for name, _, value in pairs if value.isdigit()}
 
 
+async def prometheus(socket: Path, name_pattern: str, max_body: int) -> str | None:
+    """Those stats in Prometheus' format, used ones only; None where Envoy does not answer."""
+    path = f"/stats/prometheus?usedonly&filter={quote(name_pattern)}"
+    try:
+        streams = await asyncio.open_unix_connection(str(socket))
+        answer = await ask(streams, "GET", path, (("Host", "admin"),), max_body)
+    except (OSError, BadAnswer):
+        return None
+    return answer.body.decode(errors="replace") if answer.status == 200 else None
+
+
 async def active_requests(socket: Path) -> int | None:
     """Requests in flight over all listeners but the admin's; None where Envoy does not answer."""
     found = await stats(socket, r"^http\..*\.downstream_rq_active$")

@@ -14,7 +14,7 @@ class BadAnswer(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A status and a body of at most 1 MiB."""
+    """A status and a body, cut where it is too long."""
 
     status: int
     body: bytes
@@ -25,6 +25,7 @@ async def ask(
     method: str,
     path: str,
     headers: tuple[tuple[str, str], ...],
+    max_body: int = _MAX_BODY,
 ) -> Answer:
     """Sends the request, reads the answer and closes; the caller sets the deadline.
 
@@ -37,7 +38,7 @@ async def ask(
     try:
         writer.write("\r\n".join((*lines, "", "")).encode())
         await writer.drain()
-        head, _, rest = (await _read(reader)).partition(b"\r\n\r\n")
+        head, _, rest = (await _read(reader, max_body)).partition(b"\r\n\r\n")
     finally:
         writer.close()
     return _parse(head, rest)
@@ -52,9 +53,9 @@ _DEFAULTS = (
 )
 
 
-async def _read(reader: asyncio.StreamReader) -> bytes:
+async def _read(reader: asyncio.StreamReader, most: int) -> bytes:
     data = bytearray()
-    while len(data) < _MAX_BODY:
+    while len(data) < most:
         part = await reader.read(65536)
         if not part:
             break
@@ -72,15 +73,15 @@ def _parse(head: bytes, rest: bytes) -> Answer:
 
 
 def _join_chunks(data: bytes) -> bytes:
-    body = bytearray()
-    while data:
-        size_text, _, data = data.partition(b"\r\n")
+    body, at = bytearray(), 0
+    while at < len(data):
+        end = data.find(b"\r\n", at)
         try:
-            size = int(size_text.partition(b";")[0], 16)
+            size = int(data[at:end].partition(b";")[0], 16)
         except ValueError:
             break
-        if size == 0:
+        if size == 0 or end < 0:
             break
-        body += data[:size]
-        data = data[size + 2 :]
+        body += data[end + 2 : end + 2 + size]
+        at = end + 4 + size
     return bytes(body)

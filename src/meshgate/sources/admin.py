@@ -35,6 +35,8 @@ _Context = grpc.aio.ServicerContext[bytes, bytes]
 _log = structlog.get_logger(__name__)
 
 MAX_CONCURRENT = 64
+METRICS_CHUNK = 256 * 1024
+"""Characters in one message, far below what gRPC takes."""
 _STOP_GRACE_S = 1.0
 
 
@@ -93,6 +95,7 @@ class AdminServer:
                 _unary(wire.DOWN, self._down),
                 _stream(wire.LOGS, self._logs),
                 _stream(wire.EVENTS, self._events),
+                _stream(wire.METRICS, self._metrics),
             )
         )
 
@@ -116,6 +119,11 @@ class AdminServer:
         files = self._backend.log_files(request.target, request.namespace, request.container)
         async for text in follow(files, tail=request.tail, forever=request.follow):
             yield LogChunk(text=text)
+
+    async def _metrics(self, _: Nothing) -> AsyncIterator[LogChunk]:
+        text = await self._backend.metrics()
+        for start in range(0, len(text), METRICS_CHUNK):
+            yield LogChunk(text=text[start : start + METRICS_CHUNK])
 
     async def _events(self, _: Nothing) -> AsyncIterator[Event]:
         async for event in self._backend.events():

@@ -173,6 +173,10 @@ class Backend(Protocol):
         """The live configuration of `gateway` or `DEPLOYMENT[.NS]`, without secrets."""
         ...
 
+    async def metrics(self) -> str:
+        """All metrics, in Prometheus' format."""
+        ...
+
     async def down(self) -> None:
         """Begins the orderly end and returns; the process ends once all is drained and stopped."""
         ...

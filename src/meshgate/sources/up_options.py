@@ -27,6 +27,8 @@ class UpOptions:
     """HTTPS over QUIC too."""
     gateway_address: str = "127.0.0.1"
     svid_lifetime: timedelta = timedelta(hours=24)
+    metrics_port: int = 0
+    """Where Prometheus scrapes, on 127.0.0.1; 0: nowhere."""
     detach: bool = False
     """Nobody looks at the standard output."""
 
@@ -42,6 +44,7 @@ class UpOptions:
                 "http3": self.http3,
                 "gatewayAddress": self.gateway_address,
                 "svidLifetimeSeconds": self.svid_lifetime.total_seconds(),
+                "metricsPort": self.metrics_port,
                 "detach": self.detach,
             }
         )
@@ -60,5 +63,6 @@ class UpOptions:
             http3=data["http3"],
             gateway_address=data["gatewayAddress"],
             svid_lifetime=timedelta(seconds=data["svidLifetimeSeconds"]),
+            metrics_port=data["metricsPort"],
             detach=data["detach"],
         )

@@ -141,5 +141,8 @@ class SmallBackend:
     async def translate(self, proxy: str) -> JsonObject:
         return {"proxy": proxy}
 
+    async def metrics(self) -> str:
+        return "up 1\n"
+
     async def down(self) -> None:
         self.stopped.set()
