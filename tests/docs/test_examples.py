@@ -20,6 +20,7 @@ CAPABILITIES = (
     "jwt",
     "key-auth",
     "rate-limiting",
+    "load-balancing",
     "gateway-api",
 )
 

@@ -35,6 +35,7 @@ RUN = (
     "docs/jwt.md",
     "docs/key-auth.md",
     "docs/rate-limiting.md",
+    "docs/load-balancing.md",
     "docs/explain.md",
     "docs/analyze.md",
     "docs/import.md",

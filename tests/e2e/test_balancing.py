@@ -192,6 +192,10 @@ def names(answers: Sequence[Answer]) -> Counter[str]:
 
 
 def test_requests_stay_near_and_none_fails_when_what_is_near_dies(mesh: Meshgate, outbound: int) -> None:
+    told = json.loads(mesh.cli("explain", "GET", "http://pay/", "--from", "client", "-o", "json"))
+    (reached,) = told["destinations"]
+    places = [(p["locality"], p["priority"], p["percent"], p["endpoints"]) for p in reached["places"]]
+    assert places == [("eu/west/rack1", 0, 100, 2), ("us/north/rack1", 1, 0, 1)]
     before = ask_many(200, lambda _: Client(outbound, "pay"), "/")
     assert names(before) == {"pay-near": 200}
     near = [p for p in mesh.objects("pods") if p["metadata"]["labels"].get("pod") == "pay-near"]

@@ -96,7 +96,7 @@ class ControlPlane:
             https_port=options.https_port,
             http3=options.http3,
         )
-        self.gateway = gateway_pod(settings=repr(place))
+        self.gateway = gateway_pod(settings=repr(place), locality=options.locality)
         self.gateway_statuses = GatewayStatuses()
         self._addresses = ServiceAddresses(options.state / "addresses.json")
         self.runtime = LocalRuntime(self._runtime_options(place))

@@ -12,6 +12,7 @@ from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
 from meshgate.core.secret import Secret
 from meshgate.model import workload as model
 from meshgate.model.graph import Model
+from meshgate.model.locality import LOCALITY_LABEL
 from meshgate.model.names import GATEWAY_LABELS, GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT
 from meshgate.model.workload import Container, Workload
 from meshgate.runtime import spec
@@ -48,16 +49,17 @@ def pod_specs(
     return tuple(found), tuple(problems)
 
 
-def gateway_pod(concurrency: int = 2, settings: str = "") -> spec.PodSpec:
-    """The gateway: a pod that is only a proxy; `settings` is what replaces it when it changes."""
+def gateway_pod(concurrency: int = 2, settings: str = "", locality: str = "") -> spec.PodSpec:
+    """The gateway: a pod that is only a proxy; `settings` and `locality` replace it when they change."""
+    place = {LOCALITY_LABEL: locality} if locality else {}
     return spec.PodSpec(
         name=GATEWAY_NAME,
         namespace=GATEWAY_NAMESPACE,
         workload=GATEWAY_NAME,
-        labels=GATEWAY_LABELS,
+        labels={**GATEWAY_LABELS, **place},
         service_account=GATEWAY_SERVICE_ACCOUNT,
         meshed=True,
-        spec_hash=_digest("gateway", settings),
+        spec_hash=_digest("gateway", settings, *place.values()),
         host_network=True,
         proxy_concurrency=concurrency,
     )

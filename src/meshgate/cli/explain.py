@@ -148,6 +148,10 @@ def _lines(found: Mapping[str, object]) -> Iterator[Line]:
     yield from _fault(get_in(found, "fault"))
     for reached in list_in(found, "destinations"):
         yield "to", _destination(reached), _place(get_in(reached, "subset_origin"))
+        for place in list_in(reached, "places"):
+            yield "", _locality(place), ""
+        for limit in list_in(reached, "limits"):
+            yield "limit", str(limit), _place(get_in(reached, "limits_origin"))
     yield from _sent(get_in(found, "sent"), text_in(found, "path", default=""))
     yield "so", _conclusion(found), ""
 
@@ -174,6 +178,12 @@ def _destination(reached: object) -> str:
         text += f", {get_in(reached, 'endpoints')} ready, {text_in(reached, 'tls')}"
     peers = [str(peer) for peer in list_in(reached, "peers")]
     return text + (f" with {' or '.join(peers)}" if peers and get_in(reached, "tls") != "plaintext" else "")
+
+
+def _locality(place: object) -> str:
+    where, priority = text_in(place, "locality", default="") or "nowhere", get_in(place, "priority")
+    share = f"{_number(get_in(place, 'percent'))}%" if priority == 0 else f"priority {priority}"
+    return f"  {where}: {share}, {get_in(place, 'endpoints')} ready"
 
 
 def _fault(fault: object) -> Iterator[Line]:

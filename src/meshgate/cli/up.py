@@ -61,6 +61,9 @@ def up(
     https_port: Annotated[int, typer.Option(min=0, max=65535, help="For HTTPS; 0 for none.")] = 8443,
     http3: Annotated[bool, typer.Option("--http3", help="HTTP/3 too, at the HTTPS port's UDP side.")] = False,
     gateway_address: Annotated[str, typer.Option(help="Address on which the gateway listens.")] = "127.0.0.1",
+    locality: Annotated[
+        str, typer.Option(metavar="REGION/ZONE/SUB-ZONE", help="Where the gateway is, for rules by place.")
+    ] = "",
     svid_lifetime: Annotated[
         str, typer.Option(metavar="DURATION", help="Life of a workload's certificate, at least 30s.")
     ] = "24h",
@@ -83,6 +86,7 @@ def up(
         https_port=https_port,
         http3=http3,
         gateway_address=_address(gateway_address),
+        locality=locality,
         svid_lifetime=_lifetime(svid_lifetime),
         metrics_port=metrics_port,
         detach=detach,

@@ -16,6 +16,7 @@ from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.service import EMPTY
 from meshgate.model.workload import MtlsMode
+from meshgate.simulate import balancing_met
 from meshgate.simulate.verdict import Reached, Tls
 from meshgate.translate import cluster as clusters
 from meshgate.translate import endpoint as endpoints
@@ -66,7 +67,17 @@ def reached(reader: Reader, proxy: Proxy, name: str, *, percent: float = 100) ->
         tls = Tls.SIMPLE
     known = built.type in (cluster_pb2.Cluster.EDS, cluster_pb2.Cluster.STRICT_DNS)
     problem = "no pod is ready" if known and not found else _refused(reader, parts, tls)
-    return replace(common, endpoints=len(found), tls=tls, peers=_peers(built), problem=problem)
+    said = balancing_met.limits(built) if rules is not None else ()
+    return replace(
+        common,
+        endpoints=len(found),
+        tls=tls,
+        peers=_peers(built),
+        problem=problem,
+        places=balancing_met.places(built, assignment) if assignment else (),
+        limits=said,
+        limits_origin=rules.origin if rules is not None and said else None,
+    )
 
 
 def _subset(reader: Reader, proxy: Proxy, parts: ClusterName) -> Subset | None:

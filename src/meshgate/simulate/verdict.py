@@ -50,6 +50,21 @@ class DecidedBy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Endpoints of one locality and priority, as this client sees them."""
+
+    locality: str
+    """`region/zone/sub-zone`; empty for those that do not say."""
+    priority: int
+    """0 gets the requests while it is well, then 1, and so on."""
+    weight: int
+    """Its share beside others of the same priority."""
+    percent: float
+    """Of this destination's requests, while all endpoints are well."""
+    endpoints: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
     """One place where the request may go."""
 
@@ -69,6 +84,11 @@ class Reached:
     """SPIFFE IDs that the other side must show."""
     problem: str = ""
     """Why requests that come here fail (503); empty where nothing is known against it."""
+    places: tuple[Place, ...] = ()
+    """Where the endpoints are, in the order of their priorities; empty where places do not matter."""
+    limits: tuple[str, ...] = ()
+    """What a DestinationRule says about its connections and endpoints, in words."""
+    limits_origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ class UpOptions:
     http3: bool = False
     """HTTPS over QUIC too."""
     gateway_address: str = "127.0.0.1"
+    locality: str = ""
+    """Where the gateway is, `region/zone/sub-zone`; empty for nowhere."""
     svid_lifetime: timedelta = timedelta(hours=24)
     metrics_port: int = 0
     """Where Prometheus scrapes, on 127.0.0.1; 0: nowhere."""
@@ -43,6 +45,7 @@ class UpOptions:
                 "httpsPort": self.https_port,
                 "http3": self.http3,
                 "gatewayAddress": self.gateway_address,
+                "locality": self.locality,
                 "svidLifetimeSeconds": self.svid_lifetime.total_seconds(),
                 "metricsPort": self.metrics_port,
                 "detach": self.detach,
@@ -62,6 +65,7 @@ class UpOptions:
             https_port=data["httpsPort"],
             http3=data["http3"],
             gateway_address=data["gatewayAddress"],
+            locality=data["locality"],
             svid_lifetime=timedelta(seconds=data["svidLifetimeSeconds"]),
             metrics_port=data["metricsPort"],
             detach=data["detach"],

@@ -144,4 +144,6 @@ def outliers(cluster: cluster_pb2.Cluster, rule: Outliers) -> None:
         found.max_ejection_percent.CopyFrom(uint32(rule.max_ejection_percent))
     if rule.min_health_percent is not None:
         cluster.common_lb_config.healthy_panic_threshold.value = rule.min_health_percent
+    # Envoy (1.40) would tell its workers of a second ejection a second late, to merge updates.
+    cluster.common_lb_config.update_merge_window.SetInParent()
     cluster.outlier_detection.CopyFrom(found)
