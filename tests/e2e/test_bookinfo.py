@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 MANIFESTS = ROOT / "examples/bookinfo/manifests"
 
 
-def _pair(name: str, host: str, *, authority: str = "") -> str:
+def pair(name: str, host: str, *, authority: str = "") -> str:
     chain, key = leaf(host, (host,))
     lines = [("tls.crt", chain), ("tls.key", key.reveal())]
     if authority:
@@ -31,8 +31,8 @@ def _pair(name: str, host: str, *, authority: str = "") -> str:
 
 def _more(port: int) -> str:
     return (
-        _pair("books", "books.example")
-        + _pair("staff", "staff.example", authority="staff.client.example")
+        pair("books", "books.example")
+        + pair("staff", "staff.example", authority="staff.client.example")
         + f"""
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -89,7 +89,9 @@ def bookinfo(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Me
         yield meshgate
 
 
-def _https(meshgate: Meshgate, server_name: str, host: str, client: str = "") -> tuple[int, bytes]:
+def https(
+    meshgate: Meshgate, server_name: str, host: str, client: str = "", path: str = "/x"
+) -> tuple[int, bytes]:
     """(status, body) over TLS by a server name; status 0 where the gateway would not have it."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -102,7 +104,7 @@ def _https(meshgate: Meshgate, server_name: str, host: str, client: str = "") ->
     try:
         plain = socket.create_connection(("127.0.0.1", meshgate.https_port), timeout=10)
         connection.sock = context.wrap_socket(plain, server_hostname=server_name)
-        connection.request("GET", "/x", headers={"host": host})
+        connection.request("GET", path, headers={"host": host})
         answer = connection.getresponse()
         return answer.status, answer.read()
     except (OSError, http.client.HTTPException):
@@ -132,7 +134,7 @@ def test_servers_by_name_port_and_redirect(bookinfo: Meshgate, port: int) -> Non
     redirect = bookinfo.ask("books.example", "/x?y=1")
     location = f"https://books.example:{bookinfo.https_port}/x?y=1"
     assert (redirect.status, redirect.header("location")) == (301, location)
-    status, body = _https(bookinfo, "books.example", "books.example")
+    status, body = https(bookinfo, "books.example", "books.example")
     assert (status, b'"service": "details"' in body) == (200, True)
     at_port = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     at_port.request("GET", "/x", headers={"host": "details.example"})
@@ -141,11 +143,11 @@ def test_servers_by_name_port_and_redirect(bookinfo: Meshgate, port: int) -> Non
 
 
 def test_a_client_without_the_wanted_certificate_does_not_get_in_by_any_name(bookinfo: Meshgate) -> None:
-    assert _https(bookinfo, "staff.example", "staff.example") == (0, b"")
-    assert _https(bookinfo, "staff.example", "staff.example", "stranger.example") == (0, b"")
-    assert _https(bookinfo, "books.example", "staff.example")[0] == 404
-    assert _https(bookinfo, "other.example", "staff.example")[0] == 404
-    status, body = _https(bookinfo, "staff.example", "staff.example", "staff.client.example")
+    assert https(bookinfo, "staff.example", "staff.example") == (0, b"")
+    assert https(bookinfo, "staff.example", "staff.example", "stranger.example") == (0, b"")
+    assert https(bookinfo, "books.example", "staff.example")[0] == 404
+    assert https(bookinfo, "other.example", "staff.example")[0] == 404
+    status, body = https(bookinfo, "staff.example", "staff.example", "staff.client.example")
     assert (status, b'"service": "ratings"' in body) == (200, True)
 
 

@@ -170,13 +170,6 @@ class Session(Generic[P]):
         for name, resource in done.sent.items():
             if resource is not None and name not in self._warm:
                 self._warming[name] = frozenset(r for r in resource.references if r[0] in WARMING)
-        # A cluster that is made anew warms until it hears of its endpoints again, and Envoy (1.40) does
-        # not ask again for an assignment that it is subscribed to already.
-        endpoints = self._subscriptions.get(ENDPOINT)
-        for _, name in done.rewarm:
-            if endpoints and name in endpoints.names:
-                endpoints.pending.add(name)
-                endpoints.forced.add(name)
 
     def _open_hosts(self) -> None:
         """Owe VHDS one answer under each route configuration, even where it has no virtual host to tell.
@@ -279,17 +272,22 @@ class Session(Generic[P]):
             # For a bare route configuration, as older Envoys ask, the same holds as in `_open_hosts`.
             resources += [absent(name if "/" in name else f"{name}/") for name in unknown]
             removed = [name for name in removed if name not in unknown]
-        rewarm = frozenset[Reference]()
         if subscription.type_url == CLUSTER and (endpoints := self._subscriptions.get(ENDPOINT)):
-            refers = (reference for resource in resources for reference in resource.references)
-            rewarm = frozenset(r for r in refers if r[0] == ENDPOINT and r[1] in endpoints.names)
+            # A cluster that is made anew warms until it hears of its endpoints again, and Envoy (1.40) does
+            # not ask again for an assignment that it is subscribed to already. Nor does it acknowledge
+            # clusters while one of them warms, so the endpoints follow at once.
+            refers = {
+                name for resource in resources for kind, name in resource.references if kind == ENDPOINT
+            }
+            endpoints.pending |= refers & endpoints.names
+            endpoints.forced |= refers & endpoints.names
         for name, resource in batch.items():
             subscription.skip(name)
             if resource is None and subscription.type_url == CLUSTER:
                 # Not when it is acknowledged: a route that wants it back meanwhile must wait for it anew.
                 self._cool(name)
         subscription.owed = False
-        subscription.in_flight = InFlight(nonce=str(self._nonce), sent=batch, rewarm=rewarm)
+        subscription.in_flight = InFlight(nonce=str(self._nonce), sent=batch)
         return Response(
             type_url=subscription.type_url,
             nonce=str(self._nonce),

@@ -27,8 +27,6 @@ class InFlight:
     nonce: str
     sent: dict[str, Resource | None]
     """None where the proxy was told that the name does not exist."""
-    rewarm: frozenset[Reference] = frozenset()
-    """Endpoints to send again once these clusters are acknowledged (see `Session`)."""
 
 
 @dataclass(slots=True, kw_only=True)
