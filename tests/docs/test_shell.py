@@ -28,6 +28,7 @@ RUN = (
     "README.md",
     "docs/getting-started.md",
     "docs/routing.md",
+    "docs/bookinfo.md",
     "docs/ingress.md",
     "docs/mtls.md",
     "docs/authorization.md",

@@ -5,6 +5,7 @@ The manifests are those of examples/bookinfo/tasks, as docs/bookinfo.md has them
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -93,14 +94,14 @@ def test_faults_meet_one_user(books: Meshgate) -> None:
     assert shares(5, lambda: reviews(books)["version"]) == {"v1": 5}
 
 
-def test_shifting(books: Meshgate) -> None:
-    for task, percent in (
-        ("reviews-50-50", {"v1": 50.0, "v3": 50.0}),
-        ("reviews-80-20", {"v1": 80, "v2": 20}),
-    ):
-        apply(books, task)
-        until(lambda p=percent: reviews(books)["version"] == max(p), f"{max(percent)} gets its share")
-        assert_split(shares(200, lambda: reviews(books)["version"]), percent, 200)
+@pytest.mark.parametrize(
+    ("task", "percent"),
+    [("reviews-50-50", {"v1": 50.0, "v3": 50.0}), ("reviews-80-20", {"v1": 80.0, "v2": 20.0})],
+)
+def test_shifting(books: Meshgate, task: str, percent: dict[str, float]) -> None:
+    apply(books, task)
+    until(lambda: reviews(books)["version"] == max(percent), f"{max(percent)} gets its share")
+    assert_split(shares(200, lambda: reviews(books)["version"]), percent, 200)
 
 
 def test_timeouts(books: Meshgate) -> None:
@@ -110,9 +111,14 @@ def test_timeouts(books: Meshgate) -> None:
 
 
 def test_mirroring(books: Meshgate) -> None:
+    ask = """
+import urllib.request
+asked = urllib.request.Request("http://reviews:9080/requests", headers={"x-version": "v3"})
+print(urllib.request.urlopen(asked, timeout=10).read().decode())
+"""
+
     def came() -> int:
-        ask = "import urllib.request as u; r = u.Request('http://reviews:9080/requests', headers={'x-version': 'v3'})"
-        found = json.loads(books.inside("productpage-v1", f"{ask}; print(u.urlopen(r).read().decode())"))
+        found = json.loads(books.inside("productpage-v1", ask))
         assert found["version"] == "v3"
         return int(found["requests"])
 
@@ -160,18 +166,20 @@ def test_tcp_shifting_behind_a_server_that_speaks_first(books: Meshgate) -> None
     until(lambda: stars(books) == "5", "ratings come from the database")
     apply(books, "tcp-80-20")
     until(lambda: stars(books) == "1", "the new database gets its share")
-    assert_split(shares(150, lambda: stars(books)), {"5": 80, "1": 20}, 150)
+    assert_split(shares(100, lambda: stars(books)), {"5": 80, "1": 20}, 100)
 
 
 def test_authorization_of_connections(books: Meshgate) -> None:
-    ask = (
-        f"import os, sys; sys.path.insert(0, {str(BOOKINFO)!r}); import database as d\n"
-        "try: print(d.query(os.environ['MYSQLDB_SERVICE_HOST'], int(os.environ['MYSQLDB_SERVICE_PORT']), 'x', 5))\n"
-        "except (OSError, EOFError): print('refused')"
-    )
-    assert books.inside("details-v1", ask).strip() in ("5", "1")
+    where = "$MYSQLDB_SERVICE_HOST $MYSQLDB_SERVICE_PORT"
+
+    def asked() -> str:
+        return books.cli(
+            "exec", "details-v1", "--", "sh", "-c", f"python3 ../database.py ask {where}"
+        ).strip()
+
+    assert asked() in ("5", "1")
     apply(books, "authorization-tcp")
-    until(lambda: books.inside("details-v1", ask).strip() == "refused", "details may not")
+    until(lambda: asked() == "refused", "details may not")
     assert shares(5, lambda: stars(books)).keys() <= {"5", "1"}, "ratings v2 may"
     delete(books, "authorization-tcp")
 
@@ -184,7 +192,8 @@ def status(url, method="GET"):
         return urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10).status
     except urllib.error.HTTPError as error:
         return error.code
-print(status("http://ratings:9080/"), status("http://reviews:9080/"), status("http://details:9080/", "DELETE"))
+asked = (("http://ratings:9080/", "GET"), ("http://reviews:9080/", "GET"), ("http://details:9080/", "DELETE"))
+print(*(status(*one) for one in asked))
 """
     apply(books, "authorization-http")
     until(lambda: books.inside("details-v1", ask).split() == ["403"] * 3, "details may do nothing")
@@ -231,10 +240,11 @@ class _Publisher(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/slow":
             self.server.over.wait(10)  # type: ignore[attr-defined]
-        self.send_response(200)
-        self.send_header("content-length", "9")
-        self.end_headers()
-        self.wfile.write(b"published")
+        with contextlib.suppress(ConnectionError):  # who asked for the slow one is gone
+            self.send_response(200)
+            self.send_header("content-length", "9")
+            self.end_headers()
+            self.wfile.write(b"published")
 
     def log_message(self, format: str, *args: object) -> None:
         pass
