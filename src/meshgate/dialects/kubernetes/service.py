@@ -77,7 +77,7 @@ class ServiceDetails(Spec):
         "loadBalancerSourceRanges": "has no effect: no load balancer is made, the gateway is the way in",
         "publishNotReadyAddresses": "has no effect: only ready pods get traffic",
         "sessionAffinityConfig": "has no effect: a client stays with its pod while the pods are the same",
-        "trafficDistribution": "has no effect: all pods are in one place",
+        "trafficDistribution": "has no effect; a DestinationRule's localityLbSetting takes the nearest first",
     }
 
     ports: Annotated[Items[Port], Field(max_length=1000)] = ()
