@@ -140,7 +140,7 @@ NOT_HONOURED: tuple[str, ...] = (
     _PLUGIN % ("rate-limiting", "minute: 1, policy: redis, redis: {host: x, password: '{vault://x}'}"),
     _PEERS % "portLevelMtls: {80: {mode: STRICT}}",
     _ACCESS % "action: CUSTOM, provider: {name: x}",
-    _ACCESS % "targetRef: {kind: Gateway, group: gateway.networking.k8s.io, name: x}",
+    _ACCESS % "targetRef: {kind: Service, name: x}",
     _ACCESS % "rules: [{when: [{key: experimental.envoy.filters.x, values: [y]}]}]",
     _TOKENS % "jwtRules: [{issuer: x}]",
 )

@@ -492,8 +492,11 @@ def _closed() -> Iterator[Case]:
     yield case("closed-selected-only", policy("{selector: {matchLabels: {app: web}}, rulez: []}"), yes=[PLAIN, RAW],
                flawed=True)
     yield case("closed-token", tokens("jwksUri: 'ftp://x/y'"), no=[PLAIN, RAW], flawed=True)
-    yield case("closed-gateway", policy("{targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: g}}"),
-               yes=[PLAIN], no=[EDGE], flawed=True)
+    target = "{targetRef: {group: gateway.networking.k8s.io, kind: %s, name: g%s}}"
+    yield case("closed-gateway", policy(target % ("GatewayClass", "")), yes=[PLAIN], no=[EDGE], flawed=True)
+    yield case("closed-gateway-elsewhere", policy(target % ("Gateway", ", namespace: x")), yes=[PLAIN], no=[EDGE],
+               flawed=True)
+    yield case("other-gateway", policy(target % ("Gateway", "")), yes=[PLAIN, EDGE])
     yield case("open-audit", policy("{action: AUDIT, rulez: []}"), yes=[PLAIN, RAW], flawed=True)
     yield case("open-dry-run", policy("{action: DENY, rulez: []}", dry_run="true"), yes=[PLAIN], flawed=True)
 

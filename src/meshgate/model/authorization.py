@@ -88,7 +88,7 @@ class TargetKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One `targetRef`; none of them is supported, so this says only what must be closed."""
+    """One `targetRef`. Only Gateways are supported; the others say what must be closed."""
 
     kind: TargetKind
     name: str

@@ -99,7 +99,8 @@ class Model:
     edge_servers: Mapping[str, EdgeServer] = field(default_factory=dict)
     """By the filter chain's name."""
     edge_guard: Mapping[str, Guard] = field(default_factory=dict)
-    """`gateway` -> what stands before the edge; empty where nothing does."""
+    """`gateway` -> what stands before the edge; empty where nothing does. By their addresses, the
+    Gateways of the Gateway API that policies name."""
     mesh_streams: Mapping[str, tuple[MeshStreams, ...]] = field(default_factory=dict)
     """By full or wildcard host; oldest first."""
     entries: Mapping[str, Service] = field(default_factory=dict)

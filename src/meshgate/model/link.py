@@ -22,7 +22,7 @@ from typing import TypeVar
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.model.authorization import OPEN
 from meshgate.model.declared import Declared
-from meshgate.model.graph import EDGE, MESH, Model
+from meshgate.model.graph import EDGE, MESH, Model, status_key
 from meshgate.model.linking_authorization import link_guards
 from meshgate.model.linking_backend_tls import link_backend_tls
 from meshgate.model.linking_certificates import joined, link_certificates
@@ -66,7 +66,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
     sidecars = link_sidecars(given, workloads, findings)
     inbound = link_inbound(given, workloads, backends, sidecars, findings)
 
-    inbound, edge_guard = link_guards(given, workloads, backends, inbound, findings)
+    inbound, edge_guard, named_guards = link_guards(given, workloads, backends, inbound, findings)
 
     workloads = link_failure(workloads, inbound, findings)
 
@@ -86,6 +86,13 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
     edge_guard = keep_routes(edge_guard, hosts, findings)
     hosts = close_beside_claims(hosts, edge_guard, findings)
     backend_tls = link_backend_tls(given, destinations, api.used_by, findings)
+    guards = {EDGE: edge_guard}
+    for one in declared.api_gateways:
+        if (guard := named_guards.get(f"{one.ref.namespace}/{one.ref.name}")) is not None:
+            status = api.statuses.get(status_key(one.ref))
+            kept = keep_routes(guard, hosts, findings)
+            guards.update(dict.fromkeys((status.addresses if status else None) or (), kept))
+            hosts = close_beside_claims(hosts, kept, findings)
     servers = {**api.tables.certificates, **gateways.certificates}
     certificates = joined(link_certificates(given, edges, findings), servers)
 
@@ -100,7 +107,7 @@ def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
         certificates=_frozen(certificates),
         consumers=_frozen(link_consumers(given, let_in, findings)),
         edge_servers=_frozen({**gateways.servers, **api.tables.servers}),
-        edge_guard=_frozen({} if edge_guard == OPEN else {EDGE: edge_guard}),
+        edge_guard=_frozen({p: g for p, g in guards.items() if p != EDGE or g != OPEN}),
         mesh_streams=_frozen(link_mesh_streams(given, destinations, findings)),
         entries=_frozen(dict(sorted(given.entries.items()))),
         endpoints=_frozen(endpoints),

@@ -48,16 +48,23 @@ def link_guards(
     backends: Mapping[str, tuple[str, ...]],
     inbound: Mapping[str, Inbound],
     findings: Findings,
-) -> tuple[dict[str, Inbound], Guard]:
-    """The inbound of every workload with its guard, and the gateway's; MG3007, MG3031."""
+) -> tuple[dict[str, Inbound], Guard, dict[str, Guard]]:
+    """The inbound of every workload with its guard, the gateway's, and those of Gateways of the
+    Gateway API that a policy names (`namespace/name`); MG3007, MG3031."""
     guards = _Guards(given, backends, findings)
     guarded = {
         key: replace(one, guard=guard) if (guard := guards.of(workloads[key])) != Guard() else one
         for key, one in inbound.items()
     }
     edge = guards.edge()
+    named = {
+        str(name): guard
+        for one in given.declared.api_gateways
+        for name in [Name(one.ref.namespace, one.ref.name)]
+        if (guard := guards.named(name)) != edge
+    }
     guards.report_idle(findings)
-    return guarded, edge
+    return guarded, edge, named
 
 
 class _Guards:
@@ -83,15 +90,15 @@ class _Guards:
 
     def edge(self) -> Guard:
         """What stands before the gateway."""
+        return self._guard(_is_for_the_edge, EDGE_NAMESPACES)
+
+    def named(self, gateway: Name) -> Guard:
+        """What stands before a Gateway of the Gateway API: the same, and what names it."""
+        target = Target(kind=TargetKind.GATEWAY, name=gateway.name)
 
         def covers(policy: Policy) -> bool:
-            if any(t.kind is TargetKind.GATEWAY for t in policy.targets):
-                return True
-            if policy.namespace not in EDGE_NAMESPACES:
-                return False
-            if policy.targets:
-                return any(t.kind is TargetKind.OTHER for t in policy.targets)
-            return takes_gateway(policy.selector)
+            named = policy.namespace == gateway.namespace and target in policy.targets
+            return named or _is_for_the_edge(policy)
 
         return self._guard(covers, EDGE_NAMESPACES)
 
@@ -100,6 +107,15 @@ class _Guards:
         self._authorizers.of(self._authorization)
         policies: tuple[Policy, ...] = (*self._authorization, *self._authentication)
         for policy in policies:
+            if id(policy) not in self._used and policy.targets and not policy.closed:
+                findings.warn(
+                    "MG3007",
+                    policy.origin,
+                    policy.ref,
+                    f"no Gateway of namespace {policy.namespace} has a name that it targets",
+                    "name a Gateway of the Gateway API beside the policy",
+                    ("spec",),
+                )
             if id(policy) in self._used or not policy.selector or policy.targets:
                 continue
             wanted = ", ".join(f"{k}={v}" for k, v in sorted(policy.selector.items()))
@@ -151,6 +167,16 @@ class _Guards:
         if service is None or service.port(remote.port) is None or service.external_name:
             return rule
         return replace(rule, remote=replace(remote, service=host))
+
+
+def _is_for_the_edge(policy: Policy) -> bool:
+    if any(t.kind is TargetKind.GATEWAY for t in policy.targets):
+        return bool(policy.closed)
+    if policy.namespace not in EDGE_NAMESPACES:
+        return False
+    if policy.targets:
+        return any(t.kind is TargetKind.OTHER for t in policy.targets)
+    return takes_gateway(policy.selector)
 
 
 def _by_name(policies: Iterable[P]) -> tuple[P, ...]:

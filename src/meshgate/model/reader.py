@@ -72,8 +72,13 @@ class Reader:
     def edge_host(self, host: str) -> EdgeHost | None:
         return self._one("edge_hosts", host, self._model.edge_hosts)
 
-    def edge_guard(self) -> Guard:
-        return self._one("edge_guard", EDGE, self._model.edge_guard) or OPEN
+    def edge_guard(self, address: str = "") -> Guard:
+        """What stands before the gateway, or before the Gateway at an address of its own."""
+        own = self._one("edge_guard", address, self._model.edge_guard) if address else None
+        return own or self._one("edge_guard", EDGE, self._model.edge_guard) or OPEN
+
+    def all_edge_guards(self) -> Mapping[str, Guard]:
+        return self._all("edge_guard", self._model.edge_guard)
 
     def certificate(self, name: str) -> Certificate | None:
         return self._one("certificates", name, self._model.certificates)

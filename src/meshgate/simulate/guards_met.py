@@ -13,13 +13,15 @@ from meshgate.core.origin import BUILT_IN
 from meshgate.model.authorization import Action, AuthorizationRule, Guard
 from meshgate.model.reader import Reader
 from meshgate.simulate.verdict import Outcome, PolicyMet, Verdict
+from meshgate.translate.gateway_servers import listener_place
 
 _GOES_ON = (Outcome.FORWARD, Outcome.REDIRECT, Outcome.ANSWER, Outcome.TCP)
 
 
 def at_the_gateway(reader: Reader, verdict: Verdict) -> Verdict:
     """The verdict with the policies of the gateway, and of where the request goes."""
-    met = _met(reader.edge_guard(), "the gateway")
+    place = listener_place(verdict.listener)
+    met = _met(reader.edge_guard(place.address if place else ""), "the gateway")
     if met and verdict.outcome in _GOES_ON and not verdict.reason:
         verdict = _added(verdict, met)
     return at_destinations(reader, verdict)

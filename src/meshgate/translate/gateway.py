@@ -89,7 +89,7 @@ def _listener_of(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listen
     if place.datagrams:
         return gateway_datagrams.listener(reader, name, place, address, port)
     found = _listener(name, address, port)
-    access = Access(guard=guard, ports=frozenset({place.port, port}))
+    access = Access(guard=reader.edge_guard(place.address), ports=frozenset({place.port, port}))
     gateway_servers.add_chains(
         reader,
         proxy,
@@ -136,7 +136,9 @@ def virtual_host_names(reader: Reader) -> frozenset[str]:
 
 def clusters(reader: Reader) -> list[str]:
     """Every cluster that a rule of the edge names, or that has keys: the gateway keeps them ready."""
-    names = {*guarding.clusters(reader.edge_guard()), *named_services.cluster_names(reader)}
+    names = set(named_services.cluster_names(reader))
+    for guard in reader.all_edge_guards().values():
+        names.update(guarding.clusters(guard))
     for host in reader.all_edge_hosts().values():
         for rule in host.rules:
             if isinstance(rule.action, Forward):

@@ -45,12 +45,15 @@ class ScopedSpec(Spec):
 
 
 def report_targets(spec: ScopedSpec, document: Document, said: list[Diagnostic]) -> None:
-    """MG1104 for each `targetRef`: Gateway API gateways and waypoints do not exist here."""
+    """MG1104 for each `targetRef` that is no Gateway of the Gateway API: waypoints do not exist here."""
     refs: list[tuple[FieldPath, TargetRefSpec]] = []
     if spec.target_ref is not None:
         refs.append((("spec", "targetRef"), spec.target_ref))
     refs += [(("spec", "targetRefs", i), ref) for i, ref in enumerate(spec.target_refs)]
     for path, ref in refs:
+        beside = ref.namespace in ("", document.namespace)
+        if (ref.group, ref.kind) == (GATEWAY_API, "Gateway") and ref.name and beside:
+            continue
         name = f"{ref.kind or 'a target without a kind'} {ref.name}".strip()
         said.append(
             problem(
@@ -58,7 +61,7 @@ def report_targets(spec: ScopedSpec, document: Document, said: list[Diagnostic])
                 "MG1104",
                 path,
                 f"{name} is no target that policies can have here",
-                remedy="select workloads, or the gateway, by selector.matchLabels",
+                remedy="select workloads by selector.matchLabels, or name a Gateway beside the policy",
                 key=True,
             )
         )

@@ -109,8 +109,8 @@ def test_an_unreadable_selector_closes_the_namespace(selector: str) -> None:
 @pytest.mark.parametrize(
     ("ref", "kind"),
     [
-        ("{group: gateway.networking.k8s.io, kind: Gateway, name: x}", TargetKind.GATEWAY),
         ("{group: gateway.networking.k8s.io, kind: GatewayClass, name: x}", TargetKind.GATEWAY),
+        ("{group: gateway.networking.k8s.io, kind: Gateway, name: x, namespace: y}", TargetKind.GATEWAY),
         ("{kind: Service, name: x}", TargetKind.SERVICE),
         ("{group: networking.istio.io, kind: ServiceEntry, name: x}", TargetKind.OTHER),
         ("{}", TargetKind.OTHER),
