@@ -93,6 +93,10 @@ class Session(Generic[P]):
                     self._cool(name)
         if subscription.wildcard:
             subscription.give(self._catalog.wildcard(type_url))
+        clusters = self._subscriptions.get(CLUSTER)
+        if clusters is not None and clusters.wildcard and type_url in ROUTING:
+            # The catalog may be newer than the last `refresh`: a route must wait for its new clusters too.
+            clusters.give(self._catalog.wildcard(CLUSTER))
         if type_url in (ROUTE, VIRTUAL_HOST):
             self._open_hosts()
         return self._flush()
@@ -305,7 +309,18 @@ class Session(Generic[P]):
         if clusters is None:
             return frozenset()
         named = clusters_of(resource.references, CLUSTER)
-        return frozenset(n for n in named - self._warm if clusters.wants(n) and self._coming(clusters, n))
+        cold = (n for n in named - self._warm if clusters.wants(n) and self._coming(clusters, n))
+        return frozenset((*cold, *(n for n in named & self._warm if self._endpoints_coming(clusters, n))))
+
+    def _endpoints_coming(self, clusters: Subscription, cluster: str) -> bool:
+        """Whether endpoints of a cluster that had none are about to follow: a route to it comes after them."""
+        endpoints = self._subscriptions.get(ENDPOINT)
+        if endpoints is None or not endpoints.pending:
+            return False
+        return any(
+            kind == ENDPOINT and name in endpoints.pending and endpoints.versions.get(name) is None
+            for kind, name in clusters.references.get(cluster, ())
+        )
 
     def _coming(self, clusters: Subscription, name: str) -> bool:
         cluster = self._catalog.get(CLUSTER, name)

@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from meshgate.xds.resource import Resource, Response
@@ -197,7 +197,26 @@ def _play(proxy: Proxy, step: Step, changed: dict[str, set[str]]) -> None:
             pass
 
 
+NEWER_THAN_TOLD: list[Step] = [
+    ("ask", "r1/h1"),
+    ("ask", "r1/h1"),
+    ("put", CDS, "c2", "1", set()),
+    ("put", VHDS, "r1/h1", "1", {"c2"}),
+    ("read",),
+]
+"""A virtual host is answered before anybody said that the catalog has changed."""
+ENDPOINTS_AT_LAST: list[Step] = [
+    ("put", CDS, "c2", "1", set()),
+    ("ask", "r1/h1"),
+    ("read",),
+    ("move", "c2", "1"),
+]
+"""A cluster without endpoints gets them together with all traffic."""
+
+
 @settings(max_examples=150, deadline=None)
+@example(NEWER_THAN_TOLD)
+@example(ENDPOINTS_AT_LAST)
 @given(st.lists(st.one_of(puts, puts, drops, hosts, moves, others, others), max_size=60))
 def test_any_interleaving_converges(steps: list[Step]) -> None:
     proxy = Proxy(World())
