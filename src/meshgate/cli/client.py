@@ -20,7 +20,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 _RECONNECT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500))
-_RESTART_WAIT_S = 5.0
+_RESTART_WAIT_S = 15.0
 """How long a control plane that was just killed may take to come back."""
 
 

@@ -67,17 +67,20 @@ class AdminServer:
             await server.stop(_STOP_GRACE_S)
 
     def _bind(self, server: grpc.aio.Server) -> None:
+        """Opens the socket in one step: whoever finds the old one's file finds the new one there next."""
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._socket.unlink(missing_ok=True)
+        new = self._socket.with_suffix(".new")
+        new.unlink(missing_ok=True)
         # The mask closes the moment between the socket's making and its chmod.
         mask = os.umask(0o177)
         try:
-            server.add_insecure_port(f"unix:{self._socket}")
+            server.add_insecure_port(f"unix:{new}")
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {self._socket}") from error
+            raise OSError(f"cannot listen on {new}") from error
         finally:
             os.umask(mask)
-        self._socket.chmod(0o600)
+        new.chmod(0o600)
+        new.rename(self._socket)
 
     def _handlers(self) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
         api = self._api

@@ -17,7 +17,7 @@ from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
 from meshgate.xds.resource import Resource, Response, absent
 from meshgate.xds.status import Liveness, SessionStatus
-from meshgate.xds.subscription import Changes, InFlight, Subscription, clusters_of
+from meshgate.xds.subscription import WILDCARD, Changes, InFlight, Subscription, clusters_of
 from meshgate.xds.types import (
     CLUSTER,
     ENDPOINT,
@@ -77,6 +77,7 @@ class Session(Generic[P]):
         """Take in one request of the proxy: first or later, ACK, NACK, (un)subscription, all at once."""
         type_url = request.type_url
         subscription = self._subscriptions.get(type_url)
+        fresh = subscription is None
         if subscription is None:
             if len(self._subscriptions) >= MAX_TYPES:
                 return []
@@ -91,12 +92,9 @@ class Session(Generic[P]):
                 self._catalog.release(type_url, name)
                 if type_url == CLUSTER:
                     self._cool(name)
-        if subscription.wildcard:
+        if subscription.wildcard and (fresh or WILDCARD in request.resource_names_subscribe):
+            # Later only `refresh` does: what uses a cluster must be looked at before the cluster goes.
             subscription.give(self._catalog.wildcard(type_url))
-        clusters = self._subscriptions.get(CLUSTER)
-        if clusters is not None and clusters.wildcard and type_url in ROUTING:
-            # The catalog may be newer than the last `refresh`: a route must wait for its new clusters too.
-            clusters.give(self._catalog.wildcard(CLUSTER))
         if type_url in (ROUTE, VIRTUAL_HOST):
             self._open_hosts()
         return self._flush()
@@ -309,11 +307,14 @@ class Session(Generic[P]):
         if clusters is None:
             return frozenset()
         named = clusters_of(resource.references, CLUSTER)
-        cold = (n for n in named - self._warm if clusters.wants(n) and self._coming(clusters, n))
+        # The catalog may be newer than the last `refresh`, which is then about to give the cluster.
+        given = self._catalog.wildcard(CLUSTER) if clusters.wildcard else frozenset[str]()
+        wanted = (n for n in named - self._warm if clusters.wants(n) or n in given)
+        cold = (n for n in wanted if self._coming(clusters, n))
         return frozenset((*cold, *(n for n in named & self._warm if self._endpoints_coming(clusters, n))))
 
     def _endpoints_coming(self, clusters: Subscription, cluster: str) -> bool:
-        """Whether endpoints of a cluster that had none are about to follow: a route to it comes after them."""
+        """Whether endpoints of a cluster that had none are about to follow; routes come after them."""
         endpoints = self._subscriptions.get(ENDPOINT)
         if endpoints is None or not endpoints.pending:
             return False
@@ -351,6 +352,8 @@ class Session(Generic[P]):
 
     def _routes_use(self, routes: Subscription, cluster: str) -> bool:
         """Whether a resource that is being replaced, or whose replacement was refused, may use it."""
+        if any((CLUSTER, cluster) in references for _, references in routes.ghosts.values()):
+            return True
         for name in routes.unsettled_names():
             sent = routes.in_flight.sent.get(name) if routes.in_flight else None
             if sent is not None and (CLUSTER, cluster) in sent.references:

@@ -27,6 +27,8 @@ class InFlight:
     nonce: str
     sent: dict[str, Resource | None]
     """None where the proxy was told that the name does not exist."""
+    given_up: bool = False
+    """Something of it is not wanted any more; if it is refused, that may be why."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +52,9 @@ class Subscription:
     owed: bool = False
     """An answer is due even if it is empty: Envoy waits for the first one of a wildcard."""
     in_flight: InFlight | None = None
+    ghosts: dict[str, tuple[str, frozenset[Reference]]] = field(default_factory=dict)
+    """(nonce, references) of what was given up while it was on its way: who asks for it again
+    before it comes takes it."""
     suspects: deque[frozenset[str]] = field(default_factory=deque)
     """Parts of a refused response, sent one after the other to find what is at fault."""
     rejected: dict[str, Rejection] = field(default_factory=dict)
@@ -139,6 +144,7 @@ class Subscription:
         """The proxy took the response in flight."""
         assert self.in_flight is not None
         done, self.in_flight = self.in_flight, None
+        self._lay_ghosts(done.sent)
         for name, resource in done.sent.items():
             self.rejected.pop(name, None)
             if resource is not None:
@@ -160,9 +166,12 @@ class Subscription:
         """
         assert self.in_flight is not None
         done, self.in_flight = self.in_flight, None
+        self._lay_ghosts(())
         self.last_nack = message[:_MESSAGE_CHARACTERS]
         names = sorted(done.sent)
-        if len(names) == 1:
+        if done.given_up:
+            self.pending.update(names)
+        elif len(names) == 1:
             (resource,) = done.sent.values()
             version = resource.version if resource else None
             self.rejected[names[0]] = Rejection(name=names[0], version=version, message=self.last_nack)
@@ -203,8 +212,20 @@ class Subscription:
         self.rejected.pop(name, None)
         self.versions.pop(name, None)
         self.references.pop(name, None)
-        if self.in_flight:
-            self.in_flight.sent.pop(name, None)
+        flight = self.in_flight
+        if flight and name in flight.sent:
+            flight.given_up = True
+        sent = flight.sent.pop(name, None) if flight else None
+        if flight and sent is not None:
+            self.ghosts[name] = flight.nonce, sent.references
+        elif name in self.ghosts and (flight is None or self.ghosts[name][0] != flight.nonce):
+            del self.ghosts[name]
+
+    def _lay_ghosts(self, taken: Iterable[str]) -> None:
+        """Forgets what was replaced, and what nobody asked for again."""
+        replaced = frozenset(taken)
+        for name in [n for n in self.ghosts if n in replaced or n not in self.names]:
+            del self.ghosts[name]
 
 
 def clusters_of(references: Iterable[Reference], type_url: str) -> frozenset[str]:

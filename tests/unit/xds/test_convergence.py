@@ -37,6 +37,8 @@ class Proxy:
     wire: deque[Sent] = field(default_factory=deque)
     held: dict[str, dict[str, Resource]] = field(default_factory=lambda: defaultdict(dict))
     wanted: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    empty: set[str] = field(default_factory=set)
+    """Clusters that were told that they have no endpoints, and so wait for none."""
 
     def __post_init__(self) -> None:
         self.wanted[RDS] = set(ROUTES)
@@ -99,6 +101,8 @@ class Proxy:
                 held.pop(resource.name, None)
         for name in response.removed:
             held.pop(name, None)
+            if response.type_url == EDS:
+                self.empty.add(name)
         if response.type_url == CDS:
             self.follow_clusters()
         self.say(response.type_url, nonce=response.nonce)
@@ -110,6 +114,7 @@ class Proxy:
         self.wanted[EDS] = needed
         for name in dropped:
             self.held[EDS].pop(name, None)
+            self.empty.discard(name)
         if added or dropped:
             self.say(EDS, names=sorted(added), drop=sorted(dropped))
 
@@ -122,7 +127,7 @@ class Proxy:
                     known = catalog.get((CDS, cluster))
                     if known is not None and not known.version.startswith(BAD):
                         assert cluster in self.held[CDS], f"{resource.name} came before {cluster}"
-                        if (EDS, cluster) in catalog:
+                        if (EDS, cluster) in catalog and cluster not in self.empty:
                             assert cluster in self.held[EDS], f"{cluster} is still warming"
         if response.type_url == CDS:
             for type_url in (RDS, VHDS, LDS):
@@ -213,8 +218,36 @@ ENDPOINTS_AT_LAST: list[Step] = [
 ]
 """A cluster without endpoints gets them together with all traffic."""
 
+GONE_BEFORE_TOLD: list[Step] = [
+    ("put", LDS, "l", "1", set()),
+    ("drop", CDS, "c1"),
+    ("ask", "r1/h2"),
+]
+"""A cluster goes with the listener that used it, before anybody said so."""
+
+GIVEN_UP_AND_ASKED_FOR_AGAIN: list[Step] = [
+    ("drop", CDS, "c1"),
+    ("ask", "r1/h1"),
+    ("leave", "r1/h1"),
+    ("ask", "r1/h1"),
+    ("put", VHDS, "r1/h1", "1", set()),
+]
+"""What was on its way is taken after all, and uses a cluster that is about to go."""
+
+REFUSED_FOR_WHAT_WAS_GIVEN_UP: list[Step] = [
+    ("put", CDS, "c3", "1", set()),
+    ("put", VHDS, "r1/h1", "bad1", set()),
+    ("put", RDS, "r2", "1", {"c1", "c3"}),
+    ("connect",),
+    ("leave", "r1/h1"),
+]
+"""A response is refused for a host that nobody wants any more; what came with it is not to blame."""
+
 
 @settings(max_examples=150, deadline=None)
+@example(REFUSED_FOR_WHAT_WAS_GIVEN_UP)
+@example(GIVEN_UP_AND_ASKED_FOR_AGAIN)
+@example(GONE_BEFORE_TOLD)
 @example(NEWER_THAN_TOLD)
 @example(ENDPOINTS_AT_LAST)
 @given(st.lists(st.one_of(puts, puts, drops, hosts, moves, others, others), max_size=60))
