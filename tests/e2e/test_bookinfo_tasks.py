@@ -206,7 +206,12 @@ print(*(status(*one) for one in asked))
         "v1",
     )
     assert page(books)["details"] == {"service": "details", "version": "v1", "path": "/details/0"}
-    assert books.ask("books.local", "/productpage", method="DELETE").status == 403
+
+    def deleting() -> int:
+        return books.ask("books.local", "/productpage", method="DELETE").status
+
+    # A connection that was open before the policy came may carry one more request under the old rules.
+    until(lambda: deleting() == 403, "nobody may delete")
     delete(books, "authorization-http")
     until(lambda: books.inside("details-v1", ask).split()[0] == "200", "everybody may again")
 
