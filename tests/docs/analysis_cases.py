@@ -48,6 +48,17 @@ def _gateway(name: str, *servers: str) -> str:
     )
 
 
+def _two(group: str, kind: str, spec: str) -> str:
+    return "".join(_ISTIO % (group, kind, name, spec) for name in ("one", "two"))
+
+
+def _patch(patch: str) -> str:
+    text = _ISTIO % ("networking", "EnvoyFilter", "patch", f"configPatches: [{patch}]")
+    return text.replace("istio.io/v1\n", "istio.io/v1alpha3\n")
+
+
+_LUA = "{name: x, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}"
+_CHOSEN = "selector: {matchLabels: {app: web}}, accessLogging: [{disabled: true}]"
 _TO_WEB = "route: [{destination: {host: web}}]"
 _HTTP = "{port: {number: 80, name: http, protocol: HTTP}, hosts: [%s]}"
 _HTTPS = (
@@ -91,6 +102,25 @@ CASES: tuple[Case, ...] = (
         manifest=_SHOP
         + _routes(f"hosts: [web], http: [{{{_TO_WEB}}}]")
         + _routes(f"hosts: [web], http: [{{{_TO_WEB}}}]", name="other"),
+    ),
+    Case(
+        theirs="IST0108 UnknownAnnotation, IST0125 InvalidAnnotation",
+        ours="MG2005",
+        manifest=_SHOP.replace(
+            "metadata: {labels: {app: web}}",
+            "metadata: {labels: {app: web}, annotations: {sidecar.istio.io/injekt: 'x'}}",
+        ),
+    ),
+    Case(
+        theirs="IST0110 ConflictingSidecarWorkloadSelectors",
+        ours="MG3008",
+        manifest=_SHOP
+        + _two("networking", "Sidecar", "workloadSelector: {labels: {app: web}}, egress: [{hosts: ['./*']}]"),
+    ),
+    Case(
+        theirs="IST0111 MultipleSidecarsWithoutWorkloadSelectors",
+        ours="MG3008",
+        manifest=_SHOP + _two("networking", "Sidecar", "egress: [{hosts: ['./*']}]"),
     ),
     Case(
         theirs="IST0112 VirtualServiceDestinationPortSelectorRequired",
@@ -193,15 +223,71 @@ CASES: tuple[Case, ...] = (
         manifest=_SHOP + _gateway("one", _HTTPS % "a.example") + _gateway("two", _HTTPS % "a.example"),
     ),
     Case(
+        theirs="IST0149 JwtClaimBasedRoutingWithoutRequestAuthN",
+        ours="MG3112",
+        manifest=_SHOP
+        + _gateway("edge", _HTTP % "web.example")
+        + _routes(
+            "hosts: [web.example], gateways: [edge], http: [{match: [{headers: "
+            f"{{'@request.auth.claims.group': {{exact: a}}}}}}], {_TO_WEB}}}]"
+        ),
+    ),
+    Case(
         theirs="IST0150 ExternalNameServiceTypeInvalidPortName",
         ours="MG3109",
         manifest="apiVersion: v1\nkind: Service\nmetadata: {name: far, namespace: shop}\n"
         "spec: {type: ExternalName, externalName: db.example, ports: [{port: 5432, name: tcp}]}\n",
     ),
+    Case(
+        theirs="IST0151 EnvoyFilterUsesRelativeOperation, IST0155 (the same with proxyVersion)",
+        ours="MG3111",
+        manifest=_SHOP
+        + _patch(
+            "{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND, listener: {filterChain: {filter: "
+            "{name: envoy.filters.network.http_connection_manager, "
+            "subFilter: {name: envoy.filters.http.router}}}}}, "
+            f"patch: {{operation: INSERT_BEFORE, value: {_LUA}}}}}"
+        ),
+    ),
+    Case(
+        theirs="IST0152 EnvoyFilterUsesReplaceOperationIncorrectly",
+        ours="MG2006",
+        manifest=_SHOP + _patch("{applyTo: CLUSTER, patch: {operation: REPLACE, value: {name: x}}}"),
+    ),
+    Case(
+        theirs="IST0153 EnvoyFilterUsesAddOperationIncorrectly",
+        ours="MG2006",
+        manifest=_SHOP + _patch("{applyTo: ROUTE_CONFIGURATION, patch: {operation: ADD, value: {name: x}}}"),
+    ),
+    Case(
+        theirs="IST0157 InvalidTelemetryProvider",
+        ours="MG3031",
+        manifest=_SHOP
+        + _ISTIO % ("telemetry", "Telemetry", "t", "accessLogging: [{providers: [{name: x}]}]"),
+    ),
+    Case(
+        theirs="IST0159 ConflictingTelemetryWorkloadSelectors",
+        ours="MG3008",
+        manifest=_SHOP + _two("telemetry", "Telemetry", _CHOSEN),
+    ),
+    Case(
+        theirs="IST0160 MultipleTelemetriesWithoutWorkloadSelectors",
+        ours="MG3008",
+        manifest=_SHOP + _two("telemetry", "Telemetry", "accessLogging: [{disabled: true}]"),
+    ),
 )
 
 ELSEWHERE: tuple[tuple[str, str], ...] = (
     ("IST0103 PodMissingProxy", "labelling a namespace starts its pods anew, with a sidecar"),
+    (
+        "IST0107 MisplacedAnnotation, IST0135, IST0136 (old and young annotations)",
+        "not looked for: an annotation at the wrong kind is as if it were not there",
+    ),
+    ("IST0134 ServiceEntryAddressesRequired", "a host without addresses gets one, or a variable"),
+    (
+        "IST0154 EnvoyFilterUsesRemoveOperationIncorrectly",
+        "routes can be removed here; where REMOVE cannot be had it is an error",
+    ),
     (
         "IST0128, IST0129 NoServerCertificateVerification",
         "a server's certificate is always checked; without an authority of your own, by the system's",
@@ -216,4 +302,4 @@ ELSEWHERE: tuple[tuple[str, str], ...] = (
     ("IST0144 InvalidApplicationUID", "no user is kept for sidecars"),
     ("IST0162 GatewayPortNotDefinedOnService", "the gateway opens each port of a Gateway itself"),
 )
-"""What cannot arise here, and why."""
+"""What cannot arise here, or is not looked for, and why."""

@@ -41,7 +41,13 @@ def lines() -> Iterator[str]:
         said = next(d for d in analyzed(case) if d.code == case.ours)
         about = f"{said.object.kind}: " if said.object else ""
         yield f"| {case.theirs} | `{case.ours}` {CODES[case.ours]} | {about}{_cell(said)} |"
-    yield from ("", "What cannot arise here:", "", "| istioctl | why not |", "|---|---|")
+    yield from (
+        "",
+        "What cannot arise here, or is not looked for:",
+        "",
+        "| istioctl | why not |",
+        "|---|---|",
+    )
     yield from (f"| {theirs} | {why} |" for theirs, why in ELSEWHERE)
 
 

@@ -7,7 +7,16 @@ model, and changes nothing.
 
 from __future__ import annotations
 
-from meshgate.analysis import gateways, matches, mtls, namespaces, ports, virtual_services
+from meshgate.analysis import (
+    claims,
+    envoy_filters,
+    gateways,
+    matches,
+    mtls,
+    namespaces,
+    ports,
+    virtual_services,
+)
 from meshgate.analysis.advice import Advice
 from meshgate.core.diagnostics import Diagnostic, ordered
 from meshgate.model.declared import Declared
@@ -22,6 +31,8 @@ _ANALYZERS = (
     matches.analyze,
     gateways.analyze,
     mtls.analyze,
+    claims.analyze,
+    envoy_filters.analyze,
 )
 """Each a function of everything declared and of its model."""
 

@@ -67,6 +67,8 @@ CODES = MappingProxyType(
         "MG3061": "a Gateway API object is not accepted as it is written; its status says the same",
         "MG3062": "no ReferenceGrant permits the reference",
         "MG3110": "clients are told to speak otherwise than the server takes",
+        "MG3111": "the place of a patch hangs on other patches, and no priority says which comes first",
+        "MG3112": "routes by claims where no token is checked",
         "MG4001": "the workload has no command that can run on this machine",
         "MG4002": "a probe of this kind cannot run here",
         "MG4003": "a port is already in use",
