@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import errno
 import os
 import signal
 import socket
@@ -160,6 +162,9 @@ async def _stream(resolver: Resolver, reader: asyncio.StreamReader, writer: asyn
         writer.close()
 
 
+_TRIES = 20
+"""To find a port that is free for datagrams and streams."""
+
 Sockets = tuple[socket.socket, socket.socket]
 """UDP and TCP."""
 
@@ -177,12 +182,27 @@ async def serve(resolver: Resolver, sockets: Sockets) -> None:
 
 
 def listen(address: str, port: int) -> Sockets:
-    """Both sockets, bound; raises `OSError` where the address or port is taken or not ours."""
-    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    datagrams.bind((address, port))
-    streams = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    streams.bind((address, datagrams.getsockname()[1]))
+    """Both sockets at one port, bound; raises `OSError` where it is taken or the address is not ours.
+
+    Port 0 stands for any that is free for both.
+    """
+    for attempt in range(_TRIES if port == 0 else 1):
+        try:
+            return _listen(address, port)
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE or attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _listen(address: str, port: int) -> Sockets:
+    with contextlib.ExitStack() as stack:
+        datagrams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        datagrams.bind((address, port))
+        streams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        streams.bind((address, datagrams.getsockname()[1]))
+        stack.pop_all()
     return datagrams, streams
 
 
