@@ -178,7 +178,7 @@ class ControlPlane:
             tried = await asyncio.to_thread(try_patches, model)
             self.live.diagnostics = ordered((*self.live.diagnostics, *tried))
         self._publish_names()
-        await self.runtime.apply(pods)
+        await self.runtime.apply(self._with_nodes_in_use(pods))
         await self.runtime.set_services(service_table(model, self.live.instances))
         await self._take_statuses(self.runtime.pods())
         self._publish_places()
@@ -194,8 +194,17 @@ class ControlPlane:
         while True:
             first = await self.runtime.statuses.get()
             await self._take_statuses((first, *self.runtime.statuses.drain()))
+            if any(spec.key not in self.live.pods for spec, _ in self.runtime.supervised()):
+                await self.runtime.apply(self._with_nodes_in_use(tuple(self.live.pods.values())))
             self._publish_places()
             self.on_change()
+
+    def _with_nodes_in_use(self, pods: tuple[PodSpec, ...]) -> tuple[PodSpec, ...]:
+        """The pods, and node proxies that pods without a sidecar use which are still to go."""
+        wanted = {pod.key for pod in pods}
+        running = [spec for spec, _ in self.runtime.supervised()]
+        bare = {spec.namespace for spec in running if not spec.meshed}
+        return (*pods, *(s for s in running if s.key not in wanted and served_namespace(s) in bare))
 
     async def _take_statuses(self, statuses: tuple[PodStatus, ...]) -> None:
         for status in statuses:
