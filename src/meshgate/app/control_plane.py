@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from meshgate.app.addresses import ServiceAddresses
+from meshgate.app.bridge import BridgeFiles
 from meshgate.app.certificates import usable_certificates
 from meshgate.app.environment import Environment
 from meshgate.app.gateway_ports import taken_ports
@@ -111,7 +112,10 @@ class ControlPlane:
         paths = RuntimePaths.of(self.options.state)
         self._rules_file = self.options.state / "rate-limit-rules.json"
         rate_limit_socket = paths.run / "rate-limit.sock"
-        self.sidecars = Sidecars(ProxyTokens(self.options.state), place, rate_limit_socket, self._expect)
+        self._bridge = BridgeFiles(self.options.state, paths.run)
+        self.sidecars = Sidecars(
+            ProxyTokens(self.options.state), place, rate_limit_socket, self._bridge.socket, self._expect
+        )
         return RuntimeOptions(
             state=self.options.state,
             isolation=self.isolation,
@@ -121,6 +125,7 @@ class ControlPlane:
             clock=self.clock,
             reserved_ports=(place.http_port, place.https_port),
             daemons=(_rate_limit_daemon(self._rules_file, rate_limit_socket),),
+            on_demand=(self._bridge.daemon(),),
         )
 
     def _expect(self, proxy: Proxy, token: Secret) -> None:
@@ -172,6 +177,7 @@ class ControlPlane:
         self.live.pods = {pod.key: pod for pod in pods}
         self._publish_svids()
         self._write_rules()
+        await self.runtime.want(self._bridge.write(model))
         self.server.publish(model)
         self.gateway_statuses.take(model.statuses, self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         if model.envoy_patches:

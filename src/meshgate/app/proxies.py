@@ -102,10 +102,11 @@ class Sidecars:
         tokens: ProxyTokens,
         gateway: GatewayPlace,
         rate_limit_socket: Path,
+        bridge_socket: Path,
         expect: Callable[[Proxy, Secret], None],
     ) -> None:
         self._tokens, self._gateway, self._expect = tokens, gateway, expect
-        self._rate_limit_socket = rate_limit_socket
+        self._rate_limit_socket, self._bridge_socket = rate_limit_socket, bridge_socket
 
     def bootstrap(self, pod: PodSpec, placement: Placement) -> bytes:
         """See `runtime.placement.SidecarFactory`; the proxy is expected before it is started."""
@@ -114,6 +115,7 @@ class Sidecars:
             xds=str(placement.xds_socket),
             admin=str(placement.admin_socket),
             rate_limit=str(self._rate_limit_socket) if pod.host_network else "",
+            bridge=str(self._bridge_socket) if pod.host_network else "",
         )
         config = bootstrap(proxy, sockets, self._tokens.token(proxy.id))
         return bytes(config.SerializeToString(deterministic=True))

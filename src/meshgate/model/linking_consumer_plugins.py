@@ -16,6 +16,7 @@ from meshgate.model.policy import (
     CorrelationId,
     CrossOrigin,
     GrpcWeb,
+    HmacAuth,
     HttpsOnly,
     IpRestriction,
     JwtAuth,
@@ -73,7 +74,14 @@ class ConsumerPlugins:
         for entry in scoped:
             match entry.policy:
                 case (
-                    JwtAuth() | KeyAuth() | BasicAuth() | Acl() | BotDetection() | CrossOrigin() | HttpsOnly()
+                    JwtAuth()
+                    | KeyAuth()
+                    | BasicAuth()
+                    | HmacAuth()
+                    | Acl()
+                    | BotDetection()
+                    | CrossOrigin()
+                    | HttpsOnly()
                 ):
                     self._findings.warn(
                         "MG2006",

@@ -21,16 +21,14 @@ from meshgate.model.linking_input import Findings, Input, service_ref
 from meshgate.model.linking_plugin_names import PluginNames, Scoped
 from meshgate.model.names import Name, requested_host
 from meshgate.model.policy import (
+    AUTHENTICATION,
     Acl,
-    BasicAuth,
     BotDetection,
     ConsumerLimits,
     CorrelationId,
     CrossOrigin,
     GrpcWeb,
     IpRestriction,
-    JwtAuth,
-    KeyAuth,
     Limits,
     Policy,
     RateLimit,
@@ -43,9 +41,8 @@ from meshgate.model.policy import (
 )
 from meshgate.model.service import Service
 
-_AUTHENTICATION = (JwtAuth, KeyAuth, BasicAuth)
 _OF_ROUTES = (
-    *_AUTHENTICATION,
+    *AUTHENTICATION,
     Acl,
     BotDetection,
     CorrelationId,
@@ -126,7 +123,7 @@ class Plugins:
             first = next((s for scope in scopes for s in scope if isinstance(s.policy, kind)), None)
             if first is not None:
                 policies.append(first.policy)
-        stranger = next((p for p in policies if isinstance(p, _AUTHENTICATION) and p.anonymous), None)
+        stranger = next((p for p in policies if isinstance(p, AUTHENTICATION) and p.anonymous), None)
         if stranger is not None and stranger.anonymous not in self._known:
             problem = f"there is no KongConsumer {stranger.anonymous!r} for strangers"
             self._findings.error(
@@ -137,7 +134,7 @@ class Plugins:
                 "add it, or take anonymous out of the plugin",
             )
             return Applied((), problem)
-        authenticated = any(isinstance(p, _AUTHENTICATION) for p in policies)
+        authenticated = any(isinstance(p, AUTHENTICATION) for p in policies)
         limit = self._limit(scopes, authenticated, route_label)
         if limit is not None:
             redis = self._reachable(limit.redis, rules.namespace)

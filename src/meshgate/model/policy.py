@@ -17,6 +17,7 @@ from meshgate.model.policies.access import (
     RequestSize,
     Termination,
 )
+from meshgate.model.policies.bridged import BRIDGED_AUTHENTICATION, BridgedAuthentication, HmacAuth
 from meshgate.model.policies.change import (
     CorrelationId,
     CrossOrigin,
@@ -26,13 +27,16 @@ from meshgate.model.policies.change import (
 )
 
 __all__ = [
+    "AUTHENTICATION",
     "Acl",
+    "Authentication",
     "BasicAuth",
     "BotDetection",
     "ConsumerLimits",
     "CorrelationId",
     "CrossOrigin",
     "GrpcWeb",
+    "HmacAuth",
     "HttpsOnly",
     "IpRestriction",
     "JwtAuth",
@@ -170,6 +174,7 @@ Policy = (
     | CorrelationId
     | CrossOrigin
     | GrpcWeb
+    | HmacAuth
     | HttpsOnly
     | IpRestriction
     | JwtAuth
@@ -181,3 +186,9 @@ Policy = (
     | ResponseTransformer
     | Termination
 )
+
+Authentication = JwtAuth | KeyAuth | BasicAuth | BridgedAuthentication
+"""Those that say who asks."""
+
+AUTHENTICATION: tuple[type[Authentication], ...] = (JwtAuth, KeyAuth, BasicAuth, *BRIDGED_AUTHENTICATION)
+"""The same, in the order in which their `anonymous` is looked for."""

@@ -4,7 +4,8 @@
 filter configuration, never a dialect; `translate` calls them when it builds the gateway.
 """
 
-from meshgate.policies.chain import CHAIN, EdgeFilter, EdgePolicies
+from meshgate.policies.chain import CHAIN
+from meshgate.policies.edge_policies import EdgeFilter, EdgePolicies
 from meshgate.policies.parts import RouteParts
 
 __all__ = ["CHAIN", "EdgeFilter", "EdgePolicies", "RouteParts"]

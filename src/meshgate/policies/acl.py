@@ -32,7 +32,8 @@ def listener_filters(policies: tuple[Acl, ...]) -> tuple[hcm.HttpFilter, ...]:
 
 def route_parts(policy: Acl) -> RouteParts:
     """Refuses who is nobody, and then whom the groups exclude."""
-    somebody = having(present(CONSUMER_ID))
+    # A credential may say groups and be no consumer's.
+    somebody = either(having(present(CONSUMER_ID)), having(present(GROUPS)))
     members = [having(_group(quoted_group(name))) for name in policy.groups]
     if policy.deny:
         members.append(having(_group(f",{UNKNOWN_GROUP},")))

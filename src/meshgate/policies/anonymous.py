@@ -16,16 +16,15 @@ from xds.core.v3 import extension_pb2 as core_pb2
 from xds.type.matcher.v3 import matcher_pb2
 
 from meshgate.model.consumer import Consumer
-from meshgate.model.policy import BasicAuth, JwtAuth, KeyAuth
-from meshgate.policies.consumer_headers import ANONYMOUS, CONSUMER_ID, anonymous_lookup
-from meshgate.policies.denial import denial_filter, having, neither, present, refusals, strikes
+from meshgate.model.policy import Authentication
+from meshgate.policies.consumer_headers import ANONYMOUS, CONSUMER_ID, CREDENTIAL_ID, anonymous_lookup
+from meshgate.policies.denial import denial_filter, either, having, neither, present, refusals, strikes
 from meshgate.policies.packing import extension, header, http_filter, pack, xds_extension
 from meshgate.policies.parts import RouteParts
 from meshgate.policies.replies import error_reply
 
 FILTER, REQUIRED_FILTER = "meshgate.anonymous", "meshgate.anonymous.required"
 REASON = "anonymous-missing"
-Authentication = JwtAuth | KeyAuth | BasicAuth
 
 
 def listener_filters(
@@ -51,7 +50,8 @@ def route_parts(policies: tuple[Authentication, ...]) -> RouteParts:
     if not name:
         return RouteParts()
     naming = extension_matcher_pb2.ExtensionWithMatcherPerRoute(xds_matcher=_nobody(name))
-    required = refusals({REASON: strikes(neither(having(present(CONSUMER_ID))))})
+    anybody = either(having(present(CONSUMER_ID)), having(present(CREDENTIAL_ID)))
+    required = refusals({REASON: strikes(neither(anybody))})
     return RouteParts(filters={FILTER: pack(naming), REQUIRED_FILTER: required})
 
 
@@ -63,10 +63,12 @@ def replies(policies: tuple[Authentication, ...]) -> tuple[hcm.ResponseMapper, .
 
 
 def somebody() -> matcher_pb2.Matcher.MatcherList.Predicate:
-    """Requests that have a consumer."""
-    return holds_text(
-        xds_extension("header", http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=CONSUMER_ID))
-    )
+    """Requests that have a consumer, or a credential that is good and no consumer's."""
+    found = matcher_pb2.Matcher.MatcherList.Predicate()
+    for name in (CONSUMER_ID, CREDENTIAL_ID):
+        data = xds_extension("header", http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=name))
+        found.or_matcher.predicate.append(holds_text(data))
+    return found
 
 
 def holds_text(data: core_pb2.TypedExtensionConfig) -> matcher_pb2.Matcher.MatcherList.Predicate:

@@ -6,6 +6,7 @@ a credential belongs to is looked up in Envoy by an exact-match map, whatever th
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
@@ -26,13 +27,15 @@ from meshgate.policies.packing import extension, header, http_filter, xds_extens
 
 CONSUMER_ID = "x-consumer-id"
 CREDENTIAL_ID = "x-credential-identifier"
+AUTHENTICATED_GROUPS = "x-authenticated-groups"
+"""Groups that a credential itself says, as Kong writes them for the service."""
 
 IDENTITY_HEADERS = (
     CONSUMER_ID,
     "x-consumer-custom-id",
     "x-consumer-username",
     "x-consumer-groups",
-    "x-authenticated-groups",
+    AUTHENTICATED_GROUPS,
     CREDENTIAL_ID,
     "x-anonymous-consumer",
 )
@@ -145,24 +148,30 @@ def quoted_group(name: str) -> str:
     return f",{quote(name, safe='')},"
 
 
-def _quoted_groups(consumer: Consumer) -> str:
-    unknown = () if consumer.all_groups_known else (f",{UNKNOWN_GROUP},",)
-    return "".join((*unknown, *map(quoted_group, consumer.groups)))
+def identity_values(consumer: Consumer | None, identifier: str) -> Mapping[str, str]:
+    """Header -> what it says of a consumer with that credential; empty where it must not be there."""
+    groups, known = (consumer.groups, consumer.all_groups_known) if consumer else ((), True)
+    return {
+        CONSUMER_ID: consumer.id if consumer else "",
+        "x-consumer-username": consumer.username if consumer else "",
+        "x-consumer-custom-id": consumer.custom_id if consumer else "",
+        CREDENTIAL_ID: identifier,
+        **group_values(groups, all_known=known),
+    }
+
+
+def group_values(groups: Iterable[str], *, all_known: bool = True) -> Mapping[str, str]:
+    """Header -> what it says of these groups."""
+    names = tuple(groups)
+    unknown = () if all_known else (f",{UNKNOWN_GROUP},",)
+    return {GROUPS: "".join((*unknown, *map(quoted_group, names))), GROUP_NAMES: ", ".join(names)}
 
 
 def _mutation(
     consumer: Consumer, identifier: str, *, after_others: bool
 ) -> header_mutation_pb2.HeaderMutation:
-    values = {
-        CONSUMER_ID: consumer.id,
-        "x-consumer-username": consumer.username,
-        "x-consumer-custom-id": consumer.custom_id,
-        CREDENTIAL_ID: identifier,
-        GROUPS: _quoted_groups(consumer),
-        GROUP_NAMES: ", ".join(consumer.groups),
-    }
     config = header_mutation_pb2.HeaderMutation()
-    for name, value in values.items():
+    for name, value in identity_values(consumer, identifier).items():
         if value:
             escaped = value.replace("%", "%%")
             config.mutations.request_mutations.add(append=header(name, escaped))

@@ -101,6 +101,24 @@ def unauthorized_reply(details: str, challenge: str) -> hcm.ResponseMapper:
     return mapper
 
 
+def said_by_itself(details: str, key: str) -> hcm.ResponseMapper:
+    """An answer that somebody else has made, unchanged, on routes whose metadata has the key."""
+    mapper = hcm.ResponseMapper(filter=_cel(f"{_details_hold(details)} && {route_says(key)} != ''"))
+    mapper.body_format_override.CopyFrom(
+        substitution_format_string_pb2.SubstitutionFormatString(
+            text_format_source=base_pb2.DataSource(inline_string="%LOCAL_REPLY_BODY%"), omit_empty_values=True
+        )
+    )
+    return mapper
+
+
+def said_reply(details: str, key: str, message: str) -> hcm.ResponseMapper:
+    """Kong's error object for one of Envoy's reasons, on routes whose metadata has the key."""
+    mapper = hcm.ResponseMapper(filter=_cel(f"{_details_hold(details)} && {route_says(key)} != ''"))
+    mapper.body_format_override.CopyFrom(_json(message))
+    return mapper
+
+
 def _refused_for(reason: str, when: str) -> accesslog_pb2.AccessLogFilter:
     return _cel(f"{_details_hold(f'matched_policy[{reason}]')} && {when}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,10 +45,19 @@ class Daemons:
 
     async def end_others(self, wanted: Collection[str]) -> None:
         """Ends what an earlier control plane left under other names."""
-        for name, process in self._records.state.daemons.items():
-            if name not in wanted:
+        await self.end_unwanted(name for name in self._records.state.daemons if name not in wanted)
+
+    async def end_unwanted(self, names: Iterable[str]) -> None:
+        """Ends those that an earlier control plane left, and that nobody keeps."""
+        for name in tuple(names):
+            process = self._records.state.daemons.get(name)
+            if process is not None and not self.keeps(name):
                 await leftovers.end_process(process)
                 self._records.set_daemon(name, None)
+
+    def keeps(self, name: str) -> bool:
+        """Whether a daemon of that name is kept alive."""
+        return any(keeper.name == name for keeper in self._keepers)
 
     def keep(self, daemon: Daemon) -> Callable[[], Awaitable[None]]:
         """Adopts the daemon where it runs; what is returned keeps it alive, in a task of the caller's."""

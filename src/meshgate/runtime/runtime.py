@@ -58,6 +58,8 @@ class RuntimeOptions:
     log_max_bytes: int = _LOG_MAX_BYTES
     daemons: tuple[Daemon, ...] = ()
     """Processes that serve all pods; started by `adopt`, ended by a clean `shutdown`."""
+    on_demand: tuple[Daemon, ...] = ()
+    """The same, but started when `want` first names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,10 +146,21 @@ class LocalRuntime:
         if self._network is not None:
             wanted.append(dns_daemon(self.paths, self._network.gateway, self._options.cluster_domain))
         self._daemons = Daemons(self.paths, records, self.open_socket_to_proxies)
-        await self._daemons.end_others({daemon.name for daemon in wanted})
+        # What may be asked for again in a moment runs on until `want` says that it is not.
+        await self._daemons.end_others({d.name for d in (*wanted, *self._options.on_demand)})
         for daemon in wanted:
             self._spawn(self._daemons.keep(daemon))
         await self._daemons.wait_until_ready()
+
+    async def want(self, names: Collection[str]) -> None:
+        """Starts those of `on_demand`, and returns when they are ready. Once started they stay."""
+        assert self._daemons is not None, "adopt() comes first"
+        started = [d for d in self._options.on_demand if d.name in names and not self._daemons.keeps(d.name)]
+        for daemon in started:
+            self._spawn(self._daemons.keep(daemon))
+        if started:
+            await self._daemons.wait_until_ready()
+        await self._daemons.end_unwanted(d.name for d in self._options.on_demand if d.name not in names)
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def body() -> None:

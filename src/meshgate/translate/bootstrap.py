@@ -15,6 +15,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from meshgate.core.secret import Secret
 from meshgate.model.locality import NOWHERE
 from meshgate.model.proxy import Proxy, ProxyKind
+from meshgate.policies.bridge import CLUSTER as BRIDGE_CLUSTER
 from meshgate.policies.packing import duration, pack, uint32
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
 from meshgate.translate.tls import ads_source
@@ -55,6 +56,8 @@ class Sockets:
     admin: str
     rate_limit: str = ""
     """Empty for proxies that ask no rate limit service."""
+    bridge: str = ""
+    """Empty for proxies that have nothing to ask the bridge."""
 
 
 def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bootstrap:
@@ -87,6 +90,8 @@ def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bo
     config.static_resources.clusters.append(socket_cluster(XDS_CLUSTER, sockets.xds))
     if sockets.rate_limit:
         config.static_resources.clusters.append(socket_cluster(RATE_LIMIT_CLUSTER, sockets.rate_limit))
+    if sockets.bridge:
+        config.static_resources.clusters.append(socket_cluster(BRIDGE_CLUSTER, sockets.bridge))
     config.layered_runtime.CopyFrom(runtime())
     if proxy.kind is ProxyKind.GATEWAY:
         config.overload_manager.CopyFrom(overload_manager())

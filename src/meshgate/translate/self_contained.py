@@ -25,6 +25,7 @@ from meshgate.model.envoy_patch import Area
 from meshgate.model.names import short_hosts
 from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
+from meshgate.policies.bridge import CLUSTER as BRIDGE_CLUSTER
 from meshgate.policies.packing import pack
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
 from meshgate.translate import endpoint, gateway, inbound, observe, outbound, patching, secret
@@ -149,6 +150,7 @@ class _Builder:
                 found.append(self._cluster(built))
         if self._gateway:
             found.append(socket_cluster(RATE_LIMIT_CLUSTER, "rate-limit.sock"))
+            found.append(socket_cluster(BRIDGE_CLUSTER, "bridge.sock"))
         return found
 
     def _cluster(self, built: cluster_pb2.Cluster) -> cluster_pb2.Cluster:

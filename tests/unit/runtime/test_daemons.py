@@ -23,13 +23,14 @@ while True: server.accept()
 """
 
 
-def make(state: Path, *daemons: Daemon) -> LocalRuntime:
+def make(state: Path, *daemons: Daemon, on_demand: tuple[Daemon, ...] = ()) -> LocalRuntime:
     options = RuntimeOptions(
         state=state,
         isolation=Isolation.PORTS,
         sidecars=Sidecars(),
         environments=Environments(),
         daemons=daemons,
+        on_demand=on_demand,
     )
     return LocalRuntime(options)
 
@@ -66,5 +67,35 @@ def test_a_daemon_is_kept_adopted_and_ended(tmp_path: Path) -> None:
         assert not is_alive(process)
         await third.shutdown()
         assert not (tmp_path / "run/records.json").exists()
+
+    run(body())
+
+
+def test_a_daemon_on_demand_starts_when_it_is_wanted_and_survives_the_control_plane(tmp_path: Path) -> None:
+    async def body() -> None:
+        socket = make(tmp_path).paths.run / "limits.sock"
+        daemon = Daemon(name="limits", python_arguments=("-c", SERVER, str(socket)), socket=socket)
+        first = make(tmp_path, on_demand=(daemon,))
+        await first.adopt()
+        await first.want(())
+        assert not socket.exists()
+        await first.want(("limits",))
+        process, ready = recorded(tmp_path)
+        assert ready
+        await first.shutdown(clean=False)
+
+        # Nobody knows yet whether it is wanted: it goes on.
+        second = make(tmp_path, on_demand=(daemon,))
+        await second.adopt()
+        assert is_alive(process)
+        await second.want(("limits",))
+        assert recorded(tmp_path)[0] == process
+        await second.shutdown(clean=False)
+
+        third = make(tmp_path, on_demand=(daemon,))
+        await third.adopt()
+        await third.want(())
+        assert not is_alive(process)
+        await third.shutdown()
 
     run(body())

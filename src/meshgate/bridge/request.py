@@ -1,0 +1,122 @@
+"""A request as Envoy shows it, and what a check says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
+
+from meshgate.model.consumer import Consumer
+from meshgate.model.service import EMPTY
+
+Headers = tuple[tuple[str, str], ...]
+"""Names in lower case, in the request's order; one entry for each line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What Envoy tells of one request."""
+
+    method: str
+    scheme: str
+    host: str
+    """Host or :authority, with its port where it has one."""
+    path: str
+    """With the query, as it came."""
+    headers: Headers = ()
+    body: bytes = b""
+    """Only where a policy of the route asks for it."""
+    protocol: str = "HTTP/1.1"
+    client_ip: str = ""
+    client_port: int = 0
+    gateway_port: int = 0
+    """The port that the client connected to."""
+    peer_certificate_pem: str = ""
+    """What the client showed, whoever signed it; empty for none."""
+    about: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    """What the route says of itself, e.g. `route` and `service`."""
+
+    def header(self, name: str) -> str | None:
+        """The header's value, several joined as RFC 9110 has it; None where there is none."""
+        values = self.values(name)
+        return ", ".join(values) if values else None
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Each line of a header; `name` in lower case."""
+        return tuple(value for key, value in self.headers if key == name)
+
+    @property
+    def path_only(self) -> str:
+        """The path without the query."""
+        return self.path.partition("?")[0]
+
+    @property
+    def query(self) -> tuple[tuple[str, str], ...]:
+        """The query's parameters, decoded, in their order."""
+        return tuple(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
+
+    @property
+    def cookies(self) -> tuple[tuple[str, str], ...]:
+        """The cookies, in their order."""
+        found = []
+        for line in self.values("cookie"):
+            for part in line.split(";"):
+                name, equals, value = part.strip().partition("=")
+                if equals:
+                    found.append((name, value))
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who asks."""
+
+    consumer: Consumer | None = None
+    """None where a credential is good and is no consumer's (a token of somebody else's users)."""
+    credential: str = ""
+    """What the service is told as X-Credential-Identifier; without a consumer it must not be empty."""
+    groups: tuple[str, ...] | None = None
+    """Groups that the credential itself says (X-Authenticated-Groups); None: those of the consumer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allow:
+    """The request may go on."""
+
+    identity: Identity | None = None
+    """None: as it was before."""
+    set_headers: Headers = ()
+    """For the service, in place of what the client sent."""
+    remove_headers: tuple[str, ...] = ()
+    remove_parameters: tuple[str, ...] = ()
+    """Of the query."""
+    client_headers: Headers = ()
+    """Added to the answer, e.g. Set-Cookie."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deny:
+    """The client gets this answer."""
+
+    status: int
+    headers: Headers = ()
+    body: str = ""
+    stranger: bool = False
+    """True: only because nobody is known; a policy with `anonymous` lets such requests go on."""
+
+
+Verdict = Allow | Deny
+
+
+def refused(message: str, challenge: str = "", *, status: int = 401, stranger: bool = True) -> Deny:
+    """Kong's answer to who has no valid credential: `{"message":"..."}`, with WWW-Authenticate."""
+    quoted = message.replace("\\", "\\\\").replace('"', '\\"')
+    headers: Headers = (("content-type", "application/json; charset=utf-8"),)
+    if challenge:
+        headers += (("www-authenticate", challenge),)
+    return Deny(status=status, headers=headers, body=f'{{"message":"{quoted}"}}', stranger=stranger)
+
+
+def failed(message: str = "An unexpected error occurred", status: int = 500) -> Deny:
+    """Kong's answer to a fault that is not the client's."""
+    return refused(message, status=status, stranger=False)

@@ -1,0 +1,47 @@
+"""What checks are made with: who there is, the time, and the way to other servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import aiohttp
+
+from meshgate.core.clock import Clock
+from meshgate.model.consumer import Consumer
+
+
+class Directory:
+    """The consumers of one configuration, by what they are found by."""
+
+    def __init__(self, consumers: tuple[Consumer, ...]) -> None:
+        self.consumers = consumers
+
+    @cached_property
+    def by_id(self) -> dict[str, Consumer]:
+        """By id."""
+        return {consumer.id: consumer for consumer in self.consumers}
+
+    @cached_property
+    def by_name(self) -> dict[str, Consumer]:
+        """By username; of two with the same one, the first."""
+        return {c.username: c for c in reversed(self.consumers) if c.username}
+
+    @cached_property
+    def by_custom_id(self) -> dict[str, Consumer]:
+        """By custom id; of two with the same one, the first."""
+        return {c.custom_id: c for c in reversed(self.consumers) if c.custom_id}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """Handed to each check when it is made, which is anew for each configuration.
+
+    What must outlive a configuration (caches, connections) belongs here and not into a check.
+    """
+
+    directory: Directory
+    clock: Clock
+    http: Callable[[], aiohttp.ClientSession]
+    """The one session to other servers; a check gives each of its requests a deadline."""

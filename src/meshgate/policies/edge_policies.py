@@ -1,0 +1,84 @@
+"""All that the gateway's filters must know, and what each entry of their chain may contribute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from meshgate.core.origin import BUILT_IN
+from meshgate.model.consumer import Consumer
+from meshgate.model.edge import EdgeHost
+from meshgate.model.policies.bridged import BRIDGED
+from meshgate.model.policy import JwtAuth, KeyAuth, Policy, RateLimit
+from meshgate.policies import bridge, jwt, key_auth
+from meshgate.policies.parts import RouteParts
+
+P = TypeVar("P", bound=Policy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgePolicies:
+    """All that the gateway's filters must know: who may come, and every policy in use."""
+
+    consumers: tuple[Consumer, ...]
+    policies: tuple[Policy, ...]
+    """Each once, in an order that does not depend on the input's."""
+    https_port: int = 443
+    """Where HTTPS is served; 0: nowhere."""
+    claims_choose: bool = False
+    """Whether a route asks for a claim of a token."""
+
+    @classmethod
+    def collect(cls, consumers: Mapping[str, Consumer], hosts: Mapping[str, EdgeHost]) -> EdgePolicies:
+        """The distinct policies of all rules."""
+        found: dict[str, Policy] = {}
+        for host in sorted(hosts):
+            for rule in hosts[host].rules:
+                for policy in rule.policies:
+                    found[parts_key(policy)] = policy
+        claims = any(
+            h.is_claim for host in hosts.values() for r in host.rules for m in r.matches for h in m.headers
+        )
+        return cls(
+            consumers=tuple(consumers[key] for key in sorted(consumers)),
+            policies=tuple(found[key] for key in sorted(found)),
+            claims_choose=claims,
+        )
+
+    def of(self, kind: type[P]) -> tuple[P, ...]:
+        """Those of one kind."""
+        return tuple(p for p in self.policies if isinstance(p, kind))
+
+
+def parts_key(policy: Policy) -> str:
+    """A text that tells two policies apart, whatever file and line they come from."""
+    match policy:
+        case RateLimit():
+            return f"rate-limit/{policy.rule_id}"
+        case JwtAuth():
+            return f"jwt/{jwt.requirement_name(policy)}"
+        case KeyAuth():
+            return f"key-auth/{key_auth.config_name(policy)}/{policy.anonymous}"
+        case _ if isinstance(policy, BRIDGED):
+            return f"bridge/{bridge.rule_id((policy,))}"
+        case _:
+            return repr(replace(policy, origin=BUILT_IN))
+
+
+class EdgeFilter(Protocol):
+    """One entry of the chain: what it puts on the listener, and what on a route."""
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        """The filters; empty where nothing in use needs them."""
+        ...
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        """What a route with these policies adds."""
+        ...
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        """The gateway's own answers that are this entry's."""
+        ...

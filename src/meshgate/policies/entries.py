@@ -1,0 +1,143 @@
+"""The kinds of entries that the chain of the gateway's filters is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic
+
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from meshgate.model.consumer import Consumer
+from meshgate.model.policies.bridged import Stage
+from meshgate.model.policy import (
+    AUTHENTICATION,
+    Authentication,
+    BasicAuth,
+    CrossOrigin,
+    HttpsOnly,
+    JwtAuth,
+    KeyAuth,
+    Policy,
+)
+from meshgate.policies import anonymous, bridge, consumer_headers, cors, https_only, jwt
+from meshgate.policies.edge_policies import EdgePolicies, P
+from meshgate.policies.parts import RouteParts
+
+
+def _no_parts(policy: Policy) -> RouteParts:
+    return RouteParts()
+
+
+def _no_replies(policies: tuple[Policy, ...]) -> tuple[hcm.ResponseMapper, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plain(Generic[P]):
+    """An entry that depends on one kind of policy, and on no consumer."""
+
+    kind: type[P]
+    filters: Callable[[tuple[P, ...]], tuple[hcm.HttpFilter, ...]]
+    parts: Callable[[P], RouteParts] = _no_parts
+    answers: Callable[[tuple[P, ...]], tuple[hcm.ResponseMapper, ...]] = _no_replies
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return self.filters(edge.of(self.kind))
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        return RouteParts.merge(self.parts(p) for p in policies if isinstance(p, self.kind))
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return self.answers(edge.of(self.kind))
+
+
+@dataclass(frozen=True, slots=True)
+class NativeAuthentication(Generic[P]):
+    """An entry that lets consumers in by their credentials."""
+
+    kind: type[P]
+    filters: Callable[[tuple[P, ...], tuple[Consumer, ...]], tuple[hcm.HttpFilter, ...]]
+    parts: Callable[[P, tuple[Consumer, ...]], RouteParts]
+    answers: Callable[[tuple[P, ...]], tuple[hcm.ResponseMapper, ...]] = _no_replies
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return self.filters(edge.of(self.kind), edge.consumers)
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        return RouteParts.merge(self.parts(p, edge.consumers) for p in policies if isinstance(p, self.kind))
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return self.answers(edge.of(self.kind))
+
+
+class ConsumerHeaders:
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        if not any(isinstance(policy, JwtAuth | KeyAuth | BasicAuth) for policy in edge.policies):
+            return ()
+        return consumer_headers.listener_filters(edge.consumers, jwt.most_tokens(edge.of(JwtAuth)))
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        return RouteParts()
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return ()
+
+
+class OnlyHttps:
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return https_only.listener_filters(edge.of(HttpsOnly))
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        return RouteParts.merge(https_only.route_parts(p) for p in policies if isinstance(p, HttpsOnly))
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return https_only.replies(edge.of(HttpsOnly), edge.https_port)
+
+
+class Cors:
+    """Envoy's `cors` is in every listener, for a VirtualService may ask for it on any route."""
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return (*cors.listener_filters(edge.of(CrossOrigin)), cors.cors_filter())
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        return RouteParts.merge(cors.route_parts(p) for p in policies if isinstance(p, CrossOrigin))
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return ()
+
+
+class Strangers:
+    """The consumer that stands for them, whichever plugins let them in."""
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return anonymous.listener_filters(_authentications(edge), edge.consumers)
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        found = (p for kind in AUTHENTICATION for p in policies if isinstance(p, kind))
+        return anonymous.route_parts(tuple(found))
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return anonymous.replies(_authentications(edge))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the bridge is asked about at one stage."""
+
+    stage: Stage
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return bridge.listener_filters(edge.policies, self.stage)
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        return bridge.route_parts(policies, self.stage)
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        # The same for both stages: once is enough.
+        return bridge.replies(edge.policies) if self.stage is Stage.AUTHENTICATION else ()
+
+
+def _authentications(edge: EdgePolicies) -> tuple[Authentication, ...]:
+    return tuple(p for kind in AUTHENTICATION for p in edge.of(kind))

@@ -1,0 +1,44 @@
+"""The real bridge as a process, for a real Envoy to ask."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from meshgate.app.bridge import bridge_config
+from meshgate.bridge.config import write_config
+from meshgate.model.graph import Model
+from meshgate.policies.bridge import CLUSTER
+
+DEADLINE_S = 20.0
+
+
+@asynccontextmanager
+async def bridging(model: Model, folder: Path) -> AsyncIterator[Mapping[str, Path]]:
+    """Cluster -> its socket, where the model has anything to ask the bridge; nothing runs where not."""
+    config = bridge_config(model)
+    if not config.needed:
+        yield {}
+        return
+    file = folder / "bridge.json"
+    write_config(file, config)
+    # pytest's folders are too deep for the path of a socket.
+    with tempfile.TemporaryDirectory(prefix="mg-bridge-") as short:
+        socket = Path(short) / "b.sock"
+        arguments = ("-m", "meshgate.bridge", "--config", str(file), "--listen", f"unix:{socket}")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert process.stdout is not None
+            async with asyncio.timeout(DEADLINE_S):
+                assert await process.stdout.readline() == b"ready\n", "the bridge ended; its words are above"
+            yield {CLUSTER: socket}
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
