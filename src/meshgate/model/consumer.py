@@ -34,6 +34,21 @@ class BasicCredential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HmacCredential:
+    username: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MtlsCredential:
+    """Kong's `mtls-auth` credential: a name in client certificates that stands for the consumer."""
+
+    subject_name: str
+    ca_id: str = ""
+    """Id of the one authority whose certificates it is for; empty: of all that a plugin trusts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupMembership:
     """Kong's `acl` credential, which lets nobody in but says what its consumer belongs to."""
 
@@ -49,6 +64,8 @@ class Consumer:
     jwt: tuple[JwtCredential, ...] = ()
     keys: tuple[KeyCredential, ...] = ()
     basic: tuple[BasicCredential, ...] = ()
+    hmac: tuple[HmacCredential, ...] = ()
+    mtls: tuple[MtlsCredential, ...] = ()
     groups: tuple[str, ...] = ()
     all_groups_known: bool = True
     """False where a credential Secret cannot be read: it may have named a group that is denied."""

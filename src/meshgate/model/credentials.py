@@ -18,7 +18,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
 from meshgate.core.secret import Secret
-from meshgate.model.consumer import BasicCredential, GroupMembership, JwtCredential, KeyCredential
+from meshgate.model.consumer import (
+    BasicCredential,
+    GroupMembership,
+    HmacCredential,
+    JwtCredential,
+    KeyCredential,
+    MtlsCredential,
+)
 from meshgate.model.declared import SecretObject
 
 CREDENTIAL_LABEL = "konghq.com/credential"
@@ -34,16 +41,20 @@ ALGORITHMS = SHARED_KEY_ALGORITHMS | _RSA_ALGORITHMS | frozenset(_CURVES) | {"Ed
 _MINIMUM_RSA_BITS = 1024
 """Shorter keys have been factored in public; whoever does that signs tokens of their own."""
 
-_UNSUPPORTED_TYPES = frozenset({"hmac-auth", "oauth2", "mtls-auth", "konnect"})
+_UNSUPPORTED_TYPES = frozenset({"oauth2", "konnect"})
 _BASIC_AUTH_KEYS = frozenset({"username", "password"})
+_HMAC_AUTH_KEYS = frozenset({"username", "secret"})
+_MTLS_AUTH_KEYS = frozenset({"subject_name", "ca_certificate"})
 _ACL_KEYS = frozenset({"group"})
-_TYPES = frozenset({"jwt", "key-auth", "basic-auth", "acl"})
+_TYPES = frozenset({"jwt", "key-auth", "basic-auth", "hmac-auth", "mtls-auth", "acl"})
 _JWT_KEYS = frozenset({"key", "secret", "algorithm", "rsa_public_key"})
 _KEY_AUTH_KEYS = frozenset({"key"})
 _WITHOUT_EFFECT = frozenset({"id", "tags", "kongCredType"})
 """Known to Kong, with no influence on who gets in."""
 
-Credential = JwtCredential | KeyCredential | BasicCredential | GroupMembership
+Credential = (
+    JwtCredential | KeyCredential | BasicCredential | HmacCredential | MtlsCredential | GroupMembership
+)
 
 
 def credential_type(secret: SecretObject) -> str:
@@ -77,12 +88,18 @@ class _Reading:
             case "basic-auth":
                 self._check_keys(_BASIC_AUTH_KEYS)
                 found = self._basic()
+            case "hmac-auth":
+                self._check_keys(_HMAC_AUTH_KEYS)
+                found = self._hmac()
+            case "mtls-auth":
+                self._check_keys(_MTLS_AUTH_KEYS)
+                found = self._mtls()
             case "acl":
                 self._check_keys(_ACL_KEYS)
                 found = self._group()
             case "":
                 old = self._text("kongCredType") if "kongCredType" in self._data else None
-                wanted = old if old in _TYPES else "jwt (or key-auth, basic-auth, acl)"
+                wanted = old if old in _TYPES else "jwt (or key-auth, basic-auth, hmac-auth, mtls-auth, acl)"
                 self._error(
                     f"has no label {CREDENTIAL_LABEL}, so its type is not known",
                     f"add the label {CREDENTIAL_LABEL}: {wanted}",
@@ -93,7 +110,7 @@ class _Reading:
                 known = "is not supported yet" if kind in _UNSUPPORTED_TYPES else "is unknown"
                 self._error(
                     f"credential type {kind[:64]!r} {known}; nobody gets in by it",
-                    "use jwt, key-auth or basic-auth",
+                    "use jwt, key-auth, basic-auth, hmac-auth or mtls-auth",
                     ("metadata", "labels", CREDENTIAL_LABEL),
                 )
                 return None
@@ -145,6 +162,36 @@ class _Reading:
             )
         password = self._shared("password", "a basic-auth credential needs a password")
         return BasicCredential(username=username, password=password) if username and password else None
+
+    def _hmac(self) -> HmacCredential | None:
+        username = self._line("username") if "username" in self._data else ""
+        if username == "":
+            self._error(
+                "an hmac-auth credential needs a username",
+                "set data.username or stringData.username",
+                ("data", "username"),
+            )
+        elif username is not None and '"' in username:
+            self._error(
+                "must have no quotation mark in it, because it could not be sent",
+                "choose another username",
+                ("data", "username"),
+            )
+        secret = self._shared("secret", "an hmac-auth credential needs a secret; Kong would invent one")
+        return HmacCredential(username=username, secret=secret) if username and secret else None
+
+    def _mtls(self) -> MtlsCredential | None:
+        subject = self._line("subject_name") if "subject_name" in self._data else ""
+        if subject == "":
+            self._error(
+                "an mtls-auth credential needs a subject_name",
+                "set data.subject_name or stringData.subject_name",
+                ("data", "subject_name"),
+            )
+        authority = self._line("ca_certificate") if "ca_certificate" in self._data else ""
+        if not subject or authority is None:
+            return None
+        return MtlsCredential(subject_name=subject, ca_id=authority)
 
     def _group(self) -> GroupMembership | None:
         group = self._line("group") if "group" in self._data else ""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from meshgate.model.consumer import (
     BasicCredential,
     Consumer,
     GroupMembership,
+    HmacCredential,
     JwtCredential,
     KeyCredential,
+    MtlsCredential,
 )
 from meshgate.model.credentials import Credential, read_credential
 from meshgate.model.declared import ConsumerObject
@@ -23,14 +25,15 @@ _NAMESPACE = uuid.UUID("6d657368-6761-5465-8000-636f6e73756d")
 """Of consumer ids; any fixed value would do."""
 
 
+C = TypeVar("C", bound=Credential)
+
+
 @dataclass(slots=True)
 class _Taken:
-    """Who was first with a key, an issuer or a username."""
+    """Who was first with what only one consumer can have."""
 
-    keys: dict[bytes, Name] = field(default_factory=dict)
-    issuers: dict[str, Name] = field(default_factory=dict)
-    logins: dict[str, Name] = field(default_factory=dict)
-    """Usernames of basic-auth credentials."""
+    marks: dict[tuple[str, bytes | str], Name] = field(default_factory=dict)
+    """A kind of credential and what requests name it by."""
     usernames: dict[str, Name] = field(default_factory=dict)
 
 
@@ -64,50 +67,67 @@ def link_consumers(
         if owner != declared.name:
             _used_twice(declared, f"username {username!r}", owner, findings)
             continue
-        jwt: list[JwtCredential] = []
-        keys: list[KeyCredential] = []
-        basic: list[BasicCredential] = []
-        groups: list[str] = []
-        all_known = True
-        for credential in _credentials(declared, given, findings):
-            match credential:
-                case JwtCredential(key=issuer):
-                    owner = taken.issuers.setdefault(issuer, declared.name)
-                    if owner == declared.name and all(j.key != issuer for j in jwt):
-                        jwt.append(credential)
-                    else:
-                        _used_twice(declared, f"jwt credential key {issuer!r}", owner, findings)
-                case KeyCredential(key=key):
-                    owner = taken.keys.setdefault(key.reveal(), declared.name)
-                    if owner == declared.name and all(k.key != key for k in keys):
-                        keys.append(credential)
-                    else:
-                        _used_twice(declared, f"API key with fingerprint {credential.id}", owner, findings)
-                case BasicCredential(username=login):
-                    owner = taken.logins.setdefault(login, declared.name)
-                    if owner == declared.name and all(b.username != login for b in basic):
-                        basic.append(credential)
-                    else:
-                        _used_twice(declared, f"basic-auth username {login!r}", owner, findings)
-                case GroupMembership(group=group):
-                    groups.append(group)
-                case None:
-                    all_known = False
-                case _:
-                    assert_never(credential)
+        credentials = tuple(_credentials(declared, given, findings))
+        kept = _own(declared, credentials, taken, findings)
+        groups = (c.group for c in kept if isinstance(c, GroupMembership))
         identity = consumer_id(declared.name)
         linked[identity] = Consumer(
             id=identity,
             username=username,
             custom_id=declared.custom_id,
-            jwt=tuple(jwt),
-            keys=tuple(keys),
-            basic=tuple(basic),
+            jwt=_of(JwtCredential, kept),
+            keys=_of(KeyCredential, kept),
+            basic=_of(BasicCredential, kept),
+            hmac=_of(HmacCredential, kept),
+            mtls=_of(MtlsCredential, kept),
             groups=tuple(dict.fromkeys(groups)),
-            all_groups_known=all_known,
+            all_groups_known=None not in credentials,
             origin=declared.origin,
         )
     return dict(sorted(linked.items()))
+
+
+def _own(
+    declared: ConsumerObject, credentials: Iterable[Credential | None], taken: _Taken, findings: Findings
+) -> list[Credential]:
+    """The credentials that nobody had before this consumer, and that it has once."""
+    kept: list[Credential] = []
+    for credential in credentials:
+        if credential is None:
+            continue
+        mark, what = _mark(credential)
+        if not what:
+            kept.append(credential)
+            continue
+        owner = taken.marks.setdefault((type(credential).__name__, mark), declared.name)
+        if owner == declared.name and all(_mark(k) != (mark, what) for k in kept):
+            kept.append(credential)
+        else:
+            _used_twice(declared, what, owner, findings)
+    return kept
+
+
+def _mark(credential: Credential) -> tuple[bytes | str, str]:
+    """What requests name it by, and that for people; empty where any number may have it."""
+    match credential:
+        case JwtCredential(key=issuer):
+            return issuer, f"jwt credential key {issuer!r}"
+        case KeyCredential(key=key, id=fingerprint):
+            return key.reveal(), f"API key with fingerprint {fingerprint}"
+        case BasicCredential(username=login):
+            return login, f"basic-auth username {login!r}"
+        case HmacCredential(username=signer):
+            return signer, f"hmac-auth username {signer!r}"
+        case MtlsCredential(subject_name=subject, ca_id=authority):
+            return f"{subject}\n{authority}", f"mtls-auth subject {subject!r}"
+        case GroupMembership():
+            return "", ""
+        case _:
+            assert_never(credential)
+
+
+def _of(kind: type[C], credentials: Iterable[Credential]) -> tuple[C, ...]:
+    return tuple(c for c in credentials if isinstance(c, kind))
 
 
 def _credentials(declared: ConsumerObject, given: Input, findings: Findings) -> Iterator[Credential | None]:

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from meshgate.core.origin import Origin
 from meshgate.core.secret import Secret
-from meshgate.model.consumer import JwtCredential, KeyCredential
+from meshgate.model.consumer import HmacCredential, JwtCredential, KeyCredential, MtlsCredential
 from meshgate.model.credentials import Credential, credential_type, read_credential
 from meshgate.model.declared import SecretObject
 from meshgate.model.names import Name
@@ -181,14 +181,50 @@ def test_unknown_and_expiring_keys_close_the_credential_and_harmless_ones_do_not
     assert read("key-auth", key="k", tags="a")[0] is not None
 
 
+def test_hmac_credentials_have_a_name_and_a_secret() -> None:
+    assert read("hmac-auth", username="alice", secret="hush") == (
+        HmacCredential(username="alice", secret=Secret(b"hush")),
+        [],
+    )
+    assert read("hmac-auth", username='a"b') == (
+        None,
+        [
+            (
+                "error data.username: must have no quotation mark in it, because it could not be sent; "
+                "choose another username"
+            ),
+            (
+                "error data.secret: an hmac-auth credential needs a secret; Kong would invent one; "
+                "set data.secret or stringData.secret"
+            ),
+        ],
+    )
+
+
+def test_mtls_credentials_name_a_subject() -> None:
+    assert read("mtls-auth", subject_name="alice@shop.example", ca_certificate="ca-1") == (
+        MtlsCredential(subject_name="alice@shop.example", ca_id="ca-1"),
+        [],
+    )
+    assert read("mtls-auth") == (
+        None,
+        [
+            (
+                "error data.subject_name: an mtls-auth credential needs a subject_name; "
+                "set data.subject_name or stringData.subject_name"
+            )
+        ],
+    )
+
+
 def test_a_type_that_is_not_supported_or_missing_lets_nobody_in() -> None:
-    assert read("hmac-auth", username="u", secret="p") == (
+    assert read("oauth2", client_id="u", client_secret="p") == (
         None,
         [
             (
                 "error metadata.labels['konghq.com/credential']: "
-                "credential type 'hmac-auth' is not supported yet; nobody gets in by it; "
-                "use jwt, key-auth or basic-auth"
+                "credential type 'oauth2' is not supported yet; nobody gets in by it; "
+                "use jwt, key-auth, basic-auth, hmac-auth or mtls-auth"
             )
         ],
     )
