@@ -102,6 +102,19 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "no gRPC-Web pass as they are; Kong answers 400."
             ),
         ),
+        "hmac-auth": Section(
+            test="envoy/test_kong_hmac_auth.py",
+            config="{enforce_headers: [x-date, '@request-target'], validate_request_body: true}",
+            text=(
+                "A signature over parts of the request, made with a secret that only the consumer has: "
+                "Secrets with the label `konghq.com/credential: hmac-auth`, a `username` and a `secret`. "
+                "Name in `enforce_headers` what must be signed: else a client may sign the date alone, "
+                "and whoever sees that signature can use it for another request. `(request-target)` does "
+                "as well as `@request-target`; of a header that is there several times all values are "
+                "signed, joined by `, `. `validate_request_body` holds back bodies until they are whole, "
+                "up to 1 MiB (413). `hmac-sha224` must be asked for. The [bridge](#the-bridge) decides."
+            ),
+        ),
         "ip-restriction": Section(
             test="envoy/test_kong_ip_restriction.py",
             config="{allow: [10.0.0.0/8, 127.0.0.0/8], deny: [10.6.6.6]}",
@@ -195,11 +208,17 @@ What refers to one of them answers 503, but for those that only watch (`promethe
 
 ## Several that authenticate
 
-Where a route has two of `jwt`, `key-auth` and `basic-auth`, both must agree (Kong's AND).
-With `anonymous` on each of them one is enough (Kong's OR): the first of `jwt`, `key-auth` and
-`basic-auth` that finds a valid credential says who asks. Whoever has none goes on as the KongConsumer that
-`anonymous` names, with `X-Anonymous-Consumer: true`; refuse that consumer with `acl`, or give it a
+Where a route has two of them, both must agree (Kong's AND), and the last in Kong's order says who asks.
+With `anonymous` on each of them one is enough (Kong's OR): the first that finds a valid credential says who
+asks, `jwt`, `key-auth` and `basic-auth` before those that the bridge carries out.
+Whoever has none goes on as the KongConsumer that `anonymous` names, with `X-Anonymous-Consumer: true`; refuse that consumer with `acl`, or give it a
 limit of its own. A plugin without `anonymous` among them stays a must.
+
+## The bridge
+
+What Envoy cannot do itself it asks a process of Meshgate's, which is started only where a plugin needs it
+([ADR 017](adr/017-a-bridge-for-what-envoy-cannot-do.md)). While it is away, requests to routes with
+such a plugin get 500.
 
 ## Consumers and groups
 

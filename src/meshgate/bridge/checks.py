@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from meshgate.bridge.deciding import Step
-from meshgate.bridge.request import Identity, Request, Verdict, failed
+from meshgate.bridge.hmac_auth import HmacCheck
 from meshgate.bridge.tools import Tools
 from meshgate.model.policies.bridged import Bridged, HmacAuth
 
@@ -16,10 +16,7 @@ def make_steps(policies: Sequence[Bridged], tools: Tools) -> tuple[Step, ...]:
 
 
 def _step(policy: Bridged, tools: Tools) -> Step:
+    anonymous = bool(policy.anonymous)
     match policy:
         case HmacAuth():
-            return Step(name="hmac-auth", ask=_not_yet, anonymous=bool(policy.anonymous))
-
-
-async def _not_yet(request: Request, known: Identity | None) -> Verdict:
-    return failed()
+            return Step(name="hmac-auth", ask=HmacCheck(policy, tools).ask, anonymous=anonymous)

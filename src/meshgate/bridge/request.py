@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
@@ -108,13 +109,21 @@ class Deny:
 Verdict = Allow | Deny
 
 
-def refused(message: str, challenge: str = "", *, status: int = 401, stranger: bool = True) -> Deny:
-    """Kong's answer to who has no valid credential: `{"message":"..."}`, with WWW-Authenticate."""
-    quoted = message.replace("\\", "\\\\").replace('"', '\\"')
+def refused(
+    message: str, challenge: str = "", *, status: int = 401, stranger: bool = True, to: Request | None = None
+) -> Deny:
+    """Kong's answer to who has no valid credential: `{"message":"..."}`, with WWW-Authenticate.
+
+    With the request that it answers `to`, its id is in it: plugins of Kong answer in either way.
+    """
+    said = {"message": message}
+    if to is not None:
+        said["request_id"] = to.header("x-request-id") or ""
     headers: Headers = (("content-type", "application/json; charset=utf-8"),)
     if challenge:
         headers += (("www-authenticate", challenge),)
-    return Deny(status=status, headers=headers, body=f'{{"message":"{quoted}"}}', stranger=stranger)
+    body = json.dumps(said, separators=(",", ":"))
+    return Deny(status=status, headers=headers, body=body, stranger=stranger)
 
 
 def failed(message: str = "An unexpected error occurred", status: int = 500) -> Deny:

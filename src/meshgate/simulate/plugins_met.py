@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from meshgate.model.consumer import Consumer
+from meshgate.model.policies.bridged import BRIDGED
 from meshgate.model.policy import (
     Acl,
     BasicAuth,
@@ -42,6 +43,7 @@ from meshgate.policies import (
     request_termination,
     transformers,
 )
+from meshgate.simulate.bridged_met import bridged_met
 from meshgate.simulate.strings import parameters
 from meshgate.simulate.verdict import PolicyMet
 
@@ -63,6 +65,9 @@ def plugin_met(
             return _basic(policy, consumers, headers)
         case BasicAuth() if policy.anonymous:
             return optional(policy.anonymous, _basic(policy, consumers, headers), so_far)
+        case policy if isinstance(policy, BRIDGED):
+            asked = bridged_met(policy, on, headers)
+            return optional(policy.anonymous, asked, so_far) if asked and policy.anonymous else asked
         case Acl() if acl.FILTER in on:
             return _acl(policy, consumers, so_far)
         case Termination() if request_termination.FILTER in on:

@@ -15,6 +15,7 @@ from typing import assert_never
 from envoy.config.route.v3 import route_components_pb2 as pb
 
 from meshgate.model.consumer import Consumer
+from meshgate.model.policies.bridged import BRIDGED_AUTHENTICATION
 from meshgate.model.policy import (
     Acl,
     BasicAuth,
@@ -49,6 +50,7 @@ _ORDER: tuple[type[Policy], ...] = (
     JwtAuth,
     KeyAuth,
     BasicAuth,
+    *BRIDGED_AUTHENTICATION,
     IpRestriction,
     RequestSize,
     Acl,

@@ -58,7 +58,7 @@ class HmacAuth:
     PRIORITY: ClassVar[int] = 1030
 
     hide_credentials: bool = False
-    clock_skew_s: int = 300
+    clock_skew_s: float = 300
     anonymous: str = ""
     validate_request_body: bool = False
     enforce_headers: tuple[str, ...] = ()

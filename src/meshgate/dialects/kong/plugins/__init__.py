@@ -20,6 +20,7 @@ from meshgate.dialects.kong.plugins.config import Config, Report
 from meshgate.dialects.kong.plugins.correlation_id import CorrelationIdConfig, lower_correlation_id
 from meshgate.dialects.kong.plugins.cors import CorsConfig, lower_cors
 from meshgate.dialects.kong.plugins.grpc_web import GrpcWebConfig, lower_grpc_web
+from meshgate.dialects.kong.plugins.hmac_auth import HmacAuthConfig, lower_hmac_auth
 from meshgate.dialects.kong.plugins.ip_restriction import IpRestrictionConfig, lower_ip_restriction
 from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
 from meshgate.dialects.kong.plugins.key_auth import KeyAuthConfig, lower_key_auth
@@ -97,6 +98,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "correlation-id": _plugin(CorrelationIdConfig, lower_correlation_id),
         "cors": _plugin(CorsConfig, lower_cors),
         "grpc-web": _plugin(GrpcWebConfig, lower_grpc_web),
+        "hmac-auth": _plugin(HmacAuthConfig, lower_hmac_auth),
         "ip-restriction": _plugin(IpRestrictionConfig, lower_ip_restriction),
         "jwt": _plugin(JwtConfig, lower_jwt),
         "key-auth": _plugin(KeyAuthConfig, lower_key_auth),

@@ -1,0 +1,39 @@
+"""What plugins that the bridge carries out say to a request; see `plugins_met`.
+
+Whether a credential is good is for the bridge to say, often by asking somebody else. Here it is
+told where a request has none at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import assert_never
+
+from meshgate.model.policies.bridged import Bridged, HmacAuth
+from meshgate.policies.bridge import FILTERS
+from meshgate.simulate.verdict import PolicyMet
+
+
+def bridged_met(policy: Bridged, on: Collection[str], headers: Mapping[str, str]) -> PolicyMet | None:
+    """The plugin's part in the request; None where the route's filters `on` do not ask the bridge."""
+    if FILTERS[policy.STAGE] not in on:
+        return None
+    match policy:
+        case HmacAuth():
+            says = "a signature (HMAC) is needed in header authorization"
+            return _credential("hmac-auth", says, policy, headers)
+        case _:
+            assert_never(policy)
+
+
+def _credential(
+    kind: str,
+    says: str,
+    policy: Bridged,
+    headers: Mapping[str, str],
+    places: Sequence[str] = ("authorization", "proxy-authorization"),
+) -> PolicyMet:
+    if any(place in headers for place in places):
+        says = f"{says}; whether it is good is not known here"
+        return PolicyMet(kind=kind, says=says, origin=policy.origin)
+    return PolicyMet(kind=kind, says=f"{says}; there is none", origin=policy.origin, refuses=401)

@@ -1,0 +1,28 @@
+"""What is told of plugins that the bridge carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from meshgate.model.service import EMPTY
+from meshgate.simulate import call
+from meshgate.simulate.verdict import PolicyMet
+from tests.golden import cases
+
+
+def _met(case: str, path: str, headers: Mapping[str, str] = EMPTY) -> PolicyMet:
+    """The only policy that a request meets."""
+    model = cases.read(case).translated()
+    (met,) = call(model, "GET", "shop.example", path, headers).policies
+    return met
+
+
+def test_hmac_auth() -> None:
+    nobody = _met("kong/hmac-auth", "/signed")
+    assert (nobody.kind, nobody.refuses) == ("hmac-auth", 401)
+    assert nobody.says == "a signature (HMAC) is needed in header authorization; there is none"
+    signed = _met("kong/hmac-auth", "/signed", {"Authorization": "hmac x"})
+    assert (signed.refuses, signed.consumer) == (0, "")
+    assert signed.says.endswith("whether it is good is not known here")
+    stranger = _met("kong/hmac-auth", "/perhaps")
+    assert (stranger.refuses, stranger.consumer) == (0, "guest")
