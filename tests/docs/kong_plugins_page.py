@@ -211,8 +211,9 @@ What refers to one of them answers 503, but for those that only watch (`promethe
 Where a route has two of them, both must agree (Kong's AND), and the last in Kong's order says who asks.
 With `anonymous` on each of them one is enough (Kong's OR): the first that finds a valid credential says who
 asks, `jwt`, `key-auth` and `basic-auth` before those that the bridge carries out.
-Whoever has none goes on as the KongConsumer that `anonymous` names, with `X-Anonymous-Consumer: true`; refuse that consumer with `acl`, or give it a
-limit of its own. A plugin without `anonymous` among them stays a must.
+Whoever has none goes on as the KongConsumer that `anonymous` names, with
+`X-Anonymous-Consumer: true`; refuse that consumer with `acl`, or give it a limit of its own. A plugin
+without `anonymous` among them stays a must.
 
 ## The bridge
 
