@@ -84,3 +84,37 @@ def test_two_credentials_do_not_lend_groups(tmp_path: Path) -> None:
     assert (two.status, two.message) == (403, "You cannot consume this service")
     assert opened.seen.headers["x-consumer-username"] == ["plain"]
     assert allowed.seen.headers["x-consumer-username"] == ["admin"]
+
+
+@pytest.mark.envoy
+def test_consumer_groups_count_where_the_plugin_says_so(tmp_path: Path) -> None:
+    key = {"gold-key": ("key-auth", {"key": "gold"}), "gold-acl": ("acl", {"group": "other"})}
+    member = consumer("gold", key).replace("username: gold\n", "username: gold\nconsumerGroups: [gold]\n")
+    group = (
+        "---\napiVersion: configuration.konghq.com/v1beta1\nkind: KongConsumerGroup\n"
+        "metadata: {name: gold, annotations: {kubernetes.io/ingress.class: kong}}\n"
+    )
+    liar = consumer("liar", {"l-key": ("key-auth", {"key": "liar"}), "l-acl": ("acl", {"group": "@gold"})})
+    manifests = (
+        plugin("key", "key-auth", "{}")
+        + plugin("with", "acl", "{allow: [gold], include_consumer_groups: true}")
+        + plugin("without", "acl", "{allow: [gold]}")
+        + plugin("deny", "acl", "{deny: [gold], include_consumer_groups: true}")
+        + "".join(route(name, "key", name) for name in ("with", "without", "deny"))
+        + group
+        + member
+        + liar
+    )
+    requests = [
+        Ask(path, headers=(("apikey", name),))
+        for path in ("/with", "/without", "/deny")
+        for name in ("gold", "liar")
+    ]
+    assert [a.reached for a in asked(manifests, requests, tmp_path)] == [
+        True,
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]

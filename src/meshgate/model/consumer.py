@@ -67,6 +67,9 @@ class Consumer:
     hmac: tuple[HmacCredential, ...] = ()
     mtls: tuple[MtlsCredential, ...] = ()
     groups: tuple[str, ...] = ()
+    """Of `acl` credentials."""
+    consumer_groups: tuple[str, ...] = ()
+    """Names of the KongConsumerGroups that it is in."""
     all_groups_known: bool = True
     """False where a credential Secret cannot be read: it may have named a group that is denied."""
     origin: Origin = BUILT_IN

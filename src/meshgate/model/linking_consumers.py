@@ -81,6 +81,7 @@ def link_consumers(
             hmac=_of(HmacCredential, kept),
             mtls=_of(MtlsCredential, kept),
             groups=tuple(dict.fromkeys(groups)),
+            consumer_groups=declared.groups,
             all_groups_known=None not in credentials,
             origin=declared.origin,
         )

@@ -168,7 +168,10 @@ def _unresolved(problem: Problem) -> Condition:
 def _tls(listener: LinkedListener, references: References) -> None:
     """The certificates that it shows; with none that can be had it is not opened."""
     declared = listener.declared
-    if not declared.has_tls or declared.passthrough:
+    if declared.protocol not in ("HTTPS", "TLS") or declared.passthrough:
+        return
+    if not declared.certificates:
+        listener.resolved = _unresolved(Problem("InvalidCertificateRef", "no certificate is named"))
         return
     kind = listener.holder.ref.kind
     for target in declared.certificates:

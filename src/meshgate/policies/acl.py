@@ -15,6 +15,7 @@ from meshgate.policies.consumer_headers import (
     GROUP_NAMES,
     GROUPS,
     UNKNOWN_GROUP,
+    quoted_consumer_group,
     quoted_group,
 )
 from meshgate.policies.denial import both, denial_filter, either, having, neither, present, refusals, strikes
@@ -35,6 +36,8 @@ def route_parts(policy: Acl) -> RouteParts:
     # A credential may say groups and be no consumer's.
     somebody = either(having(present(CONSUMER_ID)), having(present(GROUPS)))
     members = [having(_group(quoted_group(name))) for name in policy.groups]
+    if policy.include_consumer_groups:
+        members += [having(_group(quoted_consumer_group(name))) for name in policy.groups]
     if policy.deny:
         members.append(having(_group(f",{UNKNOWN_GROUP},")))
     member = either(*members)

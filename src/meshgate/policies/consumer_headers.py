@@ -148,15 +148,23 @@ def quoted_group(name: str) -> str:
     return f",{quote(name, safe='')},"
 
 
+def quoted_consumer_group(name: str) -> str:
+    """A KongConsumerGroup's name as it stands in `GROUPS`; no other group looks like it."""
+    return f",@{quote(name, safe='')},"
+
+
 def identity_values(consumer: Consumer | None, identifier: str) -> Mapping[str, str]:
     """Header -> what it says of a consumer with that credential; empty where it must not be there."""
     groups, known = (consumer.groups, consumer.all_groups_known) if consumer else ((), True)
+    of_groups = group_values(groups, all_known=known)
+    in_groups = "".join(map(quoted_consumer_group, consumer.consumer_groups if consumer else ()))
     return {
         CONSUMER_ID: consumer.id if consumer else "",
         "x-consumer-username": consumer.username if consumer else "",
         "x-consumer-custom-id": consumer.custom_id if consumer else "",
         CREDENTIAL_ID: identifier,
-        **group_values(groups, all_known=known),
+        **of_groups,
+        GROUPS: of_groups[GROUPS] + in_groups,
     }
 
 

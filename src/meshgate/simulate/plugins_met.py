@@ -140,7 +140,10 @@ def _acl(policy: Acl, consumers: Sequence[Consumer], so_far: Sequence[PolicyMet]
     if not names:
         return PolicyMet(kind=kind, says=f"{says}; who asks is not known", origin=policy.origin, refuses=401)
     caller = next((c for c in consumers if names[-1] in (c.username, c.custom_id)), None)
-    member = caller is not None and not set(policy.groups).isdisjoint(caller.groups)
+    its = (
+        (caller.groups + (caller.consumer_groups if policy.include_consumer_groups else ())) if caller else ()
+    )
+    member = not set(policy.groups).isdisjoint(its)
     doubtful = policy.deny and caller is not None and not caller.all_groups_known
     refused = doubtful or member is policy.deny
     return PolicyMet(kind=kind, says=says, origin=policy.origin, refuses=403 if refused else 0)

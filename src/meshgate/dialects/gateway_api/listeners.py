@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from meshgate.core.diagnostics import Diagnostic
+from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.gateway_api.references import (
@@ -61,7 +61,10 @@ class ListenerSpec(Spec):
 def lower_listeners(
     specs: tuple[ListenerSpec, ...], document: Document, said: list[Diagnostic]
 ) -> tuple[ApiListener, ...]:
-    """The listeners; names that are there twice and TLS in the wrong place are MG2006."""
+    """The listeners; names that are there twice and TLS in the wrong place are MG2006.
+
+    Without a certificate a listener stays shut and its Gateway's others open (MG2003, a warning).
+    """
     path: FieldPath = ("spec", "listeners")
     for name, count in Counter(s.name for s in specs).items():
         if count > 1:
@@ -80,11 +83,13 @@ def _listener(spec: ListenerSpec, document: Document, path: FieldPath, said: lis
         said.append(
             problem(document, "MG2006", (*path, "tls", "mode"), message, remedy="use the protocol TLS")
         )
+    unshown = "; the listener is not opened, the others are"
     if spec.protocol in ("HTTPS", "TLS") and tls is None:
-        said.append(problem(document, "MG2003", (*path, "tls"), f"is required with {spec.protocol}"))
+        message = f"is required with {spec.protocol}{unshown}"
+        said.append(problem(document, "MG2003", (*path, "tls"), message, severity=Severity.WARNING))
     if tls is not None and tls.mode == "Terminate" and not tls.certificate_refs:
-        message = "is required with the mode Terminate"
-        said.append(problem(document, "MG2003", (*path, "tls", "certificateRefs"), message))
+        message, field = f"is required with the mode Terminate{unshown}", (*path, "tls", "certificateRefs")
+        said.append(problem(document, "MG2003", field, message, severity=Severity.WARNING))
     return ApiListener(
         name=spec.name,
         port=spec.port,

@@ -66,7 +66,11 @@ _A, _L, _C, _R = Purpose.ACCESS, Purpose.LIMIT, Purpose.CHANGE, Purpose.RECORD
 
 CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
     {
-        "acl": _known(_A, "allow deny hide_groups_header always_use_authenticated_groups", "allow deny"),
+        "acl": _known(
+            _A,
+            "allow deny hide_groups_header always_use_authenticated_groups include_consumer_groups",
+            "allow deny",
+        ),
         "acme": _known(_C),
         "ai-prompt-decorator": _known(_C),
         "ai-prompt-guard": _known(_A),

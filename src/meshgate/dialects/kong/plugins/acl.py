@@ -1,4 +1,5 @@
-"""Kong's `acl`: which groups of consumers get in (schema of Kong 3.9.3)."""
+"""Kong's `acl`: which groups of consumers get in (schema of Kong 3.9.3; `include_consumer_groups` of
+its enterprise edition)."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ class AclConfig(Config):
     deny: Items[Line] = ()
     hide_groups_header: bool = False
     always_use_authenticated_groups: bool = False
+    include_consumer_groups: bool = False
 
 
 def lower_acl(config: AclConfig, report: Report) -> Acl:
@@ -32,5 +34,6 @@ def lower_acl(config: AclConfig, report: Report) -> Acl:
         groups=tuple(dict.fromkeys(config.allow or config.deny)),
         deny=bool(config.deny),
         hide_groups_header=config.hide_groups_header,
+        include_consumer_groups=config.include_consumer_groups,
         origin=report.origin(),
     )
