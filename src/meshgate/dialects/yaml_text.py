@@ -17,7 +17,7 @@ from yaml._yaml import CParser
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import Origin
-from meshgate.dialects.compose import ComposeError, Composer, Problem
+from meshgate.dialects.compose import MAX_DEPTH, ComposeError, Composer, Problem
 from meshgate.dialects.document import Document, Source, unfold
 
 MAX_TEXT_BYTES = 16 * 1024 * 1024
@@ -141,6 +141,10 @@ class _FileReader:
         if mark is None:
             self._report("MG1001", part.line, 0, message)
             return 0
+        if "nesting depth" in message:
+            # libyaml 0.2.6 has a limit of its own, and meets it before ours while it looks for a key.
+            self._report("MG1002", part.line + mark.line, mark.column, f"more than {MAX_DEPTH} levels deep")
+            return int(mark.index)
         remedy = "indent with spaces" if "cannot start any token" in message else ""
         self._report("MG1001", part.line + mark.line, mark.column, message, remedy)
         return int(mark.index)
