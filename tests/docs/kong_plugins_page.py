@@ -31,16 +31,6 @@ class Section:
     """Field -> its state, where it does not just work."""
 
 
-_BODY = dict.fromkeys(
-    ("remove.body", "rename.body", "replace.body", "add.body", "append.body"), "closed where set"
-)
-_JSON = dict.fromkeys(
-    ("remove.json", "rename.json", "replace.json", "add.json", "append.json"), "closed where set"
-)
-_TYPES = dict.fromkeys(
-    ("replace.json_types", "add.json_types", "append.json_types"), "no effect without json"
-)
-
 SECTIONS: Mapping[str, Section] = MappingProxyType(
     {
         "acl": Section(
@@ -160,23 +150,28 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             notes={"echo": "warned: the request is not shown"},
         ),
         "request-transformer": Section(
-            test="envoy/test_kong_transformers.py",
-            config="{add: {headers: ['x-from:gateway'], querystring: ['via:$(headers.user-agent)']}}",
+            test="envoy/test_kong_bodies.py",
+            config="{add: {headers: ['x-from:gateway'], body: ['via:$(headers.user-agent or \"none\")']}}",
             text=(
-                "Headers, query, path and method, in Kong's order. Of templates `$(headers.NAME)` and "
-                "`$(query_params.NAME)` work; others close the route, as changed bodies do. `Host` can "
-                "be replaced. Query parameters come out sorted by name."
+                "Headers, query, body, path and method, in Kong's order. Envoy's own filters do it where "
+                "they suffice, which sort query parameters by name; else a program in Lua does all of it, "
+                "for bodies, renamed parameters, templates beyond one name, and `http_method` GET, HEAD "
+                "or TRACE. Of templates `$(headers.NAME)`, `$(query_params.NAME)`, `$(uri_captures.NAME)`, "
+                "`$(uri_captures[1])` and `$(shared.NAME)` work, also as choices: `$(headers.a or 'none')`; "
+                "other Lua closes the route. Members of JSON that nobody changes stay as they were "
+                "written, whatever their size and depth. A body that is not what Content-Type says passes "
+                "as it is, as in Kong; one of more than 8 MiB gets 413. `Host` can be replaced. A path "
+                "that a template makes is refused with 400 where it holds `.` or `..`."
             ),
-            notes={**_BODY, "rename.querystring": "closed where set"},
         ),
         "response-transformer": Section(
-            test="envoy/test_kong_transformers.py",
-            config="{remove: {headers: [server]}, add: {headers: ['x-frame-options:DENY']}}",
+            test="envoy/test_kong_bodies.py",
+            config="{remove: {json: [secret]}, add: {json: ['ok:true'], json_types: [boolean]}}",
             text=(
-                "Headers of every answer, the gateway's own too. Changed bodies close the route, for "
-                "they may be there to hide something."
+                "Headers and JSON members of every answer, the gateway's own too. Members that nobody "
+                "changes stay as they were written. A body that cannot be read as a JSON object (it may "
+                "be compressed) passes as it is, as in Kong; one of more than 8 MiB makes a 500."
             ),
-            notes={**_JSON, **_TYPES},
         ),
     }
 )

@@ -124,7 +124,7 @@ def consumer(name: str, credentials: Mapping[str, tuple[str, Mapping[str, str]]]
 
 def asked(text: str, requests: Iterable[Ask], folder: Path, *, service: str = SERVICE) -> list[Answer]:
     """The answers, in order; the manifests must have no errors. They come to a service that tells
-    what it saw."""
+    what it saw, or answers with the body of a request that has `x-say`, which is then its type."""
     documents, problems = read_texts({"in.yaml": service + text})
     built = build(documents)
     wrong = [str(d) for d in (*problems, *built.diagnostics) if d.severity is Severity.ERROR]
@@ -152,6 +152,8 @@ def telling(cluster: str) -> Serving:
                 seen = {"method": method, "path": path, "headers": headers, "body": body.decode("latin-1")}
                 told = b"" if method == "HEAD" else json.dumps(seen).encode()
                 reply = f"HTTP/1.1 200 OK\r\nx-reached: {cluster}\r\nx-origin: service\r\n"
+                if say := headers.get("x-say"):
+                    told, reply = body, f"{reply}content-type: {say[0]}\r\n"
                 writer.write(f"{reply}content-length: {len(told)}\r\n\r\n".encode() + told)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

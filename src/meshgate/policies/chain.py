@@ -26,6 +26,7 @@ from meshgate.policies import (
     acl,
     basic_auth,
     bot_detection,
+    captures,
     correlation_id,
     grpc_web,
     ip_restriction,
@@ -59,6 +60,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Plain(ResponseTransformer, transformers.response_filters, transformers.response_parts),
     # Kong's router decides this before any plugin runs.
     OnlyHttps(),
+    # What programs further down may want to know of the path, before anything changes it.
+    Plain(RequestTransformer, captures.listener_filters),
     # Kong's priority 100001: all that follows may want to know the id.
     Plain(CorrelationId, correlation_id.listener_filters, correlation_id.route_parts),
     # Kong's priority 2500: robots get nothing, not even a preflight's answer.
@@ -106,7 +109,12 @@ CHAIN: tuple[EdgeFilter, ...] = (
     # The same against one count for all gateways: after the local ones, for it costs a call.
     Plain(RateLimit, rate_limit_service.listener_filters, rate_limit_service.route_parts),
     # Kong's priority 801: nothing behind it reads what it changes.
-    Plain(RequestTransformer, transformers.request_filters, transformers.request_parts),
+    Plain(
+        RequestTransformer,
+        transformers.request_filters,
+        transformers.request_parts,
+        transformers.request_replies,
+    ),
     # Kong's priority 779: only those who may come are sent elsewhere.
     Plain(Redirection, redirect.listener_filters, redirect.route_parts, redirect.replies),
     # Kong's priority 3: next to the service.
@@ -128,5 +136,6 @@ def route_parts(policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
 
 
 def plugin_replies(edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
-    """The gateway's own answers of all entries."""
-    return tuple(mapper for entry in CHAIN for mapper in entry.replies(edge))
+    """The gateway's own answers of all entries, each once."""
+    found = (mapper for entry in CHAIN for mapper in entry.replies(edge))
+    return tuple({mapper.SerializeToString(deterministic=True): mapper for mapper in found}.values())

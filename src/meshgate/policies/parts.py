@@ -27,6 +27,10 @@ class RouteParts:
     """Path sent to the service, whatever it was and what else rewrites it; empty: unchanged."""
     host: str = ""
     """The same for the host."""
+    own_path: bool = False
+    """A filter makes the path that the service gets: nothing else rewrites it."""
+    body_limit: int = 0
+    """Bytes of a body that a filter may hold back; 0: the listener's own limit."""
 
     @classmethod
     def merge(cls, parts: Iterable[RouteParts]) -> RouteParts:
@@ -37,6 +41,7 @@ class RouteParts:
         added: list[tuple[str, str]] = []
         removed: list[str] = []
         path = host = ""
+        own_path, body_limit = False, 0
         for part in parts:
             filters.update(part.filters)
             limits.extend(part.rate_limits)
@@ -44,6 +49,7 @@ class RouteParts:
             added.extend(part.set_request_headers)
             removed.extend(part.remove_request_headers)
             path, host = part.path or path, part.host or host
+            own_path, body_limit = own_path or part.own_path, max(body_limit, part.body_limit)
         return cls(
             filters=filters,
             rate_limits=tuple(limits),
@@ -52,4 +58,6 @@ class RouteParts:
             remove_request_headers=tuple(removed),
             path=path,
             host=host,
+            own_path=own_path,
+            body_limit=body_limit,
         )

@@ -119,6 +119,17 @@ def said_reply(details: str, key: str, message: str) -> hcm.ResponseMapper:
     return mapper
 
 
+def as_it_is_reply(details: str) -> hcm.ResponseMapper:
+    """Answers with those details keep their body, status and content type."""
+    mapper = hcm.ResponseMapper(filter=_cel(_details_hold(details)))
+    mapper.body_format_override.CopyFrom(
+        substitution_format_string_pb2.SubstitutionFormatString(
+            text_format_source=base_pb2.DataSource(inline_string="%LOCAL_REPLY_BODY%"), omit_empty_values=True
+        )
+    )
+    return mapper
+
+
 def _refused_for(reason: str, when: str) -> accesslog_pb2.AccessLogFilter:
     return _cel(f"{_details_hold(f'matched_policy[{reason}]')} && {when}")
 

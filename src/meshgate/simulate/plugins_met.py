@@ -106,10 +106,11 @@ def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
             return "cors", f"browsers let {whom} read the answer"
         case CorrelationId() if correlation_id.FILTER in on:
             return "correlation-id", f"header {policy.header_name} names the request"
-        case RequestTransformer() if transformers.REQUEST_FILTER in on:
+        case RequestTransformer() if {transformers.REQUEST_FILTER, transformers.REQUEST_SCRIPT} & set(on):
             return "request-transformer", "changes the request on its way to the service"
         case ResponseTransformer() if transformers.RESPONSE_FILTER in on:
-            return "response-transformer", "changes the headers of the answer"
+            what = "headers and JSON" if policy.body is not None else "the headers"
+            return "response-transformer", f"changes {what} of the answer"
         case GrpcWeb() if grpc_web.FILTER in on:
             return "grpc-web", "makes gRPC of gRPC-Web, and answers OPTIONS"
         case _:

@@ -107,6 +107,8 @@ def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
         route.typed_per_filter_config[cors.FILTER].CopyFrom(pack(cors.cors_policy(rule.cors)))
     if rule.fault is not None:
         route.typed_per_filter_config[FAULT_FILTER].CopyFrom(pack(_fault(rule.fault)))
+    if parts.body_limit:
+        route.request_body_buffer_limit.value = parts.body_limit
     if parts.metadata:
         route.metadata.filter_metadata[METADATA_NAMESPACE].update(dict(parts.metadata))
     _headers(route, rule.request_headers, rule.response_headers)
@@ -241,6 +243,9 @@ def _override(target: pb.RouteAction, parts: RouteParts) -> None:
         target.prefix_rewrite = ""
         target.regex_rewrite.pattern.regex = "^.*$"
         target.regex_rewrite.substitution = parts.path.replace("\\", "\\\\")
+    elif parts.own_path:
+        target.prefix_rewrite = ""
+        target.ClearField("regex_rewrite")
     if parts.host:
         target.host_rewrite_literal = parts.host
 

@@ -11,7 +11,7 @@ from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Destination, Forward, Rule, WeightedDestination
 from meshgate.model.service import Service
-from meshgate.policies import EdgePolicies, RouteParts
+from meshgate.policies import EdgePolicies, RouteParts, captures
 from meshgate.policies.chain import route_parts
 from meshgate.policies.consumer_headers import INTERNAL_HEADERS
 from meshgate.translate import external, visibility
@@ -99,7 +99,12 @@ def edge(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | N
         name=resource_name, domains=[edge_host.host], request_headers_to_remove=INTERNAL_HEADERS
     )
     context = RouteContext(
-        reader=reader, proxy=proxy, port=0, parts_of=lambda rule: route_parts(rule.policies, policies)
+        reader=reader,
+        proxy=proxy,
+        port=0,
+        parts_of=lambda rule: RouteParts.merge(
+            (route_parts(rule.policies, policies), captures.route_parts(rule))
+        ),
     )
     if edge_host.host.startswith("*"):
         found.routes.append(_several_hosts())

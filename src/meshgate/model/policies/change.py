@@ -84,9 +84,51 @@ class FieldChanges:
     append: Pairs = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A value of the request, in one of Kong's templates."""
+
+    source: str
+    """`headers`, `query_params`, `uri_captures` or `shared`."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """The first of the choices that is there; an empty text where none is."""
+
+    choices: tuple[Lookup | str, ...]
+
+
+Template = tuple[str | Alternatives, ...]
+"""Texts and lookups, one behind the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptedChanges:
+    """As `FieldChanges`, with templates for values."""
+
+    remove: tuple[str, ...] = ()
+    rename: Pairs = ()
+    replace: tuple[tuple[str, Template], ...] = ()
+    add: tuple[tuple[str, Template], ...] = ()
+    append: tuple[tuple[str, Template], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestScript:
+    """What a program does to a request, where Envoy's own filters do not suffice."""
+
+    method: str = ""
+    uri: Template = ()
+    headers: ScriptedChanges = ScriptedChanges()
+    query: ScriptedChanges = ScriptedChanges()
+    body: ScriptedChanges = ScriptedChanges()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTransformer:
-    """Kong's `request-transformer`, without bodies."""
+    """Kong's `request-transformer`: by Envoy's own filters, or all of it by a program."""
 
     http_method: str = ""
     headers: FieldChanges = FieldChanges()
@@ -95,12 +137,26 @@ class RequestTransformer:
     """Path sent upstream in place of all others; empty: unchanged."""
     host: str = ""
     """The same for Host."""
+    script: RequestScript | None = None
+    """With it, of the other fields only `host` is set."""
     origin: Origin = BUILT_IN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JsonChanges:
+    """What happens to the members of a JSON object; values are JSON."""
+
+    remove: tuple[str, ...] = ()
+    rename: Pairs = ()
+    replace: Pairs = ()
+    add: Pairs = ()
+    append: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseTransformer:
-    """Kong's `response-transformer`, without bodies."""
+    """Kong's `response-transformer`."""
 
     headers: FieldChanges = FieldChanges()
+    body: JsonChanges | None = None
     origin: Origin = BUILT_IN

@@ -1,4 +1,4 @@
-"""Kong's `request-transformer`: headers, query, path and method (schema of Kong 3.9.3)."""
+"""Kong's `request-transformer`: headers, query, body, path and method (schema of Kong 3.9.3)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from pydantic import Field
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.kong.plugins import transforms
 from meshgate.dialects.kong.plugins.config import Config, Report
+from meshgate.dialects.kong.plugins.templates import is_template, read_template
+from meshgate.dialects.kong.plugins.transforms import Steps
 from meshgate.dialects.schema import Items, show
-from meshgate.model.policies.change import FieldChanges
+from meshgate.model.policies.change import FieldChanges, RequestScript, Template
 from meshgate.model.policy import RequestTransformer
+
+STEPS = ("remove", "rename", "replace", "add", "append")
+_WITHOUT_BODY = ("GET", "HEAD", "TRACE")
+"""Methods for which a form becomes a part of the query."""
 
 
 class Changes(Config):
@@ -40,33 +46,48 @@ class RequestTransformerConfig(Config):
 
 
 def lower_request_transformer(config: RequestTransformerConfig, report: Report) -> RequestTransformer:
-    """The policy; bodies, and renamed query parameters, close it (MG1104)."""
-    for step in ("remove", "rename", "replace", "add", "append"):
-        if getattr(config, step).body:
-            _refuse((step, "body"), "bodies are not changed here", report)
-    if config.rename.querystring:
-        _refuse(("rename", "querystring"), "query parameters are not renamed here", report)
+    """The policy; all of it is a program's where Envoy's own filters do not suffice for a part."""
     host, replaced = _host(config.replace.headers)
+    host = _plain(host, ("replace", "headers"), report)
+    headers: Steps = {**_steps(config, "headers"), "replace": replaced}
+    query = _steps(config, "querystring")
+    body = _steps(config, "body")
+    if _needs_script(config, headers, query, body):
+        script = RequestScript(
+            method=config.http_method or "",
+            uri=_uri_template(config.replace.uri, report),
+            headers=transforms.scripted(headers, "headers", transforms.is_header, report),
+            query=transforms.scripted(query, "querystring", transforms.is_parameter, report),
+            body=transforms.scripted(body, "body", transforms.is_member, report),
+        )
+        return RequestTransformer(host=host, script=script, origin=report.origin())
     return RequestTransformer(
         http_method=config.http_method or "",
-        headers=FieldChanges(
-            remove=transforms.header_names(config.remove.headers, ("remove", "headers"), report),
-            rename=transforms.header_renames(config.rename.headers, ("rename", "headers"), report),
-            replace=transforms.header_pairs(replaced, ("replace", "headers"), report),
-            add=transforms.header_pairs(config.add.headers, ("add", "headers"), report),
-            append=transforms.header_pairs(config.append.headers, ("append", "headers"), report),
-        ),
+        headers=transforms.header_changes(headers, report),
         query=FieldChanges(
-            remove=transforms.parameter_names(config.remove.querystring, ("remove", "querystring"), report),
-            replace=transforms.parameter_pairs(
-                config.replace.querystring, ("replace", "querystring"), report
-            ),
-            add=transforms.parameter_pairs(config.add.querystring, ("add", "querystring"), report),
-            append=transforms.parameter_pairs(config.append.querystring, ("append", "querystring"), report),
+            remove=transforms.parameter_names(query["remove"], ("remove", "querystring"), report),
+            replace=transforms.parameter_pairs(query["replace"], ("replace", "querystring"), report),
+            add=transforms.parameter_pairs(query["add"], ("add", "querystring"), report),
+            append=transforms.parameter_pairs(query["append"], ("append", "querystring"), report),
         ),
         uri=_uri(config.replace.uri, report),
-        host=_plain(host, ("replace", "headers"), report),
+        host=host,
         origin=report.origin(),
+    )
+
+
+def _steps(config: RequestTransformerConfig, part: str) -> Steps:
+    return {step: getattr(getattr(config, step), part) for step in STEPS}
+
+
+def _needs_script(config: RequestTransformerConfig, headers: Steps, query: Steps, body: Steps) -> bool:
+    values = (entry for steps in (headers, query) for step in STEPS[2:] for entry in steps[step])
+    return (
+        any(body.values())
+        or bool(query["rename"])
+        or config.http_method in _WITHOUT_BODY
+        or is_template(config.replace.uri or "")
+        or not all(map(transforms.is_simple, values))
     )
 
 
@@ -84,13 +105,20 @@ def _uri(uri: str | None, report: Report) -> str:
     return text
 
 
+def _uri_template(uri: str | None, report: Report) -> Template:
+    if uri is None or not is_template(uri):
+        text = _uri(uri, report)
+        return (text,) if text else ()
+    found = read_template(uri, ("replace", "uri"), report)
+    if found and isinstance(found[0], str) and not found[0].startswith("/"):
+        report.error("MG2103", ("replace", "uri"), f"must be a path that starts with /, got {show(uri)}")
+    return found
+
+
 def _plain(text: str, at: FieldPath, report: Report) -> str:
     if not text.isprintable() or " " in text:
         report.error("MG2103", at, "must be one word without control characters")
     if "$(" in text:
-        _refuse(at, f"the template in {show(text)} is not supported", report)
+        message = f"the template in {show(text)} is not supported here; the plugin stays closed"
+        report.error("MG1104", at, message, "let the service do it")
     return text
-
-
-def _refuse(at: FieldPath, message: str, report: Report) -> None:
-    report.error("MG1104", at, f"{message}; the plugin stays closed", "let the service do it")

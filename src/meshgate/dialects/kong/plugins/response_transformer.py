@@ -1,16 +1,24 @@
-"""Kong's `response-transformer`: the headers of answers (schema of Kong 3.9.3)."""
+"""Kong's `response-transformer`: headers and JSON of answers (schema of Kong 3.9.3)."""
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from meshgate.dialects.kong.plugins import transforms
 from meshgate.dialects.kong.plugins.config import Config, Report
-from meshgate.dialects.schema import Items
-from meshgate.model.policies.change import FieldChanges
+from meshgate.dialects.schema import Items, show
+from meshgate.model.policies.change import JsonChanges, Pairs
 from meshgate.model.policy import ResponseTransformer
+
+STEPS = ("remove", "rename", "replace", "add", "append")
+_TYPED = STEPS[2:]
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
+JsonType = Literal["boolean", "number", "string"]
 
 
 class Changes(Config):
@@ -23,7 +31,7 @@ class Changes(Config):
 class TypedChanges(Changes):
     """A step that can say what JSON values become."""
 
-    json_types: Items[Literal["boolean", "number", "string"]] = ()
+    json_types: Items[JsonType] = ()
 
 
 class ResponseTransformerConfig(Config):
@@ -37,18 +45,51 @@ class ResponseTransformerConfig(Config):
 
 
 def lower_response_transformer(config: ResponseTransformerConfig, report: Report) -> ResponseTransformer:
-    """The policy; changes of bodies close it (MG1104), for they may hide something."""
-    for step in ("remove", "rename", "replace", "add", "append"):
-        if getattr(config, step).json_:
-            message = "bodies are not changed here; the plugin stays closed"
-            report.error("MG1104", (step, "json"), message, "let the service do it")
+    """The policy."""
+    headers = {step: getattr(config, step).headers for step in STEPS}
     return ResponseTransformer(
-        headers=FieldChanges(
-            remove=transforms.header_names(config.remove.headers, ("remove", "headers"), report),
-            rename=transforms.header_renames(config.rename.headers, ("rename", "headers"), report),
-            replace=transforms.header_pairs(config.replace.headers, ("replace", "headers"), report),
-            add=transforms.header_pairs(config.add.headers, ("add", "headers"), report),
-            append=transforms.header_pairs(config.append.headers, ("append", "headers"), report),
-        ),
+        headers=transforms.header_changes(headers, report),
+        body=_json(config, report) if any(getattr(config, step).json_ for step in STEPS) else None,
         origin=report.origin(),
     )
+
+
+def _json(config: ResponseTransformerConfig, report: Report) -> JsonChanges:
+    renamed = transforms.member_pairs(config.rename.json_, ("rename", "json"), report)
+    made = {step: _typed(getattr(config, step), step, report) for step in _TYPED}
+    return JsonChanges(
+        remove=transforms.member_names(config.remove.json_, ("remove", "json"), report),
+        rename=tuple((old, new) for old, new, _ in renamed),
+        replace=made["replace"],
+        add=made["add"],
+        append=made["append"],
+    )
+
+
+def _typed(step: TypedChanges, name: str, report: Report) -> Pairs:
+    """Members with JSON values; the type of a value stands at its own index of `json_types`."""
+    found: list[tuple[str, str]] = []
+    for member, value, path in transforms.member_pairs(step.json_, (name, "json"), report):
+        index = path[-1]
+        assert isinstance(index, int)
+        kind = step.json_types[index] if index < len(step.json_types) else "string"
+        if kind == "number" and not _is_number(value):
+            report.error("MG2103", path, f"must be a number, got {show(value)}")
+            continue
+        found.append((member, _value(value, kind)))
+    return tuple(found)
+
+
+def _value(text: str, kind: JsonType) -> str:
+    match kind:
+        case "boolean":
+            return "true" if text == "true" else "false"
+        case "number":
+            number = float(text)
+            return str(int(number)) if number == int(number) and abs(number) < 1e14 else f"{number:.14g}"
+        case "string":
+            return json.dumps(text, ensure_ascii=False)
+
+
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None and math.isfinite(float(text))
