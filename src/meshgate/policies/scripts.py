@@ -49,7 +49,7 @@ def script_data(data: Data) -> any_pb2.Any:
 
 def struct(data: Data) -> struct_pb2.Struct:
     """The same as protobuf has it."""
-    return json_format.ParseDict(data, struct_pb2.Struct())
+    return json_format.ParseDict(dict(data), struct_pb2.Struct())
 
 
 def replies() -> tuple[hcm.ResponseMapper, ...]:
