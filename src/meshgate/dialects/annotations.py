@@ -116,9 +116,15 @@ def unknown_annotation(name: str, document: Document, known: frozenset[str], pre
     )
 
 
+def is_plugin_name(text: str) -> bool:
+    """Whether it is `NAME` or, for a plugin of another namespace (KIC 3.4), `NAMESPACE:NAME`."""
+    parts = text.split(":")
+    return len(parts) <= 2 and all(map(is_dns_name, parts))
+
+
 def plugin_problems(value: str, document: Document) -> Iterator[Diagnostic]:
     for item in split_list(value):
-        if not is_dns_name(item):
+        if not is_plugin_name(item):
             yield problem(
                 document,
                 "MG2005",

@@ -16,6 +16,7 @@ from meshgate.model.names import Name
 from meshgate.model.policy import Policy
 
 PLUGINS_FIELD = ("metadata", "annotations", "konghq.com/plugins")
+_GROUP = "configuration.konghq.com"
 OF_CONSUMER = "consumer"
 """The counter of plugins that consumers name; they have none of their own."""
 
@@ -44,6 +45,12 @@ class Scoped:
     plugin: Plugin
     policy: Policy
     counter: str
+
+
+def _elsewhere(name: str) -> Name | None:
+    """The plugin that `NAMESPACE:NAME` is; None for a plain name."""
+    namespace, colon, plain = name.partition(":")
+    return Name(namespace, plain) if colon else None
 
 
 def only_watches(plugin: Plugin) -> bool:
@@ -79,11 +86,11 @@ class PluginNames:
         scoped: list[Scoped] = []
         problem = ""
         for name in dict.fromkeys(names):
-            plugin = self.find(name, namespace)
+            plugin = self.find(name, namespace) if self._permitted(name, ref, namespace) else None
             if plugin is not None and (plugin.disabled or only_watches(plugin)):
                 continue
             if plugin is None or plugin.policy is None:
-                trouble = self._trouble(name, namespace, plugin)
+                trouble = self._trouble(name, namespace, plugin, ref)
                 closes = "the consumer cannot get in" if counter == OF_CONSUMER else "the route answers 503"
                 self._findings.error(
                     "MG3004",
@@ -104,16 +111,40 @@ class PluginNames:
         """The KongPlugin of the namespace, else the KongClusterPlugin.
 
         One that is broken beyond reading hides the cluster's: it may have been meant to be stricter.
+        `NAMESPACE:NAME` is a KongPlugin of another namespace.
         """
+        elsewhere = _elsewhere(name)
+        if elsewhere is not None:
+            return self._given.plugins.get((PluginScope.NAMESPACED, elsewhere))
         own = Name(namespace, name)
         plugin = self._given.plugins.get((PluginScope.NAMESPACED, own))
         if plugin is not None or self._given.broken(PluginScope.NAMESPACED.value, own):
             return plugin
         return self._given.plugins.get((PluginScope.CLUSTER, Name("", name)))
 
-    def _trouble(self, name: str, namespace: str, plugin: Plugin | None) -> str:
+    def _permitted(self, name: str, ref: ObjectRef, namespace: str) -> bool:
+        """Whether an object may name that plugin: one of another namespace needs a ReferenceGrant there."""
+        target = _elsewhere(name)
+        if target is None or target.namespace == namespace:
+            return True
+        source = (ref.group, ref.kind, namespace)
+        named = {(_GROUP, PluginScope.NAMESPACED.value, name) for name in ("", target.name)}
+        return any(
+            grant.namespace == target.namespace
+            and source in grant.sources
+            and not named.isdisjoint(grant.targets)
+            for grant in self._given.declared.reference_grants
+        )
+
+    def _trouble(self, name: str, namespace: str, plugin: Plugin | None, ref: ObjectRef) -> str:
         if plugin is not None:
             return f"{plugin.ref} is broken: {plugin.problem or 'its config is not understood'}"
+        elsewhere = _elsewhere(name)
+        if elsewhere is not None:
+            if not self._permitted(name, ref, namespace):
+                lets = f"lets objects of kind {ref.kind} in {namespace} refer to KongPlugin {elsewhere}"
+                return f"no ReferenceGrant in {elsewhere.namespace} {lets}"
+            return f"KongPlugin {elsewhere} {self._given.absence(PluginScope.NAMESPACED.value, elsewhere)}"
         own, cluster = Name(namespace, name), Name("", name)
         if self._given.broken(PluginScope.NAMESPACED.value, own):
             return f"KongPlugin {own} {self._given.absence(PluginScope.NAMESPACED.value, own)}"

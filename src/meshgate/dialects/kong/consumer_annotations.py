@@ -6,8 +6,15 @@ from collections.abc import Mapping
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import Origin
-from meshgate.dialects.annotations import KONG, PLUGINS, annotation_path, split_list, unknown_annotation
-from meshgate.dialects.document import Document, is_dns_name
+from meshgate.dialects.annotations import (
+    KONG,
+    PLUGINS,
+    annotation_path,
+    is_plugin_name,
+    split_list,
+    unknown_annotation,
+)
+from meshgate.dialects.document import Document
 from meshgate.dialects.schema import problem, show
 
 _KNOWN = frozenset({"plugins", "tags"})
@@ -31,7 +38,7 @@ def read_plugin_names(
     path = annotation_path(PLUGINS)
     names = tuple(dict.fromkeys(split_list(text)))
     for name in names:
-        if not is_dns_name(name):
+        if not is_plugin_name(name):
             message = f"must be a comma list of KongPlugin names, got {show(name)}"
             said.append(problem(document, "MG2005", path, message))
     return names, document.locate(path)
