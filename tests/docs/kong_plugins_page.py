@@ -123,6 +123,28 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             text="See [key-auth.md](key-auth.md).",
             notes={"key_in_body": "closed where set", "run_on_preflight": "no effect: preflights need a key"},
         ),
+        "mtls-auth": Section(
+            test="envoy/test_kong_mtls_auth.py",
+            config="{ca_certificates: [cce8c384-721f-4f58-85dd-50834e3e733a]}",
+            text=(
+                "The client's certificate says who asks. `ca_certificates` are the ids of Secrets with the "
+                'label `konghq.com/ca-cert: "true"`, an `id` and a `cert`. Who belongs to a certificate is '
+                "told by Secrets with the label `konghq.com/credential: mtls-auth` and a `subject_name` (and "
+                "the id of one authority as `ca_certificate`), else by the consumers' names: the alternative "
+                "names of the certificate, or its CN where it has none. 401 `No required TLS certificate was "
+                "sent`, `TLS certificate failed verification`, or `Unauthorized` where it is nobody's. "
+                "Over HTTPS the gateway asks clients for a certificate only for hosts that have such a "
+                "route, takes any or none, and the [bridge](#the-bridge) judges it for each route; "
+                "nothing else believes it: X-Forwarded-Client-Cert says nothing there, and no rule of an "
+                "AuthorizationPolicy about principals takes the client for anybody. A client that sends "
+                "no server name is asked only where the Ingress has no host. OCSP and lists (CRL) are "
+                "asked over HTTP; an authority that does not answer is left alone for 10 s. Certificates "
+                "need RSA with 2048 bits or more, or ECDSA. Not over HTTP/3. `X-Client-Cert-Dn` and "
+                "`X-Client-Cert-San` "
+                "tell the service of it with `skip_consumer_lookup`."
+            ),
+            notes={"cache_ttl": "works: consumers are looked up at no cost"},
+        ),
         "rate-limiting": Section(
             test="envoy/test_ratelimit_service.py",
             config="{minute: 100, policy: local}",

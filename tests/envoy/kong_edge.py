@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,9 @@ class Ask:
     body: bytes = b""
     source: str = "127.0.0.1"
     """Address that the client connects from."""
+    tls: ssl.SSLContext | None = None
+    """Over TLS, in this way."""
+    sni: str = "shop.example"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,9 @@ def consumer(name: str, credentials: Mapping[str, tuple[str, Mapping[str, str]]]
     return text
 
 
-def asked(text: str, requests: Iterable[Ask], folder: Path, *, service: str = SERVICE) -> list[Answer]:
+def asked(
+    text: str, requests: Iterable[Ask], folder: Path, *, service: str = SERVICE, listener: str = "http"
+) -> list[Answer]:
     """The answers, in order; the manifests must have no errors. They come to a service that tells
     what it saw, or answers with the body of a request that has `x-say`, which is then its type."""
     documents, problems = read_texts({"in.yaml": service + text})
@@ -134,7 +140,7 @@ def asked(text: str, requests: Iterable[Ask], folder: Path, *, service: str = SE
     async def answers() -> list[Answer]:
         async with (
             bridging(built.model, folder) as sockets,
-            running(config, "http", folder, telling, sockets) as port,
+            running(config, listener, folder, telling, sockets) as port,
         ):
             return [await send(port, request) for request in requests]
 
@@ -184,7 +190,13 @@ async def _body(reader: asyncio.StreamReader, headers: Mapping[str, list[str]]) 
 
 
 async def send(port: int, request: Ask) -> Answer:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(request.source, 0))
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1",
+        port,
+        local_addr=(request.source, 0),
+        ssl=request.tls,
+        server_hostname=request.sni if request.tls else None,
+    )
     try:
         lines = "".join(f"{name}: {value}\r\n" for name, value in request.headers)
         names = {name.lower() for name, _ in request.headers}

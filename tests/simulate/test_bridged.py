@@ -10,11 +10,17 @@ from meshgate.simulate.verdict import PolicyMet
 from tests.golden import cases
 
 
-def _met(case: str, path: str, headers: Mapping[str, str] = EMPTY) -> PolicyMet:
+def _met(case: str, path: str, headers: Mapping[str, str] = EMPTY, host: str = "shop.example") -> PolicyMet:
     """The only policy that a request meets."""
     model = cases.read(case).translated()
-    (met,) = call(model, "GET", "shop.example", path, headers).policies
+    (met,) = call(model, "GET", host, path, headers).policies
     return met
+
+
+def test_mtls_auth() -> None:
+    met = _met("kong/mtls-auth", "/", host="other.example")
+    assert (met.kind, met.refuses) == ("mtls-auth", 0)
+    assert met.says == "a certificate of the client's is needed; whether it has one is not known here"
 
 
 def test_hmac_auth() -> None:

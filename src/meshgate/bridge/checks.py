@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from meshgate.bridge.deciding import Step
 from meshgate.bridge.hmac_auth import HmacCheck
+from meshgate.bridge.mtls_auth import MtlsCheck
 from meshgate.bridge.tools import Tools
-from meshgate.model.policies.bridged import Bridged, HmacAuth
+from meshgate.model.policies.bridged import Bridged, HmacAuth, MtlsAuth
 
 
 def make_steps(policies: Sequence[Bridged], tools: Tools) -> tuple[Step, ...]:
@@ -18,5 +19,7 @@ def make_steps(policies: Sequence[Bridged], tools: Tools) -> tuple[Step, ...]:
 def _step(policy: Bridged, tools: Tools) -> Step:
     anonymous = bool(policy.anonymous)
     match policy:
+        case MtlsAuth():
+            return Step(name="mtls-auth", ask=MtlsCheck(policy, tools).ask, anonymous=anonymous)
         case HmacAuth():
             return Step(name="hmac-auth", ask=HmacCheck(policy, tools).ask, anonymous=anonymous)

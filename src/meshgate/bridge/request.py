@@ -32,8 +32,9 @@ class Request:
     client_port: int = 0
     gateway_port: int = 0
     """The port that the client connected to."""
-    peer_certificate_pem: str = ""
-    """What the client showed, whoever signed it; empty for none."""
+    peer_chain_pem: str = ""
+    """The certificates that the client showed, whoever signed them; empty for none, and where no plugin
+    of the route looks at them."""
     about: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     """What the route says of itself, e.g. `route` and `service`."""
 

@@ -17,7 +17,7 @@ from meshgate.bridge.checks import make_steps
 from meshgate.bridge.config import BridgeConfig
 from meshgate.bridge.deciding import Step, decide
 from meshgate.bridge.request import Allow, Deny, Identity, Request, failed
-from meshgate.bridge.tools import Directory, Tools
+from meshgate.bridge.tools import Directory, Kept, Tools
 from meshgate.bridge.watch import ConfigWatch
 from meshgate.core.clock import Clock
 from meshgate.model.policies.bridged import Bridged
@@ -48,6 +48,7 @@ class Bridge:
 
     def __init__(self, clock: Clock, make: MakeSteps) -> None:
         self._clock, self._make = clock, make
+        self._kept = Kept(clock, self.session)
         self._session: aiohttp.ClientSession | None = None
         self._rules: Mapping[str, tuple[Step, ...]] = {}
         self._directory = Directory(())
@@ -57,7 +58,7 @@ class Bridge:
     def replace(self, config: BridgeConfig) -> None:
         """Answers by this configuration from now on."""
         self._directory = Directory(config.consumers)
-        tools = Tools(directory=self._directory, clock=self._clock, http=self.session)
+        tools = Tools(directory=self._directory, clock=self._clock, http=self.session, kept=self._kept)
         self._rules = {rule: self._make(policies, tools) for rule, policies in config.rules.items()}
 
     def session(self) -> aiohttp.ClientSession:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import aiohttp
 
+from meshgate.bridge.revocation import Revocations
 from meshgate.core.clock import Clock
 from meshgate.model.consumer import Consumer
 
@@ -34,14 +35,22 @@ class Directory:
         return {c.custom_id: c for c in reversed(self.consumers) if c.custom_id}
 
 
+class Kept:
+    """What outlives a configuration."""
+
+    def __init__(self, clock: Clock, http: Callable[[], aiohttp.ClientSession]) -> None:
+        self.revocations = Revocations(clock, http)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """Handed to each check when it is made, which is anew for each configuration.
 
-    What must outlive a configuration (caches, connections) belongs here and not into a check.
+    What must outlive a configuration (caches, connections) belongs into `Kept` and not into a check.
     """
 
     directory: Directory
     clock: Clock
     http: Callable[[], aiohttp.ClientSession]
     """The one session to other servers; a check gives each of its requests a deadline."""
+    kept: Kept

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from envoy.config.core.v3 import base_pb2
 from envoy.service.auth.v3 import attribute_context_pb2, external_auth_pb2
 from google.rpc import code_pb2
 
 from meshgate.bridge.request import Allow, Deny, Headers, Identity, Request
+from meshgate.policies import client_certificate
 from meshgate.policies.consumer_headers import (
     AUTHENTICATED_GROUPS,
     CONSUMER_ID,
@@ -42,9 +44,16 @@ def read(message: bytes) -> tuple[str, Request]:
         client_ip=source.address,
         client_port=source.port_value,
         gateway_port=attributes.destination.address.socket_address.port_value,
-        peer_certificate_pem=attributes.source.certificate,
+        peer_chain_pem=_peer_chain(attributes),
         about=context,
     )
+
+
+def _peer_chain(attributes: attribute_context_pb2.AttributeContext) -> str:
+    noted = attributes.metadata_context.filter_metadata
+    if client_certificate.NAMESPACE not in noted:
+        return ""
+    return unquote(noted[client_certificate.NAMESPACE].fields[client_certificate.CHAIN].string_value)
 
 
 def _headers(http: attribute_context_pb2.AttributeContext.HttpRequest) -> Headers:

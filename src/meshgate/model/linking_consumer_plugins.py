@@ -21,6 +21,7 @@ from meshgate.model.policy import (
     IpRestriction,
     JwtAuth,
     KeyAuth,
+    MtlsAuth,
     RateLimit,
     Redirection,
     RequestSize,
@@ -78,6 +79,7 @@ class ConsumerPlugins:
                     | KeyAuth()
                     | BasicAuth()
                     | HmacAuth()
+                    | MtlsAuth()
                     | Acl()
                     | BotDetection()
                     | CrossOrigin()

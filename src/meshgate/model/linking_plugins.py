@@ -15,6 +15,7 @@ from meshgate.model.declared import (
     EdgeRules,
     Plugin,
 )
+from meshgate.model.linking_authorities import Authorities
 from meshgate.model.linking_consumer_plugins import ConsumerPlugins
 from meshgate.model.linking_consumers import consumer_id
 from meshgate.model.linking_input import Findings, Input, service_ref
@@ -30,6 +31,7 @@ from meshgate.model.policy import (
     GrpcWeb,
     IpRestriction,
     Limits,
+    MtlsAuth,
     Policy,
     RateLimit,
     Redirection,
@@ -86,6 +88,7 @@ class Plugins:
         self._bound = frozenset(p.ref for n, namespace in named if (p := self._names.find(n, namespace)))
         self._of_each = ConsumerPlugins(self._names, given.declared.consumer_groups, findings)
         self._known = frozenset(n for c in consumers for n in (c.username, consumer_id(c.name)) if n)
+        self._authorities = Authorities(given)
         found = {c.name: self._of_each.of(c) for c in consumers if c.plugin_names or c.groups}
         self._of_consumer = {name: plugins for name, plugins in found.items() if plugins}
 
@@ -134,12 +137,30 @@ class Plugins:
                 "add it, or take anonymous out of the plugin",
             )
             return Applied((), problem)
+        if problem := self._complete(policies, rules):
+            return Applied((), problem)
         authenticated = any(isinstance(p, AUTHENTICATION) for p in policies)
         limit = self._limit(scopes, authenticated, route_label)
         if limit is not None:
             redis = self._reachable(limit.redis, rules.namespace)
             policies.append(replace(limit, service_id=service_label, redis=redis))
         return Applied(tuple(policies))
+
+    def _complete(self, policies: list[Policy], rules: EdgeRules) -> str:
+        """Puts into policies what other objects hold; why that cannot be had (empty: it can)."""
+        for i, policy in enumerate(policies):
+            if not isinstance(policy, MtlsAuth):
+                continue
+            policies[i], problem = self._authorities.fill(policy)
+            code = "MG3005"
+            if not problem and policy.default_consumer not in self._known | {""}:
+                code, problem = "MG3010", f"there is no KongConsumer {policy.default_consumer!r}"
+            if problem:
+                self._findings.error(
+                    code, policy.origin, rules.ref, f"mtls-auth: {problem}; the route answers 503"
+                )
+                return problem
+        return ""
 
     def _reachable(self, target: RedisTarget | None, namespace: str) -> RedisTarget | None:
         """A short host that is a service of ours gets its full name; any other stays as written."""

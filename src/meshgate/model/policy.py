@@ -17,7 +17,12 @@ from meshgate.model.policies.access import (
     RequestSize,
     Termination,
 )
-from meshgate.model.policies.bridged import BRIDGED_AUTHENTICATION, BridgedAuthentication, HmacAuth
+from meshgate.model.policies.bridged import (
+    BRIDGED_AUTHENTICATION,
+    BridgedAuthentication,
+    HmacAuth,
+    MtlsAuth,
+)
 from meshgate.model.policies.change import (
     CorrelationId,
     CrossOrigin,
@@ -44,6 +49,7 @@ __all__ = [
     "LimitBy",
     "LimitStore",
     "Limits",
+    "MtlsAuth",
     "Policy",
     "RateLimit",
     "Redirection",
@@ -179,6 +185,7 @@ Policy = (
     | IpRestriction
     | JwtAuth
     | KeyAuth
+    | MtlsAuth
     | RateLimit
     | Redirection
     | RequestSize

@@ -45,6 +45,13 @@ _OPERATION = (
     Attribute.SNI,
 )
 """What Envoy calls permissions; the rest are principals."""
+_IDENTITY = (
+    Attribute.PRINCIPAL,
+    Attribute.NAMESPACE,
+    Attribute.SERVICE_ACCOUNT,
+    Attribute.TRUST_DOMAIN,
+)
+"""What a certificate says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,8 @@ class Place:
 
     ports: frozenset[int] = frozenset()
     """The numbers by which rules may call the port; empty: what the connection says."""
+    peers_known: bool = True
+    """Whether somebody has verified who is at the other end; else it is nobody to all rules."""
 
 
 def http_filters(guard: Guard, place: Place) -> tuple[hcm.HttpFilter, ...]:
@@ -158,12 +167,17 @@ class _Builder:
         found: list[pb.Principal] = []
         for one in conditions:
             if one.values:
-                each = [_source(one, v, loose=self._keeps_out) for v in one.values]
+                each = [self._source(one, v, loose=self._keeps_out) for v in one.values]
                 found.append(pb.Principal(or_ids=pb.Principal.Set(ids=each)))
             if one.not_values:
-                each = [_source(one, v, loose=not self._keeps_out) for v in one.not_values]
+                each = [self._source(one, v, loose=not self._keeps_out) for v in one.not_values]
                 found.append(pb.Principal(not_id=pb.Principal(or_ids=pb.Principal.Set(ids=each))))
         return pb.Principal(and_ids=pb.Principal.Set(ids=found)) if found else pb.Principal(any=True)
+
+    def _source(self, one: Condition, value: str, *, loose: bool) -> pb.Principal:
+        if one.attribute in _IDENTITY and not self._place.peers_known:
+            return pb.Principal(not_id=pb.Principal(any=True))
+        return _source(one, value, loose=loose)
 
     def _operation(self, one: Condition, value: str, *, loose: bool) -> pb.Permission:
         match one.attribute:

@@ -14,6 +14,7 @@ from meshgate.model.policy import (
     IpRestriction,
     JwtAuth,
     KeyAuth,
+    MtlsAuth,
     Policy,
     RateLimit,
     Redirection,
@@ -27,6 +28,7 @@ from meshgate.policies import (
     basic_auth,
     bot_detection,
     captures,
+    client_certificate,
     correlation_id,
     grpc_web,
     ip_restriction,
@@ -92,6 +94,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
         optional_credentials.basic_filters,
         lambda policy, _: optional_credentials.basic_parts(policy),
     ),
+    # What the question after it is about.
+    Plain(MtlsAuth, client_certificate.listener_filters, client_certificate.route_parts),
     # Ways in that Envoy does not know, in Kong's order among themselves: one question for all of them.
     Asked(Stage.AUTHENTICATION),
     # Whoever is still nobody goes on as the consumer for strangers, or not at all.

@@ -61,11 +61,11 @@ ANONYMOUS = "x-meshgate-anonymous"
 """Names the consumer that stands for strangers, between two filters: the lookup removes it."""
 
 
-def early_removal() -> extension_pb2.TypedExtensionConfig:
+def early_removal(more: tuple[str, ...] = ()) -> extension_pb2.TypedExtensionConfig:
     """Removes what a client must not say about itself, before routing and all filters."""
     mutations = [
         mutation_rules_pb2.HeaderMutation(remove=name)
-        for name in (*IDENTITY_HEADERS, *INTERNAL_HEADERS, ANONYMOUS)
+        for name in (*IDENTITY_HEADERS, *INTERNAL_HEADERS, ANONYMOUS, *more)
     ]
     return extension(
         "envoy.http.early_header_mutation.header_mutation", early_pb2.HeaderMutation(mutations=mutations)

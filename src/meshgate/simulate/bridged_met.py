@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import assert_never
 
-from meshgate.model.policies.bridged import Bridged, HmacAuth
+from meshgate.model.policies.bridged import Bridged, HmacAuth, MtlsAuth
 from meshgate.policies.bridge import FILTERS
 from meshgate.simulate.verdict import PolicyMet
 
@@ -19,6 +19,9 @@ def bridged_met(policy: Bridged, on: Collection[str], headers: Mapping[str, str]
     if FILTERS[policy.STAGE] not in on:
         return None
     match policy:
+        case MtlsAuth():
+            says = "a certificate of the client's is needed; whether it has one is not known here"
+            return PolicyMet(kind="mtls-auth", says=says, origin=policy.origin)
         case HmacAuth():
             says = "a signature (HMAC) is needed in header authorization"
             return _credential("hmac-auth", says, policy, headers)

@@ -29,13 +29,18 @@ def harden(manager: hcm.HttpConnectionManager) -> None:
     http2.initial_connection_window_size.CopyFrom(uint32(1_048_576))
 
 
-def stand_behind(manager: hcm.HttpConnectionManager, topology: GatewayTopology) -> None:
+def stand_behind(
+    manager: hcm.HttpConnectionManager, topology: GatewayTopology, *, unverified: bool = False
+) -> None:
     """Believes so many entries of X-Forwarded-For, and says in its header what a client's certificate says.
 
-    As Istio does it for `gatewayTopology`.
+    As Istio does it for `gatewayTopology`. Of certificates that nobody has verified nothing is said.
     """
     manager.xff_num_trusted_hops = topology.trusted_proxies
     said = topology.client_certificate
+    if unverified and said is not ClientCertificateHeader.ALWAYS_FORWARD_ONLY:
+        # Envoy would take whoever shows any certificate for one of ours that forwards this header.
+        said = ClientCertificateHeader.SANITIZE
     manager.forward_client_cert_details = hcm.HttpConnectionManager.ForwardClientCertDetails.Value(said.value)
     if said in _SETS:
         details = manager.set_current_client_cert_details

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
@@ -10,19 +11,20 @@ from envoy.extensions.filters.http.stateful_session.v3 import stateful_session_p
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
-from meshgate.core.origin import BUILT_IN
 from meshgate.model.gateway import HTTP_PORT, HTTPS_PORT
 from meshgate.model.mesh_config import GatewayTopology
-from meshgate.model.policy import RateLimit
+from meshgate.model.policy import MtlsAuth, RateLimit
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Forward
 from meshgate.policies import CHAIN, EdgePolicies
 from meshgate.policies.chain import AUTHENTICATED, plugin_replies
+from meshgate.policies.client_certificate import removed_headers
 from meshgate.policies.consumer_headers import early_removal
 from meshgate.policies.packing import boolean, http_filter, pack, uint32
 from meshgate.policies.replies import local_replies
 from meshgate.translate import (
+    gateway_certificates,
     gateway_datagrams,
     gateway_http3,
     gateway_servers,
@@ -36,7 +38,7 @@ from meshgate.translate.edge_hardening import harden, proxy_protocol_filter, sta
 from meshgate.translate.gateway_servers import Place
 from meshgate.translate.guard import Access
 from meshgate.translate.http import connection_manager, http_chain
-from meshgate.translate.names import EDGE_CERTIFICATE_PREFIX, EDGE_ROUTES, outbound_cluster, server_routes
+from meshgate.translate.names import EDGE_ROUTES, outbound_cluster, server_routes
 from meshgate.translate.route import MAX_DIRECT_BODY, with_port
 
 HTTP, HTTPS, HTTP3 = "http", "https", "http3"
@@ -96,7 +98,9 @@ def _listener_of(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listen
         found,
         place,
         access,
-        lambda routes: _manager(name, policies, access, routes, topology),
+        lambda routes, unverified: _manager(
+            name, policies, replace(access, unverified=unverified), routes, topology
+        ),
     )
     return found if found.filter_chains or found.HasField("default_filter_chain") else None
 
@@ -183,29 +187,12 @@ def _https(
     found.listener_filters.add(name="envoy.filters.listener.tls_inspector").typed_config.CopyFrom(
         pack(tls_inspector_pb2.TlsInspector())
     )
-    taken = gateway_servers.add_chains(
-        reader,
-        proxy,
-        found,
-        Place(port=HTTPS_PORT),
-        access,
-        lambda routes: _manager(HTTPS, policies, access, routes, topology),
-    )
-    manager = http_chain(_manager(HTTPS, policies, access, EDGE_ROUTES, topology))
-    # A default certificate that somebody named comes before our own.
-    certificates = sorted(reader.all_certificates().items(), key=lambda c: (c[1].origin == BUILT_IN, c[0]))
-    for name, certificate in certificates:
-        if certificate.servers_only:
-            continue
-        socket = tls.downstream_edge(EDGE_CERTIFICATE_PREFIX + name)
-        names = [h for h in certificate.hosts if h not in taken]
-        taken.update(names)
-        if not certificate.hosts and not found.HasField("default_filter_chain"):
-            found.default_filter_chain.filters.append(manager)
-            found.default_filter_chain.transport_socket.CopyFrom(socket)
-        elif names:
-            chain = found.filter_chains.add(name=name, filters=[manager], transport_socket=socket)
-            chain.filter_chain_match.server_names.extend(names)
+
+    def manager(routes: str, unverified: bool) -> hcm.HttpConnectionManager:
+        return _manager(HTTPS, policies, replace(access, unverified=unverified), routes, topology)
+
+    taken = gateway_servers.add_chains(reader, proxy, found, Place(port=HTTPS_PORT), access, manager)
+    gateway_certificates.add_chains(reader, found, taken, partial(manager, EDGE_ROUTES))
     return found
 
 
@@ -215,23 +202,23 @@ def _manager(
     filters: list[hcm.HttpFilter] = []
     if policies.claims_choose:
         # Before all others: what they do is the route's that claims have chosen.
-        filters += guarding.who_filters(access.guard, access.ports, chooses=True)
+        filters += access.who_filters(chooses=True)
     for entry in CHAIN:
         filters += entry.listener(policies)
         if entry is AUTHENTICATED:
             # Istio's policies look at what the client sent, so they stand before what changes
             # it; a token that they take out of the request is no longer needed then.
             if not policies.claims_choose:
-                filters += guarding.who_filters(access.guard, access.ports)
-            filters += guarding.may_filters(access.guard, access.ports)
+                filters += access.who_filters()
+            filters += access.may_filters()
     if configuration.startswith(GATEWAY_API_ROUTES):
         filters.append(http_filter(sessions.FILTER, stateful_session_pb2.StatefulSession()))
     manager = connection_manager(stat_prefix, filters)
     guarding.see_as_authorized(manager, access.guard)
     manager.rds.route_config_name = configuration
     manager.rds.config_source.CopyFrom(tls.ads_source())
-    manager.early_header_mutation_extensions.append(early_removal())
+    manager.early_header_mutation_extensions.append(early_removal(removed_headers(policies.of(MtlsAuth))))
     manager.local_reply_config.CopyFrom(local_replies(policies.of(RateLimit), plugin_replies(policies)))
     harden(manager)
-    stand_behind(manager, topology)
+    stand_behind(manager, topology, unverified=access.unverified)
     return manager

@@ -18,6 +18,7 @@ from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.policies.packing import pack
 from meshgate.translate import named_services, tls
+from meshgate.translate.client_certificates import asked_hosts
 from meshgate.translate.guard import Access, network_filters
 from meshgate.translate.http import http_chain
 from meshgate.translate.streams import connection_policy, stream_chain
@@ -27,8 +28,8 @@ TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
 MANAGER = "envoy.filters.network.http_connection_manager"
 _CHECKS_CLIENTS = (ServerTlsMode.MUTUAL, ServerTlsMode.OPTIONAL_MUTUAL)
 
-MakeManager = Callable[[str], hcm.HttpConnectionManager]
-"""A connection manager for a route configuration's name."""
+MakeManager = Callable[[str, bool], hcm.HttpConnectionManager]
+"""A connection manager for a route configuration's name, and whether clients' certificates are unverified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,18 +122,27 @@ def add_chains(
             chain.filters.extend(network_filters(access.guard, access.ports))
             chain.filters.extend(named_services.filters(name))
         elif server.routes:
-            chain.filters.append(http_chain(manager(server.routes)))
+            chain.filters.append(http_chain(manager(server.routes, _unverified(reader, server))))
         else:
             policy = connection_policy(reader, proxy, server.destinations)
             chain.filters.extend(network_filters(access.guard, access.ports))
             chain.filters.append(stream_chain(server.destinations, name, policy))
         if server.tls is not None:
-            chain.transport_socket.CopyFrom(tls.downstream_server(server.tls))
+            asked = asked_hosts(reader, server.routes)
+            told = asked.told(asked.authorities) if asked.authorities else None
+            chain.transport_socket.CopyFrom(tls.downstream_server(server.tls, told))
     looks = any(server.sni or server.to_named_service for _, server in servers)
     if looks and not any(f.name == TLS_INSPECTOR for f in found.listener_filters):
         inspector = found.listener_filters.add(name=TLS_INSPECTOR)
         inspector.typed_config.CopyFrom(pack(tls_inspector_pb2.TlsInspector()))
     return taken
+
+
+def _unverified(reader: Reader, server: EdgeServer) -> bool:
+    if server.tls is None:
+        return False
+    asked = server.tls.mode is ServerTlsMode.SIMPLE and bool(asked_hosts(reader, server.routes).authorities)
+    return asked or server.tls.accept_untrusted
 
 
 def configuration_by_name(listener: listener_pb2.Listener, host: str) -> str:

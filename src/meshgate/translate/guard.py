@@ -21,24 +21,29 @@ class Access:
 
     guard: Guard
     ports: frozenset[int]
+    unverified: bool = False
+    """Nobody has checked clients' certificates: no rule may believe them."""
+
+    @property
+    def _place(self) -> Place:
+        return Place(ports=self.ports, peers_known=not self.unverified)
+
+    def who_filters(self, *, chooses: bool = False) -> tuple[hcm.HttpFilter, ...]:
+        """Those that say who it is; `chooses` where claims choose the route."""
+        return (
+            *external_authorization.http_filters(self.guard, self._place, authorizer_cluster),
+            *request_authentication.http_filters(self.guard, keys.keys_cluster, chooses=chooses),
+        )
+
+    def may_filters(self) -> tuple[hcm.HttpFilter, ...]:
+        """Those that decide, behind the others."""
+        return authorization.http_filters(self.guard, self._place)
 
 
 def http_filters(guard: Guard, ports: frozenset[int]) -> tuple[hcm.HttpFilter, ...]:
     """In the order in which they must stand; none where nothing is guarded."""
-    return (*who_filters(guard, ports), *may_filters(guard, ports))
-
-
-def who_filters(guard: Guard, ports: frozenset[int], *, chooses: bool = False) -> tuple[hcm.HttpFilter, ...]:
-    """Those that say who it is; `chooses` where claims choose the route."""
-    return (
-        *external_authorization.http_filters(guard, Place(ports=ports), authorizer_cluster),
-        *request_authentication.http_filters(guard, keys.keys_cluster, chooses=chooses),
-    )
-
-
-def may_filters(guard: Guard, ports: frozenset[int]) -> tuple[hcm.HttpFilter, ...]:
-    """Those that decide, behind the others."""
-    return authorization.http_filters(guard, Place(ports=ports))
+    access = Access(guard=guard, ports=ports)
+    return (*access.who_filters(), *access.may_filters())
 
 
 def network_filters(guard: Guard, ports: frozenset[int]) -> tuple[listener_components_pb2.Filter, ...]:

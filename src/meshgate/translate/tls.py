@@ -13,6 +13,7 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from meshgate.model.edge import PairFiles
 from meshgate.model.gateway import ServerTls, ServerTlsMode
 from meshgate.policies.packing import boolean, pack
+from meshgate.translate import client_certificates
 from meshgate.translate.names import (
     AUTHORITIES_FILE_PREFIX,
     EDGE_AUTHORITIES_PREFIX,
@@ -82,18 +83,23 @@ def upstream_mesh(alpn: Iterable[str], identities: Iterable[str], sni: str) -> b
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
-def downstream_edge(secret_name: str) -> base_pb2.TransportSocket:
-    """TLS towards clients of the gateway, with a certificate by SDS."""
+def downstream_edge(secret_name: str, told: str | None = None) -> base_pb2.TransportSocket:
+    """TLS towards clients of the gateway, with a certificate by SDS; `told` where clients are asked."""
     context = tls_pb2.DownstreamTlsContext()
     common = context.common_tls_context
     common.alpn_protocols.extend(("h2", "http/1.1"))
     common.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
     common.tls_certificate_sds_secret_configs.append(sds(secret_name))
+    if told is not None:
+        client_certificates.ask(context, told)
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
-def downstream_server(settings: ServerTls) -> base_pb2.TransportSocket:
-    """TLS of a Gateway's server: its certificates, versions and ciphers, and whose clients may come."""
+def downstream_server(settings: ServerTls, told: str | None = None) -> base_pb2.TransportSocket:
+    """TLS of a Gateway's server: its certificates, versions and ciphers, and whose clients may come.
+
+    `told` where it would ask nobody, and routes want to know who it is.
+    """
     context = tls_pb2.DownstreamTlsContext()
     common = context.common_tls_context
     common.alpn_protocols.extend(("h2", "http/1.1"))
@@ -110,6 +116,8 @@ def downstream_server(settings: ServerTls) -> base_pb2.TransportSocket:
         names += [pair_files(files) for files in settings.files]
         common.tls_certificate_sds_secret_configs.extend(sds(name) for name in names)
         authorities = _authorities(settings)
+    if settings.mode is ServerTlsMode.SIMPLE and told is not None:
+        client_certificates.ask(context, told)
     if settings.mode is not ServerTlsMode.SIMPLE:
         context.require_client_certificate.value = settings.mode is not ServerTlsMode.OPTIONAL_MUTUAL
         if settings.authorities_pem:

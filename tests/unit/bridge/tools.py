@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 
-from meshgate.bridge.tools import Directory, Tools
+from meshgate.bridge.tools import Directory, Kept, Tools
 from meshgate.model.consumer import Consumer
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -31,7 +31,8 @@ class StandingClock:
 
 def tools(*consumers: Consumer, clock: StandingClock | None = None) -> Tools:
     """Tools with these consumers."""
-    return Tools(directory=Directory(consumers), clock=clock or StandingClock(), http=_nowhere)
+    clock = clock or StandingClock()
+    return Tools(directory=Directory(consumers), clock=clock, http=_nowhere, kept=Kept(clock, _nowhere))
 
 
 def _nowhere() -> aiohttp.ClientSession:

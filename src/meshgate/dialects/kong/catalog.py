@@ -110,6 +110,13 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
         ),
         "ldap-auth": _known(_A),
         "loggly": _known(_R),
+        "mtls-auth": _known(
+            _A,
+            "ca_certificates skip_consumer_lookup consumer_by authenticated_group_by default_consumer "
+            "anonymous allow_partial_chain send_ca_dn revocation_check_mode http_timeout cert_cache_ttl "
+            "cache_ttl http_proxy_host http_proxy_port https_proxy_host https_proxy_port",
+            "ca_certificates",
+        ),
         "oauth2": _known(
             _A,
             "scopes mandatory_scope provision_key token_expiration enable_authorization_code "
@@ -164,7 +171,7 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
         "zipkin": _known(_R),
     }
 )
-"""Every plugin of Kong's open edition, by name."""
+"""Every plugin of Kong's open edition, and what is here of those that Kong sells, by name."""
 
 
 def candidates(given: Collection[str]) -> tuple[str, ...]:

@@ -6,20 +6,23 @@ long its answer may take and whether it must see the body.
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.model.policies.client_certificate import MtlsAuth
+from meshgate.model.policies.stages import Stage
 
-
-class Stage(enum.Enum):
-    """Where in the chain of filters the question is asked."""
-
-    AUTHENTICATION = "authentication"
-    """Who is it? Behind Envoy's own ways to tell, before the consumer that stands for strangers."""
-    ACCESS = "access"
-    """May they? Behind all that looks at who it is."""
+__all__ = [
+    "BRIDGED",
+    "BRIDGED_AUTHENTICATION",
+    "Bridged",
+    "BridgedAuthentication",
+    "BridgedPolicy",
+    "HmacAuth",
+    "MtlsAuth",
+    "Stage",
+]
 
 
 class BridgedPolicy(Protocol):
@@ -77,9 +80,9 @@ class HmacAuth:
         return 1024 * 1024 if self.validate_request_body else 0
 
 
-BridgedAuthentication = HmacAuth
+BridgedAuthentication = MtlsAuth | HmacAuth
 Bridged = BridgedAuthentication
 """All of them."""
 
-BRIDGED_AUTHENTICATION: tuple[type[BridgedAuthentication], ...] = (HmacAuth,)
+BRIDGED_AUTHENTICATION: tuple[type[BridgedAuthentication], ...] = (MtlsAuth, HmacAuth)
 BRIDGED: tuple[type[Bridged], ...] = (*BRIDGED_AUTHENTICATION,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 
@@ -9,6 +11,7 @@ from meshgate.core.diagnostics import Severity
 from meshgate.dialects.kong.declarative import convert
 from meshgate.model.graph import Model
 from meshgate.pipeline import build, read_texts
+from tests.certificates import authority
 
 
 def _imported(text: str) -> Model:
@@ -34,13 +37,21 @@ def _of_routes(model: Model) -> list[str]:
             "hmacauth_credentials: [{username: ann-1, secret: hush}]",
             "HmacAuth",
         ),
+        (
+            "{name: mtls-auth, config: {ca_certificates: [ca-1], revocation_check_mode: SKIP}}",
+            "mtls_auth_credentials: [{id: m-1, subject_name: ann, ca_certificate: {id: ca-1}}]",
+            "MtlsAuth",
+        ),
     ],
 )
 def test_it_arrives(plugin: str, credential: str, kind: str) -> None:
     model = _imported(
         f"services: [{{name: a, host: a.example, routes: [{{paths: [/a], plugins: [{plugin}]}}]}}]\n"
         f"consumers:\n- username: ann\n  {credential}\n"
+        f"ca_certificates: [{{id: ca-1, cert: {json.dumps(authority('root').pem)}}}]\n"
     )
     assert _of_routes(model) == [kind]
     (consumer,) = model.consumers.values()
-    assert consumer.hmac
+    assert [(h.username, h.secret.reveal()) for h in consumer.hmac] in ([], [("ann-1", b"hush")])
+    assert [(m.subject_name, m.ca_id) for m in consumer.mtls] in ([], [("ann", "ca-1")])
+    assert consumer.hmac or consumer.mtls

@@ -29,7 +29,7 @@ def plugin(text: str) -> Plugin:
 
 
 def test_all_45_plugins_of_kongs_open_edition_are_known() -> None:
-    assert len(CATALOG) == 45
+    assert len(CATALOG.keys() - {"mtls-auth", "opa", "openid-connect"}) == 45, "those are sold by Kong"
     assert CATALOG.keys() >= SUPPORTED.keys()
 
 

@@ -105,6 +105,8 @@ class Consumers:
             value = credential.get(key)
             if isinstance(value, list | tuple):
                 value = ",".join(map(str, value))
+            if isinstance(value, Mapping):
+                value = value.get("id")
             if value is not None:
                 data[key] = str(value)
         missing = {"key-auth": "key", "basic-auth": "password", "hmac-auth": "secret"}.get(type_)

@@ -188,6 +188,8 @@ def _certificates(out: Manifests) -> None:
             name = out.name_for("Secret", f"ca-{authority.id or path[1]}")
             labels = {"konghq.com/ca-cert": "true"}
             data = {"cert": authority.cert, "ca.crt": authority.cert}
+            if authority.id:
+                data["id"] = authority.id
             out.add("Secret", name, api="v1", labels=labels, type="Opaque", stringData=data)
 
 

@@ -199,6 +199,6 @@ CREDENTIALS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "jwt_secrets": ("jwt", ("algorithm", "rsa_public_key", "key", "secret")),
     "oauth2_credentials": ("oauth2", ("name", "client_id", "client_secret", "redirect_uris")),
     "acls": ("acl", ("group",)),
-    "mtls_auth_credentials": ("mtls-auth", ("subject_name",)),
+    "mtls_auth_credentials": ("mtls-auth", ("subject_name", "ca_certificate")),
 }
 """List of a consumer -> (type of the Secret, its keys)."""

@@ -24,6 +24,7 @@ from meshgate.dialects.kong.plugins.hmac_auth import HmacAuthConfig, lower_hmac_
 from meshgate.dialects.kong.plugins.ip_restriction import IpRestrictionConfig, lower_ip_restriction
 from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
 from meshgate.dialects.kong.plugins.key_auth import KeyAuthConfig, lower_key_auth
+from meshgate.dialects.kong.plugins.mtls_auth import MtlsAuthConfig, lower_mtls_auth
 from meshgate.dialects.kong.plugins.rate_limiting import RateLimitingConfig, lower_rate_limiting
 from meshgate.dialects.kong.plugins.redirect import RedirectConfig, lower_redirect
 from meshgate.dialects.kong.plugins.request_size_limiting import (
@@ -102,6 +103,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "ip-restriction": _plugin(IpRestrictionConfig, lower_ip_restriction),
         "jwt": _plugin(JwtConfig, lower_jwt),
         "key-auth": _plugin(KeyAuthConfig, lower_key_auth),
+        "mtls-auth": _plugin(MtlsAuthConfig, lower_mtls_auth),
         "rate-limiting": _plugin(RateLimitingConfig, lower_rate_limiting),
         "redirect": _plugin(RedirectConfig, lower_redirect),
         "request-size-limiting": _plugin(RequestSizeLimitingConfig, lower_request_size_limiting),
