@@ -223,6 +223,28 @@ What refers to one of them answers 503, but for those that only watch (`promethe
 `loggly`): they are left out with a warning, and requests pass. The list is in
 [kinds.md](kinds.md#plugins-that-are-refused).
 
+## Config out of Secrets
+
+`configFrom` takes the whole config from a key of a Secret (YAML or JSON), `configPatches` puts values of
+Secrets at paths of it (JSON pointers; a value that is not JSON is a text). A KongClusterPlugin names the
+Secret's namespace too. When a Secret changes the plugin does. No message shows what a Secret holds.
+
+```yaml
+apiVersion: v1
+kind: Secret
+metadata: {name: redis}
+stringData: {password: only-an-example}
+---
+apiVersion: configuration.konghq.com/v1
+kind: KongPlugin
+metadata: {name: example}
+plugin: rate-limiting
+config: {minute: 100, policy: redis, redis: {host: redis.example}}
+configPatches:
+- path: /redis/password
+  valueFrom: {secretKeyRef: {name: redis, key: password}}
+```
+
 ## Several that authenticate
 
 Where a route has two of them, both must agree (Kong's AND), and the last in Kong's order says who asks.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -48,6 +48,7 @@ _FORMS = MappingProxyType(
         "kind": re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}"),
     }
 )
+_IN_PLACE: Mapping[FieldPath, FieldPath] = MappingProxyType({})
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -91,6 +92,8 @@ class Document:
     """None where there is no text (objects from the API)."""
     base: FieldPath = ()
     """Path of this object in its text, e.g. `("items", 3)` in a List."""
+    moved: Mapping[FieldPath, FieldPath] = field(default_factory=lambda: _IN_PLACE)
+    """Fields that are not in the text -> where the text says what they are."""
 
     @property
     def namespace(self) -> str:
@@ -118,6 +121,10 @@ class Document:
 
     def locate(self, path: FieldPath = (), *, key: bool = False) -> Origin:
         """Where a field's value (or its key) is written; the nearest parent where it is missing."""
+        for length in range(len(path), 0, -1) if self.moved else ():
+            elsewhere = self.moved.get(tuple(map(str, path[:length])))
+            if elsewhere is not None:
+                return locate(self.file, self.source, self.base + elsewhere)
         return locate(self.file, self.source, self.base + path, key=key)
 
     @staticmethod

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.dialects.document import Document
-from meshgate.model.declared import Declared
+from meshgate.model.declared import Declared, SecretObject
+from meshgate.model.names import Name
 
 _NOTHING = Declared()
 
@@ -26,6 +27,14 @@ class Lowered:
     """The fragment holds despite errors: it closes what they are about by itself."""
 
 
+FindSecret = Callable[[Name], SecretObject | None]
+"""The Secret of that name; None where there is none that can be used."""
+
+
+def _needs_nothing(document: Document) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindParser:
     """One kind of one API group."""
@@ -40,3 +49,7 @@ class KindParser:
     plural: str
     short_names: tuple[str, ...] = ()
     """As kubectl takes them, e.g. `svc`."""
+    joins: Callable[[Document], bool] = _needs_nothing
+    """Whether an object is only whole together with Secrets."""
+    lower_joined: Callable[[Document, FindSecret], Lowered] | None = None
+    """`lower` for such an object; pure too."""

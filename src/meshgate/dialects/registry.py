@@ -11,7 +11,7 @@ from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_error
 from meshgate.dialects import gateway_api, istio, kong, kubernetes
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.mesh_config import lower_mesh_config
-from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.kind import FindSecret, KindParser, Lowered
 from meshgate.dialects.schema import did_you_mean, problem
 from meshgate.model.declared import Broken, Declared
 from meshgate.model.mesh_config import MESH_CONFIG_REF
@@ -54,8 +54,11 @@ MOVED = MappingProxyType(
 """Kinds of API groups that are gone, and where they live now."""
 
 
-def lower_one(document: Document) -> Lowered:
-    """What one object declares. Never raises; the same document always gives the same."""
+def lower_one(document: Document, find: FindSecret | None = None) -> Lowered:
+    """What one object declares. Never raises; the same document always gives the same.
+
+    `find` gives Secrets to an object that is only whole together with them.
+    """
     if document.problem:
         return _broken(document, document.problem, ())
     parser = KIND_PARSERS.get((document.ref.group, document.ref.kind))
@@ -74,7 +77,10 @@ def lower_one(document: Document) -> Lowered:
             document,
         )
     try:
-        lowered = parser.lower(document)
+        if find is not None and parser.lower_joined is not None:
+            lowered = parser.lower_joined(document, find)
+        else:
+            lowered = parser.lower(document)
         more = MORE_OF_OBJECTS.get(document.ref)
         if more is not None and not has_errors(lowered.diagnostics):
             found = more(document)
@@ -102,9 +108,13 @@ def lower_documents(
         if document.locate() < other.locate():
             first[document.ref] = document
     parts: list[Lowered] = []
+    waiting: list[Document] = []
     for document in listed:
         if first[document.ref] is not document:
             parts.append(Lowered(diagnostics=(_duplicate(document, first[document.ref]),)))
+            continue
+        if _joins(document):
+            waiting.append(document)
             continue
         lowered = memo.get(document) if memo is not None else None
         if lowered is None:
@@ -112,7 +122,17 @@ def lower_documents(
             if memo is not None:
                 memo[document] = lowered
         parts.append(lowered)
+    if waiting:
+        secrets = {secret.name: secret for part in parts for secret in part.declared.secrets}
+        # Not remembered: they change with their Secrets.
+        parts.extend(lower_one(document, secrets.get) for document in waiting)
     return merge(parts)
+
+
+def _joins(document: Document) -> bool:
+    """Whether an object is only whole together with Secrets."""
+    parser = KIND_PARSERS.get((document.ref.group, document.ref.kind))
+    return parser is not None and not document.problem and parser.joins(document)
 
 
 def merge(parts: Iterable[Lowered]) -> Lowered:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from meshgate.core.diagnostics import Diagnostic, Severity, has_errors
 from meshgate.core.origin import format_path
 from meshgate.dialects.document import Document
-from meshgate.dialects.kind import KindParser, Lowered
+from meshgate.dialects.kind import FindSecret, KindParser, Lowered
+from meshgate.dialects.kong.config_sources import comes_from_secrets, join
 from meshgate.dialects.kong.inference import find_plugin
 from meshgate.dialects.kong.ingress_class import is_ours
 from meshgate.dialects.kong.plugins import SUPPORTED
@@ -22,7 +24,6 @@ GLOBAL_LABEL = "global"
 """`"true"` on a KongClusterPlugin: it holds for all edge traffic."""
 
 _HTTP = frozenset({"http", "https", "grpc", "grpcs"})
-_ELSEWHERE = "config from elsewhere is not supported; what refers to it is closed"
 
 Protocol = Literal["http", "https", "grpc", "grpcs", "tcp", "tls", "tls_passthrough", "udp", "ws", "wss"]
 
@@ -37,12 +38,12 @@ class KongPlugin(ObjectSpec):
     }
     UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {
         "consumerRef": "a plugin for one consumer alone is not supported; what refers to it is closed",
-        "configFrom": _ELSEWHERE,
-        "configPatches": _ELSEWHERE,
     }
 
     plugin: str = ""
     config: object = None
+    config_from: object = None
+    config_patches: object = None
     disabled: bool = False
     protocols: Items[Protocol] = ()
 
@@ -57,18 +58,31 @@ def lower_kong_cluster_plugin(document: Document) -> Lowered:
     return _lower(document, PluginScope.CLUSTER)
 
 
-def _lower(document: Document, scope: PluginScope) -> Lowered:
+def _joined(document: Document, find: FindSecret, scope: PluginScope) -> Lowered:
+    """The same for a plugin whose config is in Secrets."""
+    joined = join(document, find)
+    lowered = _lower(joined.document, scope, joined.problems)
+    plugins = tuple(map(joined.problem, lowered.declared.plugins))
+    told = (*joined.problems, *joined.tell(lowered.diagnostics))
+    return replace(lowered, declared=Declared(plugins=plugins), diagnostics=told)
+
+
+def _lower(document: Document, scope: PluginScope, found: Sequence[Diagnostic] = ()) -> Lowered:
+    """`found`: what is wrong with it already."""
     value, said = check(KongPlugin, document)
     # Read as written, so that a broken global plugin still closes what it is there for.
     if scope is PluginScope.CLUSTER and not is_ours(_texts(document, "annotations"), document, said):
         return Lowered(diagnostics=tuple(said))
     disabled = document.data.get("disabled") is True
     named = value.plugin if value is not None else _written_plugin(document)
-    name = find_plugin(named, document, said, off=disabled)
-    policy = _policy(name, document, said, off=disabled)
+    # Without its Secrets (a look at one object alone) a plugin is not whole, and no mistake either.
+    alone = comes_from_secrets(document)
+    name = named if alone and not named else find_plugin(named, document, said, off=disabled)
+    whole = not found and not alone
+    policy = _policy(name, document, said, off=disabled) if whole else None
     if value is not None and value.protocols and not _HTTP.issubset(value.protocols):
         _report_protocols(document, said)
-    errors = [d for d in said if d.severity is Severity.ERROR]
+    errors = [d for d in (*found, *said) if d.severity is Severity.ERROR]
     plugin = Plugin(
         ref=document.ref,
         scope=scope,
@@ -133,6 +147,8 @@ def _kind(scope: PluginScope, plural: str, short_name: str) -> KindParser:
         versions=frozenset({"v1"}),
         namespaced=namespaced,
         lower=lower_kong_plugin if namespaced else lower_kong_cluster_plugin,
+        joins=comes_from_secrets,
+        lower_joined=lambda document, find: _joined(document, find, scope),
         plural=plural,
         short_names=(short_name,),
     )
