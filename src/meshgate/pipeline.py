@@ -46,10 +46,18 @@ def read_texts(texts: Mapping[str, str]) -> tuple[tuple[Document, ...], tuple[Di
     return tuple(documents), tuple(diagnostics)
 
 
-def build(documents: Iterable[Document], memo: MutableMapping[Document, Lowered] | None = None) -> Built:
-    """Parses every document by its kind, then links them. `memo` spares unchanged documents."""
+def build(
+    documents: Iterable[Document],
+    memo: MutableMapping[Document, Lowered] | None = None,
+    *,
+    allow_lua: bool = False,
+) -> Built:
+    """Parses every document by its kind, then links them. `memo` spares unchanged documents.
+
+    `allow_lua`: plugins may run Lua that stands in them.
+    """
     lowered = lower_documents(documents, memo)
-    model, problems = link(lowered.declared)
+    model, problems = link(lowered.declared, allow_lua=allow_lua)
     return Built(
         declared=lowered.declared,
         model=model,

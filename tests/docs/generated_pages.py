@@ -134,7 +134,7 @@ NOT_HONOURED: tuple[str, ...] = (
     ),
     _rule("{route: [{destination: {host: x}, weight: 1}, {destination: {host: x}}]}"),
     _way("{tls: {mode: MUTUAL}}"),
-    _PLUGIN % ("key-auth", "key_in_body: true"),
+    _PLUGIN % ("request-transformer", "add: {headers: ['a:$(1 + 1)']}"),
     _PLUGIN % ("rate-limiting", "minute: 1, policy: cluster"),
     _PLUGIN % ("rate-limiting", "minute: 1, policy: redis, redis: {host: x}, sync_rate: 1"),
     _PLUGIN % ("rate-limiting", "minute: 1, policy: redis, redis: {host: x, password: '{vault://x}'}"),

@@ -31,6 +31,8 @@ class Section:
     """Field -> its state, where it does not just work."""
 
 
+_HANDSHAKE = {"certificate": "closed where set", "rewrite": "works, just before access"}
+
 SECTIONS: Mapping[str, Section] = MappingProxyType(
     {
         "acl": Section(
@@ -121,7 +123,22 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             test="simulate/test_against_envoy.py",
             config="{key_names: [apikey]}",
             text="See [key-auth.md](key-auth.md).",
-            notes={"key_in_body": "closed where set", "run_on_preflight": "no effect: preflights need a key"},
+            notes={"run_on_preflight": "no effect: preflights need a key"},
+        ),
+        "post-function": Section(
+            test="envoy/test_kong_functions.py",
+            config="{access: ['kong.service.request.set_header(\"x-by\", \"gateway\")']}",
+            text="As `pre-function`, behind all other plugins.",
+            notes=_HANDSHAKE,
+        ),
+        "pre-function": Section(
+            test="envoy/test_kong_functions.py",
+            config="{access: ['kong.log(kong.request.get_path())']}",
+            text=(
+                "Lua of your own before all other plugins, in Envoy. The route answers 503 unless meshgate "
+                "runs with `--allow-lua`. What such Lua may use: [lua.md](lua.md)."
+            ),
+            notes=_HANDSHAKE,
         ),
         "mtls-auth": Section(
             test="envoy/test_kong_mtls_auth.py",
@@ -168,8 +185,10 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
         "request-termination": Section(
             test="envoy/test_kong_request_termination.py",
             config="{status_code: 503, message: back at noon}",
-            text="The gateway answers, after authentication and limits.",
-            notes={"echo": "warned: the request is not shown"},
+            text=(
+                "The gateway answers, after authentication and limits. With `echo` the answer shows the "
+                "request and the name of its route; what Kong tells of its own process is left out."
+            ),
         ),
         "request-transformer": Section(
             test="envoy/test_kong_bodies.py",

@@ -20,6 +20,7 @@ CAPABILITIES = (
     "jwt",
     "key-auth",
     "rate-limiting",
+    "lua",
     "load-balancing",
     "gateway-api",
 )
@@ -28,7 +29,7 @@ CAPABILITIES = (
 def _said(texts: dict[str, str]) -> list[str]:
     """Warnings and errors about these files, as `meshgate analyze` prints them."""
     documents, problems = read_texts(texts)
-    found = (*problems, *build(documents).diagnostics)
+    found = (*problems, *build(documents, allow_lua=True).diagnostics)
     return [str(d) for d in found if d.severity is not Severity.INFO]
 
 

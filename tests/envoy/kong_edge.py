@@ -127,12 +127,18 @@ def consumer(name: str, credentials: Mapping[str, tuple[str, Mapping[str, str]]]
 
 
 def asked(
-    text: str, requests: Iterable[Ask], folder: Path, *, service: str = SERVICE, listener: str = "http"
+    text: str,
+    requests: Iterable[Ask],
+    folder: Path,
+    *,
+    service: str = SERVICE,
+    listener: str = "http",
+    allow_lua: bool = False,
 ) -> list[Answer]:
     """The answers, in order; the manifests must have no errors. They come to a service that tells
     what it saw, or answers with the body of a request that has `x-say`, which is then its type."""
     documents, problems = read_texts({"in.yaml": service + text})
-    built = build(documents)
+    built = build(documents, allow_lua=allow_lua)
     wrong = [str(d) for d in (*problems, *built.diagnostics) if d.severity is Severity.ERROR]
     assert not wrong, wrong
     config = self_contained(Reader(stand_in(built.model)), gateway_proxy())

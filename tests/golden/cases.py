@@ -4,6 +4,7 @@
 # asks: payment, payment.shop:8080    hosts that the sidecars' applications ask for
 # isolation: netns                    of the sidecars (default: ports)
 # full                                nothing is left out of xds.yaml
+# allow-lua                           plugins may run Lua that stands in them
 # files                               names files that are not there, so Envoy is not asked about it
 """
 
@@ -70,7 +71,7 @@ def read(name: str) -> Case:
     text = text_of(name)
     said = _header(text)
     documents, problems = read_texts({"in.yaml": text})
-    built = build(documents)
+    built = build(documents, allow_lua="allow-lua" in said)
     isolation = Isolation(said.get("isolation", "ports"))
     tried = try_patches(built.model, isolation)
     return Case(
@@ -105,7 +106,7 @@ def _header(text: str) -> dict[str, str]:
         if not line.startswith("#"):
             break
         key, _, value = line[1:].strip().partition(":")
-        if key in ("proxies", "asks", "isolation", "full", "files"):
+        if key in ("proxies", "asks", "isolation", "full", "files", "allow-lua"):
             said[key] = value.strip()
     return said
 

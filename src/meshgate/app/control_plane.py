@@ -161,7 +161,7 @@ class ControlPlane:
 
     async def update(self, documents: tuple[Document, ...]) -> None:
         """Makes these objects the configuration: certificates, routes, pods, names, in this order."""
-        built = await asyncio.to_thread(build, documents, self._memo)
+        built = await asyncio.to_thread(build, documents, self._memo, allow_lua=self.options.allow_lua)
         certificates, problems = usable_certificates(built.model, self.clock.now())
         model = replace(
             built.model,

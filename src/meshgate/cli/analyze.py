@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from meshgate.analysis import advise
-from meshgate.cli.options import OnlyJson
+from meshgate.cli.options import AllowLua, OnlyJson
 from meshgate.core.diagnostics import Diagnostic, Severity, has_errors, ordered
 from meshgate.pipeline import build, read_texts
 from meshgate.simulate import try_patches
@@ -30,11 +30,12 @@ def register(app: typer.Typer) -> None:
 def analyze(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Manifests: files or folders.")],
     output: Annotated[OnlyJson | None, typer.Option("-o", "--output", help="For programs.")] = None,
+    allow_lua: AllowLua = False,
 ) -> None:
     """Check manifests; exits with 1 where there are errors."""
     texts, unreadable = read_paths(paths)
     documents, unread = read_texts(texts)
-    built = build(documents)
+    built = build(documents, allow_lua=allow_lua)
     advice = advise(built.declared, built.model)
     tried = try_patches(built.model)
     diagnostics = ordered((*unreadable, *unread, *built.diagnostics, *advice, *tried))

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from meshgate.cli.client import connect
 from meshgate.cli.errors import CliError
-from meshgate.cli.options import DEFAULT_STATE, OnlyJson, State
+from meshgate.cli.options import DEFAULT_STATE, AllowLua, OnlyJson, State
 from meshgate.cli.printing import get_in, list_in, text_in
 from meshgate.core.diagnostics import Severity, ordered
 from meshgate.pipeline import build, read_texts
@@ -52,6 +52,7 @@ def explain(
     ] = None,
     output: Annotated[OnlyJson | None, typer.Option("-o", "--output", help="For programs.")] = None,
     state: State = DEFAULT_STATE,
+    allow_lua: AllowLua = False,
 ) -> None:
     """Show what a request would meet: listener, rule, policies and destinations, with file and line.
 
@@ -59,7 +60,7 @@ def explain(
     """
     query = ExplainQuery(method=method.upper(), url=url, headers=_headers(header or []), origin=origin)
     _check(url)
-    found = _offline(query, paths) if paths else _running(query, state)
+    found = _offline(query, paths, allow_lua=allow_lua) if paths else _running(query, state)
     if output is OnlyJson.JSON:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -104,11 +105,11 @@ def _running(query: ExplainQuery, state: Path) -> Mapping[str, object]:
         return client.call(wire.EXPLAIN, query).value
 
 
-def _offline(query: ExplainQuery, paths: list[str]) -> Mapping[str, object]:
+def _offline(query: ExplainQuery, paths: list[str], *, allow_lua: bool) -> Mapping[str, object]:
     """On files alone, with invented pods; errors of the files go to the standard error."""
     texts, unreadable = read_paths(paths)
     documents, unread = read_texts(texts)
-    built = build(documents)
+    built = build(documents, allow_lua=allow_lua)
     for diagnostic in ordered((*unreadable, *unread, *built.diagnostics)):
         if diagnostic.severity is Severity.ERROR:
             typer.echo(str(diagnostic), err=True)

@@ -15,6 +15,9 @@ DEFAULT_STATE = Path(".meshgate")
 
 State = Annotated[Path, typer.Option("--state", metavar="DIR", help="Where meshgate keeps its state.")]
 Namespace = Annotated[str, typer.Option("-n", "--namespace", metavar="NAME", help="Namespace.")]
+AllowLua = Annotated[
+    bool, typer.Option("--allow-lua", help="Let plugins run Lua from the manifests (pre-function, ...).")
+]
 Files = Annotated[
     list[str], typer.Option("-f", "--filename", metavar="FILE", help="File, folder, or - for standard input.")
 ]

@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToJson
 
 from meshgate.cli.errors import CliError
 from meshgate.cli.offline import take_offline
-from meshgate.cli.options import Structured
+from meshgate.cli.options import AllowLua, Structured
 from meshgate.cli.printing import as_json, as_yaml
 from meshgate.cli.up import IsolationChoice
 from meshgate.core.diagnostics import Severity
@@ -33,6 +33,7 @@ def translate(
     isolation: Annotated[
         IsolationChoice, typer.Option(help="As for `up`; auto means ports.")
     ] = IsolationChoice.AUTO,
+    allow_lua: AllowLua = False,
 ) -> None:
     """Print a proxy's whole configuration, for reading and for `envoy --mode validate`.
 
@@ -40,7 +41,7 @@ def translate(
     """
     texts, unreadable = read_paths(paths)
     documents, unread = read_texts(texts)
-    built = build(documents)
+    built = build(documents, allow_lua=allow_lua)
     errors = [d for d in (*unreadable, *unread, *built.diagnostics) if d.severity is Severity.ERROR]
     for diagnostic in errors:
         typer.echo(str(diagnostic), err=True)

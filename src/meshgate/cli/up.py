@@ -20,7 +20,7 @@ from rich.console import Console
 from meshgate.cli.client import Client, answers, connect, socket_of
 from meshgate.cli.errors import CliError
 from meshgate.cli.events import announce, show_events
-from meshgate.cli.options import DEFAULT_STATE, State
+from meshgate.cli.options import DEFAULT_STATE, AllowLua, State
 from meshgate.core.units import parse_duration_ms
 from meshgate.model.proxy import Isolation
 from meshgate.runtime.clear import left_behind
@@ -70,6 +70,7 @@ def up(
     metrics_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Prometheus scrapes 127.0.0.1 here; 0 for nowhere.")
     ] = 0,
+    allow_lua: AllowLua = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once the gateway is ready.")] = False,
 ) -> None:
     """Run the services of these manifests, with a gateway before and a mesh between them."""
@@ -89,6 +90,7 @@ def up(
         locality=locality,
         svid_lifetime=_lifetime(svid_lifetime),
         metrics_port=metrics_port,
+        allow_lua=allow_lua,
         detach=detach,
     )
     _make_state(options.state)

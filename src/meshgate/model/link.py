@@ -35,6 +35,7 @@ from meshgate.model.linking_edge import link_edge_hosts, link_ingress_rules, tak
 from meshgate.model.linking_endpoints import link_endpoints
 from meshgate.model.linking_envoy_filters import link_envoy_patches
 from meshgate.model.linking_failure import link_failure
+from meshgate.model.linking_functions import without_functions
 from meshgate.model.linking_gateway_api import api_edges, link_gateway_api
 from meshgate.model.linking_gateways import link_gateways
 from meshgate.model.linking_inbound import link_inbound
@@ -49,15 +50,18 @@ from meshgate.model.linking_workloads import link_backends, link_workloads
 T = TypeVar("T")
 
 
-def link(declared: Declared) -> tuple[Model, tuple[Diagnostic, ...]]:
+def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[Diagnostic, ...]]:
     """The model of everything declared, and what is wrong with its references (MG3xxx, MG4004).
 
     Pure and independent of the order within `declared`. Whatever cannot work stays shut
     instead of being left out: a route without its plugin, service or subset answers 503.
+    `allow_lua`: plugins may run Lua that stands in them.
     The facets that live (`instances`, `svids`, `addresses`, `trust_bundle_pem`) stay empty.
     """
     findings = Findings()
     declared = resolve_delegates(with_defaults(declared), findings)
+    if not allow_lua:
+        declared = without_functions(declared, findings)
     given = Input(declared, findings)
 
     workloads = link_workloads(given, findings)

@@ -22,6 +22,8 @@ from meshgate.model.policy import (
     JwtAuth,
     KeyAuth,
     MtlsAuth,
+    PostFunction,
+    PreFunction,
     RateLimit,
     Redirection,
     RequestSize,
@@ -84,6 +86,8 @@ class ConsumerPlugins:
                     | BotDetection()
                     | CrossOrigin()
                     | HttpsOnly()
+                    | PreFunction()
+                    | PostFunction()
                 ):
                     self._findings.warn(
                         "MG2006",

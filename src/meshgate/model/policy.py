@@ -27,6 +27,8 @@ from meshgate.model.policies.change import (
     CorrelationId,
     CrossOrigin,
     GrpcWeb,
+    PostFunction,
+    PreFunction,
     RequestTransformer,
     ResponseTransformer,
 )
@@ -51,6 +53,8 @@ __all__ = [
     "Limits",
     "MtlsAuth",
     "Policy",
+    "PostFunction",
+    "PreFunction",
     "RateLimit",
     "Redirection",
     "RedisTarget",
@@ -90,6 +94,7 @@ class KeyAuth:
     hide_credentials: bool = False
     key_in_header: bool = True
     key_in_query: bool = True
+    key_in_body: bool = False
     run_on_preflight: bool = True
     realm: str = ""
     anonymous: str = ""
@@ -186,6 +191,8 @@ Policy = (
     | JwtAuth
     | KeyAuth
     | MtlsAuth
+    | PostFunction
+    | PreFunction
     | RateLimit
     | Redirection
     | RequestSize

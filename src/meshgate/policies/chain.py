@@ -34,6 +34,7 @@ from meshgate.policies import (
     ip_restriction,
     jwt,
     key_auth,
+    key_in_body,
     optional_credentials,
     rate_limit_local,
     rate_limit_service,
@@ -52,18 +53,23 @@ from meshgate.policies.entries import (
     Plain,
     Strangers,
 )
+from meshgate.policies.functions import Functions, Place
 from meshgate.policies.parts import RouteParts
 
 AUTHENTICATED: EdgeFilter = Strangers()
 """The entry behind which Istio's policies stand: they want to know nothing of Kong's plugins."""
 
 CHAIN: tuple[EdgeFilter, ...] = (
+    # Kong's priority -1000: behind all others, so the last that sees an answer.
+    Functions(Place.OUTER),
     # Outermost, so that it changes what all others put into an answer; Kong's priority 800.
     Plain(ResponseTransformer, transformers.response_filters, transformers.response_parts),
     # Kong's router decides this before any plugin runs.
     OnlyHttps(),
     # What programs further down may want to know of the path, before anything changes it.
     Plain(RequestTransformer, captures.listener_filters),
+    # Kong's priority 1000000: people's own Lua before all other plugins.
+    Functions(Place.FIRST),
     # Kong's priority 100001: all that follows may want to know the id.
     Plain(CorrelationId, correlation_id.listener_filters, correlation_id.route_parts),
     # Kong's priority 2500: robots get nothing, not even a preflight's answer.
@@ -74,6 +80,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Plain(RateLimit, rate_limit_local.removal_filters),
     # Who is it? Kong's priority 1450.
     NativeAuthentication(JwtAuth, jwt.listener_filters, lambda policy, _: jwt.route_parts(policy)),
+    # Where a key may be in the body, it is found before somebody asks for it.
+    Plain(KeyAuth, key_in_body.listener_filters, key_in_body.route_parts, key_in_body.replies),
     # Who is it? Kong's priority 1250; with jwt on one route both must agree to let in.
     NativeAuthentication(KeyAuth, key_auth.listener_filters, key_auth.route_parts),
     # Who is it? Kong's priority 1100; with others on one route all must agree.
@@ -130,6 +138,10 @@ CHAIN: tuple[EdgeFilter, ...] = (
         request_termination.route_parts,
         request_termination.replies,
     ),
+    # Kong's priority -1000.
+    Functions(Place.LAST),
+    # What people's Lua does first with an answer: innermost.
+    Functions(Place.INNER),
 )
 """Requests pass from first to last, answers from last to first."""
 

@@ -9,6 +9,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from meshgate.model.consumer import Consumer
 from meshgate.model.policy import KeyAuth
+from meshgate.policies.key_in_body import KEY_HEADER
 from meshgate.policies.packing import http_filter, pack
 from meshgate.policies.parts import RouteParts
 
@@ -19,7 +20,14 @@ CREDENTIAL_HEADER = "x-meshgate-key-credential"
 
 def config_name(policy: KeyAuth) -> str:
     """Names the settings; equal for policies that ask for the same."""
-    parts = (policy.key_names, policy.hide_credentials, policy.key_in_header, policy.key_in_query)
+    parts: tuple[object, ...] = (
+        policy.key_names,
+        policy.hide_credentials,
+        policy.key_in_header,
+        policy.key_in_query,
+    )
+    if policy.key_in_body:
+        parts = (*parts, "body")
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
@@ -42,6 +50,9 @@ def route_parts(policy: KeyAuth, consumers: tuple[Consumer, ...]) -> RouteParts:
     if policy.anonymous:
         return RouteParts()
     per_route = pb.ApiKeyAuthPerRoute(forwarding=_forwarding(hide=policy.hide_credentials))
+    if policy.key_in_body:
+        # Only there where Kong would take the key from the body.
+        per_route.key_sources.add(header=KEY_HEADER)
     for name in policy.key_names:
         if policy.key_in_header:
             per_route.key_sources.add(header=name)

@@ -25,6 +25,7 @@ from meshgate.model.policy import BasicAuth, KeyAuth
 from meshgate.policies.anonymous import holds_text, somebody
 from meshgate.policies.consumer_headers import identity_changes
 from meshgate.policies.key_auth import config_name
+from meshgate.policies.key_in_body import KEY_HEADER
 from meshgate.policies.packing import extension, http_filter, pack, xds_extension
 from meshgate.policies.parts import RouteParts
 
@@ -84,6 +85,10 @@ def _filter(name: str, matcher: matcher_pb2.Matcher) -> hcm.HttpFilter:
 def _key_matcher(policy: KeyAuth, consumers: tuple[Consumer, ...]) -> matcher_pb2.Matcher:
     """The first place that has a key decides: header, then query, name by name, as in Kong."""
     places = []
+    if policy.key_in_body:
+        places.append(
+            xds_extension("header", http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=KEY_HEADER))
+        )
     for name in policy.key_names:
         if policy.key_in_header:
             places.append(

@@ -23,6 +23,8 @@ from meshgate.model.policy import (
     HttpsOnly,
     IpRestriction,
     Policy,
+    PostFunction,
+    PreFunction,
     Redirection,
     RequestSize,
     RequestTransformer,
@@ -35,6 +37,7 @@ from meshgate.policies import (
     bot_detection,
     correlation_id,
     cors,
+    functions,
     grpc_web,
     https_only,
     ip_restriction,
@@ -70,7 +73,7 @@ def plugin_met(
             return optional(policy.anonymous, asked, so_far) if asked and policy.anonymous else asked
         case Acl() if acl.FILTER in on:
             return _acl(policy, consumers, so_far)
-        case Termination() if request_termination.FILTER in on:
+        case Termination() if {request_termination.FILTER, request_termination.ECHO_FILTER} & set(on):
             return _termination(policy, headers)
         case Redirection() if redirect.FILTER in on:
             says = f"sends it to {policy.location}{' and its own path' if policy.keep_path else ''}"
@@ -111,6 +114,10 @@ def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
         case ResponseTransformer() if transformers.RESPONSE_FILTER in on:
             what = "headers and JSON" if policy.body is not None else "the headers"
             return "response-transformer", f"changes {what} of the answer"
+        case PreFunction() if functions.Place.FIRST.value in on:
+            return "pre-function", "runs Lua of the manifest, which nobody but Envoy runs"
+        case PostFunction() if functions.Place.FIRST.value in on:
+            return "post-function", "runs Lua of the manifest, which nobody but Envoy runs"
         case GrpcWeb() if grpc_web.FILTER in on:
             return "grpc-web", "makes gRPC of gRPC-Web, and answers OPTIONS"
         case _:

@@ -30,6 +30,8 @@ from meshgate.model.policy import (
     LimitBy,
     LimitStore,
     Policy,
+    PostFunction,
+    PreFunction,
     RateLimit,
     Redirection,
     RequestSize,
@@ -44,6 +46,7 @@ from meshgate.simulate.verdict import PolicyMet
 
 _ORDER: tuple[type[Policy], ...] = (
     HttpsOnly,
+    PreFunction,
     CorrelationId,
     BotDetection,
     CrossOrigin,
@@ -60,6 +63,7 @@ _ORDER: tuple[type[Policy], ...] = (
     Redirection,
     GrpcWeb,
     Termination,
+    PostFunction,
 )
 """As in Kong, and in `policies.CHAIN`."""
 
@@ -166,6 +170,8 @@ def _key(policy: KeyAuth, consumers: tuple[Consumer, ...], headers: Mapping[str,
     says = "an API key is needed in " + _places(
         header=names if policy.key_in_header else (), query=names if policy.key_in_query else (), cookie=()
     )
+    if policy.key_in_body:
+        says += " or the body, which nobody told here"
     query = parameters(headers[":path"])
     key = ""
     for name in names:

@@ -31,6 +31,8 @@ class UpOptions:
     svid_lifetime: timedelta = timedelta(hours=24)
     metrics_port: int = 0
     """Where Prometheus scrapes, on 127.0.0.1; 0: nowhere."""
+    allow_lua: bool = False
+    """Plugins may run Lua that stands in manifests."""
     detach: bool = False
     """Nobody looks at the standard output."""
 
@@ -48,6 +50,7 @@ class UpOptions:
                 "locality": self.locality,
                 "svidLifetimeSeconds": self.svid_lifetime.total_seconds(),
                 "metricsPort": self.metrics_port,
+                "allowLua": self.allow_lua,
                 "detach": self.detach,
             }
         )
@@ -68,5 +71,6 @@ class UpOptions:
             locality=data["locality"],
             svid_lifetime=timedelta(seconds=data["svidLifetimeSeconds"]),
             metrics_port=data["metricsPort"],
+            allow_lua=data["allowLua"],
             detach=data["detach"],
         )

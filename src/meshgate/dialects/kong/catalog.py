@@ -54,6 +54,9 @@ WINDOWS = ("second", "minute", "hour", "day", "month", "year")
 _FLAT_REDIS = " ".join(f"redis_{name}" for name in REDIS_FIELDS)
 
 
+_PHASES = "certificate rewrite access header_filter body_filter log"
+
+
 def _known(purpose: Purpose, fields: str = "", *required: str) -> KnownPlugin:
     return KnownPlugin(
         purpose=purpose,
@@ -132,8 +135,8 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             "batch_span_count batch_flush_delay header_type",
             "traces_endpoint logs_endpoint endpoint",
         ),
-        "post-function": _known(_A),
-        "pre-function": _known(_A),
+        "post-function": _known(_A, _PHASES, _PHASES),
+        "pre-function": _known(_A, _PHASES, _PHASES),
         "prometheus": _known(
             _R,
             "per_consumer status_code_metrics ai_metrics latency_metrics bandwidth_metrics "

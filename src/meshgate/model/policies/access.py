@@ -83,6 +83,8 @@ class Termination:
     content_type: str
     trigger: str = ""
     """Name of a header or query parameter without which nothing happens; empty: always."""
+    echo: str | None = None
+    """With it, the answer shows the request and this message; None: `body` is the answer."""
     origin: Origin = BUILT_IN
 
 

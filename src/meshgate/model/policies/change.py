@@ -160,3 +160,35 @@ class ResponseTransformer:
     headers: FieldChanges = FieldChanges()
     body: JsonChanges | None = None
     origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phases:
+    """People's own Lua, phase by phase; every text is a program of its own."""
+
+    rewrite: tuple[str, ...] = ()
+    access: tuple[str, ...] = ()
+    header_filter: tuple[str, ...] = ()
+    body_filter: tuple[str, ...] = ()
+    log: tuple[str, ...] = ()
+
+    @property
+    def answering(self) -> bool:
+        """Whether any of it runs on the way back."""
+        return bool(self.header_filter or self.body_filter or self.log)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreFunction:
+    """Kong's `pre-function`: before all other plugins."""
+
+    phases: Phases
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostFunction:
+    """Kong's `post-function`: behind all other plugins."""
+
+    phases: Phases
+    origin: Origin = BUILT_IN

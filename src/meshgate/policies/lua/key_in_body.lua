@@ -44,6 +44,7 @@ local function search(handle, kind, text, name)
 end
 
 local function find(handle)
+  handle:headers():remove(KEY_HEADER)
   local config, headers = handle:filterContext(), handle:headers()
   local in_header, in_query = config:get("in_header"), config:get("in_query")
   local hide, optional, challenge = config:get("hide"), config:get("optional"), config:get("challenge")

@@ -19,6 +19,7 @@ from meshgate.dialects.kong.plugins.bot_detection import BotDetectionConfig, low
 from meshgate.dialects.kong.plugins.config import Config, Report
 from meshgate.dialects.kong.plugins.correlation_id import CorrelationIdConfig, lower_correlation_id
 from meshgate.dialects.kong.plugins.cors import CorsConfig, lower_cors
+from meshgate.dialects.kong.plugins.functions import FunctionConfig, lower_post_function, lower_pre_function
 from meshgate.dialects.kong.plugins.grpc_web import GrpcWebConfig, lower_grpc_web
 from meshgate.dialects.kong.plugins.hmac_auth import HmacAuthConfig, lower_hmac_auth
 from meshgate.dialects.kong.plugins.ip_restriction import IpRestrictionConfig, lower_ip_restriction
@@ -104,6 +105,8 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "jwt": _plugin(JwtConfig, lower_jwt),
         "key-auth": _plugin(KeyAuthConfig, lower_key_auth),
         "mtls-auth": _plugin(MtlsAuthConfig, lower_mtls_auth),
+        "post-function": _plugin(FunctionConfig, lower_post_function),
+        "pre-function": _plugin(FunctionConfig, lower_pre_function),
         "rate-limiting": _plugin(RateLimitingConfig, lower_rate_limiting),
         "redirect": _plugin(RedirectConfig, lower_redirect),
         "request-size-limiting": _plugin(RequestSizeLimitingConfig, lower_request_size_limiting),

@@ -21,19 +21,14 @@ class KeyAuthConfig(Config):
 
 
 def lower_key_auth(config: KeyAuthConfig, report: Report) -> KeyAuth:
-    """The policy; a key in the body is refused, because Envoy does not look there."""
+    """The policy."""
     if not config.key_names:
         report.error("MG2103", ("key_names",), "must name at least one header or parameter")
-    if config.key_in_body:
-        report.error(
-            "MG1104",
-            ("key_in_body",),
-            "a key in the body is not supported; the plugin stays closed",
-            "send the key in a header or in the query",
-        )
     if not (config.key_in_header or config.key_in_query or config.key_in_body):
         report.error(
-            "MG2103", ("key_in_header",), "must be true where key_in_query is false, or no key is ever found"
+            "MG2103",
+            ("key_in_header",),
+            "must be true where key_in_query and key_in_body are false, or no key is ever found",
         )
     if not config.run_on_preflight:
         report.warn("MG1103", ("run_on_preflight",), "a preflight needs a key all the same")
@@ -42,6 +37,7 @@ def lower_key_auth(config: KeyAuthConfig, report: Report) -> KeyAuth:
         hide_credentials=config.hide_credentials,
         key_in_header=config.key_in_header,
         key_in_query=config.key_in_query,
+        key_in_body=config.key_in_body,
         run_on_preflight=config.run_on_preflight,
         realm=config.realm,
         anonymous=config.anonymous,

@@ -39,15 +39,11 @@ def lower_request_termination(config: RequestTerminationConfig, report: Report) 
         report.error("MG2103", ("message",), "excludes content_type and body", "keep one of them")
     if config.content_type is not None and config.body is None:
         report.error("MG2103", ("content_type",), "needs a body")
-    if config.echo:
-        if config.body is not None or config.content_type is not None:
-            report.error("MG2103", ("echo",), "excludes content_type and body")
-        report.warn(
-            "MG1103", ("echo",), "the request is not shown in the answer", "remove it; the message is sent"
-        )
+    if config.echo and (config.body is not None or config.content_type is not None):
+        report.error("MG2103", ("echo",), "excludes content_type and body")
     body, content_type = config.body, config.content_type
+    message = config.message if config.message is not None else _MESSAGES.get(config.status_code)
     if body is None:
-        message = config.message if config.message is not None else _MESSAGES.get(config.status_code)
         body = "" if message is None else json.dumps({"message": message}, ensure_ascii=False)
         content_type = None
     return Termination(
@@ -55,5 +51,6 @@ def lower_request_termination(config: RequestTerminationConfig, report: Report) 
         body=body,
         content_type=content_type or JSON,
         trigger=config.trigger or "",
+        echo=(message or "") if config.echo else None,
         origin=report.origin(),
     )
