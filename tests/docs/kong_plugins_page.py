@@ -127,7 +127,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
         ),
         "post-function": Section(
             test="envoy/test_kong_functions.py",
-            config="{access: ['kong.service.request.set_header(\"x-by\", \"gateway\")']}",
+            config='{access: [\'kong.service.request.set_header("x-by", "gateway")\']}',
             text="As `pre-function`, behind all other plugins.",
             notes=_HANDSHAKE,
         ),

@@ -36,6 +36,7 @@ RUN = (
     "docs/jwt.md",
     "docs/key-auth.md",
     "docs/rate-limiting.md",
+    "docs/lua.md",
     "docs/load-balancing.md",
     "docs/explain.md",
     "docs/analyze.md",

@@ -14,7 +14,8 @@ local method, path = kong.request.get_method(), kong.request.get_path()
 kong.service.request.set_header("x-told", method .. " " .. path .. " " .. kong.request.get_query_arg("q"))
 kong.service.request.add_header("x-list", "b")
 kong.service.request.clear_header("x-gone")
-kong.service.request.set_headers({ ["x-several"] = { "1", "2" }, ["x-agent"] = kong.request.get_header("X-Agent") })
+local agent = kong.request.get_header("X-Agent")
+kong.service.request.set_headers({ ["x-several"] = { "1", "2" }, ["x-agent"] = agent })
 kong.service.request.set_path("/new path")
 kong.service.request.set_query({ b = "1 2", a = { "x", "y" }, c = true })
 kong.service.request.set_method("PUT")
@@ -46,8 +47,10 @@ kong.response.set_status(201)
 """
 TEXT = "kong.response.set_raw_body((kong.response.get_raw_body():gsub('shop', 'barn')))"
 OPENRESTY = """
-ngx.req.set_header("x-var", table.concat({ ngx.var.request_method, ngx.var.uri, ngx.var.args, ngx.var.http_x_agent,
-  ngx.var.arg_q, ngx.var.remote_addr, ngx.req.get_uri_args().q, ngx.decode_base64(ngx.encode_base64("a\\0b")):byte(2),
+ngx.req.set_header("x-var", table.concat({
+  ngx.var.request_method, ngx.var.uri, ngx.var.args, ngx.var.http_x_agent,
+  ngx.var.arg_q, ngx.var.remote_addr, ngx.req.get_uri_args().q,
+  ngx.decode_base64(ngx.encode_base64("a\\0b")):byte(2),
   ngx.escape_uri("a b&"), ngx.unescape_uri("a%20b"), ngx.encode_args({ a = 1 }) }, " "))
 if ngx.var.arg_q == "no" then
   ngx.header["X-Why"] = "no"

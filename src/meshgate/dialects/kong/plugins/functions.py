@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from meshgate.dialects.kong.plugins.config import Config, Report
 from meshgate.dialects.schema import Items
 from meshgate.model.policies.change import Phases
@@ -16,8 +14,6 @@ MAX_CHARACTERS = 100_000
 
 class FunctionConfig(Config):
     """Every field of the plugins; each is a list of programs."""
-
-    REMEDIES: ClassVar = {"functions": "it is called access since Kong 3.0"}
 
     certificate: Items[str] = ()
     rewrite: Items[str] = ()
