@@ -32,7 +32,7 @@ def test_defaults_are_kongs() -> None:
 def test_every_field() -> None:
     config = (
         "config: {key_names: [X-Key, key, key], hide_credentials: true, key_in_header: false, "
-        "key_in_query: true, key_in_body: false, run_on_preflight: true, realm: shop, "
+        "key_in_query: true, key_in_body: true, run_on_preflight: true, realm: shop, "
         "anonymous: guest}\n"
     )
     (found,) = declared(HEAD + config).plugins
@@ -41,6 +41,7 @@ def test_every_field() -> None:
         hide_credentials=True,
         key_in_header=False,
         key_in_query=True,
+        key_in_body=True,
         run_on_preflight=True,
         realm="shop",
         anonymous="guest",
@@ -52,15 +53,9 @@ def test_every_field() -> None:
     ("config", "expected"),
     [
         (
-            "key_in_body: true",
-            "5:23: error MG1104 KongPlugin default/auth config.key_in_body: a key in the body is not "
-            "supported; the plugin stays closed; send the key in a header or in the query",
-        ),
-        (
             "key_in_header: false, key_in_query: false",
             "5:25: error MG2103 KongPlugin default/auth config.key_in_header: must be true where "
-            "key_in_query "
-            "is false, or no key is ever found",
+            "key_in_query and key_in_body are false, or no key is ever found",
         ),
         (
             "key_names: []",
