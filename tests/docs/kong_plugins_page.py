@@ -162,6 +162,19 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             ),
             notes={"cache_ttl": "works: consumers are looked up at no cost"},
         ),
+        "opa": Section(
+            test="envoy/test_kong_opa.py",
+            config="{opa_host: opa, opa_path: /v1/data/shop/allow, include_consumer_in_opa_input: true}",
+            text=(
+                "The Open Policy Agent decides, behind `acl` and before limits. It is told of the request as "
+                "in Kong's documentation (`tls` is an empty object; bodies, up to 1 MiB, are told as "
+                "`http.body` and `http.parsed_body`; route and service have ids, names and what their "
+                "annotations say). `false` is 403 `unauthorized`; an object may hold `allow`, `status`, "
+                "`message` and `headers`, for the service or for the client. Everything else is 500: another "
+                "status than 200, a policy that is not defined, no answer within 5 s. `opa_host` may be a "
+                "Service of ours, which is asked without TLS between proxies. The [bridge](#the-bridge) asks."
+            ),
+        ),
         "rate-limiting": Section(
             test="envoy/test_ratelimit_service.py",
             config="{minute: 100, policy: local}",

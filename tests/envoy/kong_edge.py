@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,9 +135,11 @@ def asked(
     service: str = SERVICE,
     listener: str = "http",
     allow_lua: bool = False,
+    beside: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
 ) -> list[Answer]:
     """The answers, in order; the manifests must have no errors. They come to a service that tells
-    what it saw, or answers with the body of a request that has `x-say`, which is then its type."""
+    what it saw, or answers with the body of a request that has `x-say`, which is then its type.
+    `beside` runs as long as Envoy does."""
     documents, problems = read_texts({"in.yaml": service + text})
     built = build(documents, allow_lua=allow_lua)
     wrong = [str(d) for d in (*problems, *built.diagnostics) if d.severity is Severity.ERROR]
@@ -145,6 +148,7 @@ def asked(
 
     async def answers() -> list[Answer]:
         async with (
+            beside(),
             bridging(built.model, folder) as sockets,
             running(config, listener, folder, telling, sockets) as port,
         ):

@@ -23,6 +23,12 @@ def test_mtls_auth() -> None:
     assert met.says == "a certificate of the client's is needed; whether it has one is not known here"
 
 
+def test_opa() -> None:
+    met = _met("kong/opa", "/elsewhere")
+    assert (met.kind, met.refuses) == ("opa", 0)
+    assert met.says == "the Open Policy Agent at opa.example:443 decides; what, is not known here"
+
+
 def test_hmac_auth() -> None:
     nobody = _met("kong/hmac-auth", "/signed")
     assert (nobody.kind, nobody.refuses) == ("hmac-auth", 401)

@@ -177,7 +177,7 @@ class ControlPlane:
         self.live.pods = {pod.key: pod for pod in pods}
         self._publish_svids()
         self._write_rules()
-        await self.runtime.want(self._bridge.write(model))
+        await self.runtime.want(self._bridge.write(model, self.live.instances))
         self.server.publish(model)
         self.gateway_statuses.take(model.statuses, self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         if model.envoy_patches:
@@ -228,6 +228,7 @@ class ControlPlane:
             self.live.instances = found
             self.server.publish_endpoints(found)
             self._write_rules()
+            self._bridge.write(self.live.model, found)
             await self.runtime.set_services(service_table(self.live.model, found))
 
     def _publish_places(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from meshgate.model.graph import Model
 from meshgate.model.names import Name
@@ -11,6 +12,10 @@ from meshgate.model.workload import Instance
 from meshgate.runtime.redirect import Services
 from meshgate.runtime.spec import Isolation, PodSpec
 from meshgate.runtime.status import Phase, PodStatus
+
+Instances = Mapping[str, tuple[Instance, ...]]
+"""Workload -> its ready pods."""
+NO_INSTANCES: Instances = MappingProxyType({})
 
 
 def instance(status: PodStatus, pod: PodSpec, isolation: Isolation) -> Instance:
@@ -51,6 +56,19 @@ def reached_port(port: ServicePort, instance: Instance) -> int:
     if isinstance(number, str):
         number = instance.named_ports.get(number, 0)
     return instance.ports.get(number, 0)
+
+
+def pod_place(model: Model, instances: Instances, host: str, port: int) -> tuple[str, int] | None:
+    """Address and port of the first ready pod of a service of ours; None where there is none."""
+    service = model.services.get(host)
+    found = service.port(port) if service else None
+    if found is None:
+        return None
+    for key in model.backends.get(host, ()):
+        for one in instances.get(key, ()):
+            if number := reached_port(found, one):
+                return one.ip, number
+    return None
 
 
 def service_table(model: Model, instances: Mapping[str, tuple[Instance, ...]]) -> Services:

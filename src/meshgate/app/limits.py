@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from meshgate.app.instances import reached_port
+from meshgate.app.instances import pod_place
 from meshgate.model.graph import Model
 from meshgate.model.policy import LimitStore, RateLimit, RedisTarget
 from meshgate.model.workload import Instance
@@ -30,12 +30,5 @@ def reachable(
 
     Where none is ready the name stays: it resolves to nothing, and `fault_tolerant` decides.
     """
-    service = model.services.get(target.host)
-    port = service.port(target.port) if service else None
-    if service is None or port is None:
-        return target
-    for key in model.backends.get(target.host, ()):
-        for instance in instances.get(key, ()):
-            if number := reached_port(port, instance):
-                return replace(target, host=instance.ip, port=number)
-    return target
+    place = pod_place(model, instances, target.host, target.port)
+    return replace(target, host=place[0], port=place[1]) if place is not None else target

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from meshgate.bridge.deciding import Step
 from meshgate.bridge.hmac_auth import HmacCheck
 from meshgate.bridge.mtls_auth import MtlsCheck
+from meshgate.bridge.opa import OpaCheck
 from meshgate.bridge.tools import Tools
-from meshgate.model.policies.bridged import Bridged, HmacAuth, MtlsAuth
+from meshgate.model.policies.bridged import Bridged, HmacAuth, MtlsAuth, Opa
 
 
 def make_steps(policies: Sequence[Bridged], tools: Tools) -> tuple[Step, ...]:
@@ -21,5 +22,7 @@ def _step(policy: Bridged, tools: Tools) -> Step:
     match policy:
         case MtlsAuth():
             return Step(name="mtls-auth", ask=MtlsCheck(policy, tools).ask, anonymous=anonymous)
+        case Opa():
+            return Step(name="opa", ask=OpaCheck(policy, tools).ask)
         case HmacAuth():
             return Step(name="hmac-auth", ask=HmacCheck(policy, tools).ask, anonymous=anonymous)

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from meshgate.core.typed_json import MalformedError, dump, load
 from meshgate.model.consumer import Consumer
 from meshgate.model.policies.bridged import Bridged
+from meshgate.model.service import EMPTY
 
 MAX_BYTES = 64 * 1024 * 1024
 """A larger file is refused."""
@@ -33,6 +34,8 @@ class BridgeConfig:
     rules: Mapping[str, tuple[Bridged, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Id, as Envoy names it -> the policies of one route at one stage, in the order of their asking."""
     consumers: tuple[Consumer, ...] = ()
+    places: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    """`host:port` of a service of ours -> `address:port` of a pod of it."""
 
     @property
     def needed(self) -> bool:

@@ -35,6 +35,8 @@ class Request:
     peer_chain_pem: str = ""
     """The certificates that the client showed, whoever signed them; empty for none, and where no plugin
     of the route looks at them."""
+    captures: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    """What the groups of the route's regular expression took of the path, where a plugin wants it."""
     about: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     """What the route says of itself, e.g. `route` and `service`."""
 
@@ -127,6 +129,8 @@ def refused(
     return Deny(status=status, headers=headers, body=body, stranger=stranger)
 
 
-def failed(message: str = "An unexpected error occurred", status: int = 500) -> Deny:
+def failed(
+    message: str = "An unexpected error occurred", status: int = 500, *, to: Request | None = None
+) -> Deny:
     """Kong's answer to a fault that is not the client's."""
-    return refused(message, status=status, stranger=False)
+    return refused(message, status=status, stranger=False, to=to)

@@ -58,7 +58,13 @@ class Bridge:
     def replace(self, config: BridgeConfig) -> None:
         """Answers by this configuration from now on."""
         self._directory = Directory(config.consumers)
-        tools = Tools(directory=self._directory, clock=self._clock, http=self.session, kept=self._kept)
+        tools = Tools(
+            directory=self._directory,
+            clock=self._clock,
+            http=self.session,
+            kept=self._kept,
+            places=config.places,
+        )
         self._rules = {rule: self._make(policies, tools) for rule, policies in config.rules.items()}
 
     def session(self) -> aiohttp.ClientSession:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import aiohttp
@@ -11,6 +11,7 @@ import aiohttp
 from meshgate.bridge.revocation import Revocations
 from meshgate.core.clock import Clock
 from meshgate.model.consumer import Consumer
+from meshgate.model.service import EMPTY
 
 
 class Directory:
@@ -54,3 +55,5 @@ class Tools:
     http: Callable[[], aiohttp.ClientSession]
     """The one session to other servers; a check gives each of its requests a deadline."""
     kept: Kept
+    places: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    """`host:port` of a service of ours -> `address:port` where it answers."""

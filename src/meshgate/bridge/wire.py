@@ -10,7 +10,7 @@ from envoy.service.auth.v3 import attribute_context_pb2, external_auth_pb2
 from google.rpc import code_pb2
 
 from meshgate.bridge.request import Allow, Deny, Headers, Identity, Request
-from meshgate.policies import client_certificate
+from meshgate.policies import captures, client_certificate
 from meshgate.policies.consumer_headers import (
     AUTHENTICATED_GROUPS,
     CONSUMER_ID,
@@ -44,16 +44,20 @@ def read(message: bytes) -> tuple[str, Request]:
         client_ip=source.address,
         client_port=source.port_value,
         gateway_port=attributes.destination.address.socket_address.port_value,
-        peer_chain_pem=_peer_chain(attributes),
+        peer_chain_pem=unquote(
+            _noted(attributes, client_certificate.NAMESPACE).get(client_certificate.CHAIN, "")
+        ),
+        captures=_noted(attributes, captures.NAMESPACE),
         about=context,
     )
 
 
-def _peer_chain(attributes: attribute_context_pb2.AttributeContext) -> str:
+def _noted(attributes: attribute_context_pb2.AttributeContext, namespace: str) -> Mapping[str, str]:
+    """Texts that another filter has noted of the request."""
     noted = attributes.metadata_context.filter_metadata
-    if client_certificate.NAMESPACE not in noted:
-        return ""
-    return unquote(noted[client_certificate.NAMESPACE].fields[client_certificate.CHAIN].string_value)
+    if namespace not in noted:
+        return {}
+    return {key: value.string_value for key, value in noted[namespace].fields.items()}
 
 
 def _headers(http: attribute_context_pb2.AttributeContext.HttpRequest) -> Headers:

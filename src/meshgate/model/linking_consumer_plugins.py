@@ -22,6 +22,7 @@ from meshgate.model.policy import (
     JwtAuth,
     KeyAuth,
     MtlsAuth,
+    Opa,
     PostFunction,
     PreFunction,
     RateLimit,
@@ -82,6 +83,7 @@ class ConsumerPlugins:
                     | BasicAuth()
                     | HmacAuth()
                     | MtlsAuth()
+                    | Opa()
                     | Acl()
                     | BotDetection()
                     | CrossOrigin()

@@ -19,6 +19,7 @@ from meshgate.model.linking_authorities import Authorities
 from meshgate.model.linking_consumer_plugins import ConsumerPlugins
 from meshgate.model.linking_consumers import consumer_id
 from meshgate.model.linking_input import Findings, Input, service_ref
+from meshgate.model.linking_opa import told_by_opa
 from meshgate.model.linking_plugin_names import PluginNames, Scoped
 from meshgate.model.names import Name, requested_host
 from meshgate.model.policy import (
@@ -32,6 +33,7 @@ from meshgate.model.policy import (
     IpRestriction,
     Limits,
     MtlsAuth,
+    Opa,
     Policy,
     PostFunction,
     PreFunction,
@@ -55,6 +57,7 @@ _OF_ROUTES = (
     IpRestriction,
     PostFunction,
     PreFunction,
+    Opa,
     Redirection,
     RequestSize,
     RequestTransformer,
@@ -141,7 +144,7 @@ class Plugins:
                 "add it, or take anonymous out of the plugin",
             )
             return Applied((), problem)
-        if problem := self._complete(policies, rules):
+        if problem := self._complete(policies, rules, route_label, service_label):
             return Applied((), problem)
         authenticated = any(isinstance(p, AUTHENTICATION) for p in policies)
         limit = self._limit(scopes, authenticated, route_label)
@@ -150,28 +153,36 @@ class Plugins:
             policies.append(replace(limit, service_id=service_label, redis=redis))
         return Applied(tuple(policies))
 
-    def _complete(self, policies: list[Policy], rules: EdgeRules) -> str:
+    def _complete(
+        self, policies: list[Policy], rules: EdgeRules, route_label: str, service_label: str
+    ) -> str:
         """Puts into policies what other objects hold; why that cannot be had (empty: it can)."""
         for i, policy in enumerate(policies):
-            if not isinstance(policy, MtlsAuth):
-                continue
-            policies[i], problem = self._authorities.fill(policy)
-            code = "MG3005"
-            if not problem and policy.default_consumer not in self._known | {""}:
-                code, problem = "MG3010", f"there is no KongConsumer {policy.default_consumer!r}"
-            if problem:
-                self._findings.error(
-                    code, policy.origin, rules.ref, f"mtls-auth: {problem}; the route answers 503"
-                )
-                return problem
+            match policy:
+                case MtlsAuth():
+                    policies[i], problem = self._authorities.fill(policy)
+                    code = "MG3005"
+                    if not problem and policy.default_consumer not in self._known | {""}:
+                        code, problem = "MG3010", f"there is no KongConsumer {policy.default_consumer!r}"
+                    if problem:
+                        message = f"mtls-auth: {problem}; the route answers 503"
+                        self._findings.error(code, policy.origin, rules.ref, message)
+                        return problem
+                case Opa():
+                    told = told_by_opa(policy, rules, route_label, service_label)
+                    policies[i] = replace(told, host=self._full(policy.host, rules.namespace))
+                case _:
+                    pass
         return ""
 
-    def _reachable(self, target: RedisTarget | None, namespace: str) -> RedisTarget | None:
+    def _full(self, host: str, namespace: str) -> str:
         """A short host that is a service of ours gets its full name; any other stays as written."""
-        if target is None:
-            return None
-        full = requested_host(target.host, namespace)
-        return replace(target, host=full) if full in self._given.hosts else target
+        full = requested_host(host, namespace)
+        return full if full in self._given.hosts else host
+
+    def _reachable(self, target: RedisTarget | None, namespace: str) -> RedisTarget | None:
+        """The same Redis by its full name."""
+        return replace(target, host=self._full(target.host, namespace)) if target is not None else None
 
     def _limit(
         self, scopes: Sequence[Sequence[Scoped]], authenticated: bool, route_label: str

@@ -22,6 +22,7 @@ from meshgate.model.policies.bridged import (
     BridgedAuthentication,
     HmacAuth,
     MtlsAuth,
+    Opa,
 )
 from meshgate.model.policies.change import (
     CorrelationId,
@@ -52,6 +53,7 @@ __all__ = [
     "LimitStore",
     "Limits",
     "MtlsAuth",
+    "Opa",
     "Policy",
     "PostFunction",
     "PreFunction",
@@ -193,6 +195,7 @@ Policy = (
     | MtlsAuth
     | PostFunction
     | PreFunction
+    | Opa
     | RateLimit
     | Redirection
     | RequestSize

@@ -12,7 +12,7 @@ from envoy.extensions.filters.http.header_to_metadata.v3 import header_to_metada
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from meshgate.model.policies.change import Alternatives, Lookup, RequestScript, ScriptedChanges
-from meshgate.model.policy import Policy, RequestTransformer
+from meshgate.model.policy import Opa, Policy, RequestTransformer
 from meshgate.model.route import PathKind, Rule
 from meshgate.policies.packing import http_filter, pack
 from meshgate.policies.parts import RouteParts
@@ -24,7 +24,7 @@ NAMESPACE = "meshgate.captures"
 _UNNAMED_P = re.compile(r"\(\?<([A-Za-z_])")
 
 
-def listener_filters(policies: tuple[RequestTransformer, ...]) -> tuple[hcm.HttpFilter, ...]:
+def listener_filters(policies: tuple[Policy, ...]) -> tuple[hcm.HttpFilter, ...]:
     """The filter, where any route asks for groups."""
     if not any(map(_wanted, policies)):
         return ()
@@ -68,8 +68,13 @@ def _groups(pattern: str) -> dict[str, int]:
 
 
 def _wanted(policy: Policy) -> bool:
-    script = policy.script if isinstance(policy, RequestTransformer) else None
-    return script is not None and any(found.source == "uri_captures" for found in _lookups(script))
+    match policy:
+        case Opa():
+            return policy.include_uri_captures
+        case RequestTransformer(script=RequestScript() as script):
+            return any(found.source == "uri_captures" for found in _lookups(script))
+        case _:
+            return False
 
 
 def _lookups(script: RequestScript) -> list[Lookup]:

@@ -27,7 +27,6 @@ from meshgate.policies import (
     acl,
     basic_auth,
     bot_detection,
-    captures,
     client_certificate,
     correlation_id,
     grpc_web,
@@ -46,6 +45,7 @@ from meshgate.policies import (
 from meshgate.policies.edge_policies import EdgeFilter, EdgePolicies
 from meshgate.policies.entries import (
     Asked,
+    Captures,
     ConsumerHeaders,
     Cors,
     NativeAuthentication,
@@ -67,7 +67,7 @@ CHAIN: tuple[EdgeFilter, ...] = (
     # Kong's router decides this before any plugin runs.
     OnlyHttps(),
     # What programs further down may want to know of the path, before anything changes it.
-    Plain(RequestTransformer, captures.listener_filters),
+    Captures(),
     # Kong's priority 1000000: people's own Lua before all other plugins.
     Functions(Place.FIRST),
     # Kong's priority 100001: all that follows may want to know the id.

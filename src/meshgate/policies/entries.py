@@ -20,7 +20,7 @@ from meshgate.model.policy import (
     KeyAuth,
     Policy,
 )
-from meshgate.policies import anonymous, bridge, consumer_headers, cors, https_only, jwt
+from meshgate.policies import anonymous, bridge, captures, consumer_headers, cors, https_only, jwt
 from meshgate.policies.edge_policies import EdgePolicies, P
 from meshgate.policies.parts import RouteParts
 
@@ -76,6 +76,19 @@ class ConsumerHeaders:
         if not any(isinstance(policy, JwtAuth | KeyAuth | BasicAuth) for policy in edge.policies):
             return ()
         return consumer_headers.listener_filters(edge.consumers, jwt.most_tokens(edge.of(JwtAuth)))
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        return RouteParts()
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return ()
+
+
+class Captures:
+    """What routes switch on for themselves, rule by rule."""
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return captures.listener_filters(edge.policies)
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
         return RouteParts()

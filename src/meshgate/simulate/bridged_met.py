@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import assert_never
 
-from meshgate.model.policies.bridged import Bridged, HmacAuth, MtlsAuth
+from meshgate.model.policies.bridged import Bridged, HmacAuth, MtlsAuth, Opa
 from meshgate.policies.bridge import FILTERS
 from meshgate.simulate.verdict import PolicyMet
 
@@ -22,6 +22,9 @@ def bridged_met(policy: Bridged, on: Collection[str], headers: Mapping[str, str]
         case MtlsAuth():
             says = "a certificate of the client's is needed; whether it has one is not known here"
             return PolicyMet(kind="mtls-auth", says=says, origin=policy.origin)
+        case Opa():
+            says = f"the Open Policy Agent at {policy.host}:{policy.port} decides; what, is not known here"
+            return PolicyMet(kind="opa", says=says, origin=policy.origin)
         case HmacAuth():
             says = "a signature (HMAC) is needed in header authorization"
             return _credential("hmac-auth", says, policy, headers)

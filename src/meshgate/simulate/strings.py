@@ -37,6 +37,9 @@ def string_matches(matcher: string_pb2.StringMatcher, value: str) -> bool:
             raise ValueError(f"a string match that we never make: {kind}")
 
 
+_NAMED = re.compile(r"\(\?<(?=[A-Za-z_])")
+
+
 @lru_cache(maxsize=1024)
 def compiled(pattern: str) -> re.Pattern[str]:
     """RE2's expression for `re`; the dialects let through only what RE2 takes."""
@@ -44,5 +47,5 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def re_from_re2(pattern: str) -> str:
-    """RE2 syntax that `re` spells otherwise: `\\z`, `\\pN` classes are not translated."""
-    return pattern.replace(r"\z", r"\Z").replace(r"\C", r"[\s\S]")
+    """RE2 syntax that `re` spells otherwise: `\\z`, `(?<name>`; `\\pN` classes are not translated."""
+    return _NAMED.sub("(?P<", pattern.replace(r"\z", r"\Z").replace(r"\C", r"[\s\S]"))

@@ -128,6 +128,13 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             "refresh_token_ttl reuse_refresh_token pkce realm",
             "enable_authorization_code enable_implicit_grant enable_client_credentials enable_password_grant",
         ),
+        "opa": _known(
+            _A,
+            "opa_protocol opa_host opa_port opa_path include_service_in_opa_input include_route_in_opa_input "
+            "include_consumer_in_opa_input include_body_in_opa_input include_parsed_json_body_in_opa_input "
+            "include_uri_captures_in_opa_input ssl_verify",
+            "opa_path",
+        ),
         "opentelemetry": _known(
             _R,
             "traces_endpoint logs_endpoint headers resource_attributes queue connect_timeout send_timeout "

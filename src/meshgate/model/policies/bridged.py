@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.model.policies.client_certificate import MtlsAuth
+from meshgate.model.policies.open_policy import Opa
 from meshgate.model.policies.stages import Stage
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "BridgedPolicy",
     "HmacAuth",
     "MtlsAuth",
+    "Opa",
     "Stage",
 ]
 
@@ -81,8 +83,17 @@ class HmacAuth:
 
 
 BridgedAuthentication = MtlsAuth | HmacAuth
-Bridged = BridgedAuthentication
+Bridged = BridgedAuthentication | Opa
 """All of them."""
 
 BRIDGED_AUTHENTICATION: tuple[type[BridgedAuthentication], ...] = (MtlsAuth, HmacAuth)
-BRIDGED: tuple[type[Bridged], ...] = (*BRIDGED_AUTHENTICATION,)
+BRIDGED: tuple[type[Bridged], ...] = (*BRIDGED_AUTHENTICATION, Opa)
+
+
+def servers(policy: Bridged) -> tuple[tuple[str, int], ...]:
+    """(host, port) of those that it asks, where these may be services of ours."""
+    match policy:
+        case Opa():
+            return ((policy.host, policy.port),)
+        case _:
+            return ()

@@ -26,6 +26,7 @@ from meshgate.dialects.kong.plugins.ip_restriction import IpRestrictionConfig, l
 from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
 from meshgate.dialects.kong.plugins.key_auth import KeyAuthConfig, lower_key_auth
 from meshgate.dialects.kong.plugins.mtls_auth import MtlsAuthConfig, lower_mtls_auth
+from meshgate.dialects.kong.plugins.opa import OpaConfig, lower_opa
 from meshgate.dialects.kong.plugins.rate_limiting import RateLimitingConfig, lower_rate_limiting
 from meshgate.dialects.kong.plugins.redirect import RedirectConfig, lower_redirect
 from meshgate.dialects.kong.plugins.request_size_limiting import (
@@ -107,6 +108,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "mtls-auth": _plugin(MtlsAuthConfig, lower_mtls_auth),
         "post-function": _plugin(FunctionConfig, lower_post_function),
         "pre-function": _plugin(FunctionConfig, lower_pre_function),
+        "opa": _plugin(OpaConfig, lower_opa),
         "rate-limiting": _plugin(RateLimitingConfig, lower_rate_limiting),
         "redirect": _plugin(RedirectConfig, lower_redirect),
         "request-size-limiting": _plugin(RequestSizeLimitingConfig, lower_request_size_limiting),

@@ -1,0 +1,62 @@
+"""What the bridge is told: rules by their ids, consumers, and where services of ours are."""
+
+from __future__ import annotations
+
+from meshgate.app.bridge import bridge_config
+from meshgate.model.graph import Model
+from meshgate.model.policies.open_policy import Opa
+from meshgate.pipeline import build, read_texts
+from meshgate.simulate import stand_in
+
+AGENT = """
+apiVersion: v1
+kind: Service
+metadata: {name: opa}
+spec: {selector: {app: opa}, ports: [{name: http, port: 8181, targetPort: 9000}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: opa}
+spec:
+  selector: {matchLabels: {app: opa}}
+  template:
+    metadata: {labels: {app: opa}}
+    spec: {containers: [{name: opa, command: [opa], ports: [{containerPort: 9000}]}]}
+---
+apiVersion: configuration.konghq.com/v1
+kind: KongPlugin
+metadata: {name: opa}
+plugin: opa
+config: {opa_host: opa, opa_path: /v1/data/a}
+"""
+INGRESS = """---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: a, annotations: {konghq.com/plugins: opa}}
+spec:
+  rules:
+  - http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: opa, port: {number: 8181}}}}]}
+"""
+
+
+def _model(text: str) -> Model:
+    documents, problems = read_texts({"in.yaml": text})
+    assert not problems
+    return build(documents).model
+
+
+def test_where_nobody_asks_nothing_is_told() -> None:
+    assert not bridge_config(_model(AGENT)).needed
+
+
+def test_a_service_of_ours_is_found_where_it_is() -> None:
+    model = _model(AGENT + INGRESS)
+    nowhere = bridge_config(model)
+    ((policy,),) = nowhere.rules.values()
+    assert isinstance(policy, Opa)
+    assert policy.host == "opa.default.svc.cluster.local"
+    assert nowhere.places == {}
+    instances = stand_in(model).instances
+    ((pod,),) = instances.values()
+    places = bridge_config(model, instances).places
+    assert places == {"opa.default.svc.cluster.local:8181": f"{pod.ip}:{pod.ports[9000]}"}
