@@ -86,13 +86,23 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             ),
             notes={"preflight_continue": "works, but for several origins (warned)"},
         ),
+        "grpc-gateway": Section(
+            test="envoy/test_kong_grpc_gateway.py",
+            config="{proto: protos/shop.proto}",
+            text=(
+                "JSON becomes gRPC: see [grpc.md](grpc.md). Instead of by a file, the service can be "
+                "described by a ConfigMap or by itself."
+            ),
+        ),
         "grpc-web": Section(
             test="envoy/test_kong_small_plugins.py",
             config="{allow_origin_header: 'https://shop.example'}",
             text=(
                 "gRPC-Web of browsers becomes gRPC; name the Service's port `grpc`. Requests that are "
-                "no gRPC-Web pass as they are; Kong answers 400."
+                "no gRPC-Web pass as they are; Kong answers 400. With `proto` requests may be JSON too "
+                "([grpc.md](grpc.md#grpc-web))."
             ),
+            notes={"pass_stripped_path": "the path is as konghq.com/strip-path says"},
         ),
         "hmac-auth": Section(
             test="envoy/test_kong_hmac_auth.py",

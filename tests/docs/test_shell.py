@@ -38,6 +38,7 @@ RUN = (
     "docs/rate-limiting.md",
     "docs/lua.md",
     "docs/load-balancing.md",
+    "docs/grpc.md",
     "docs/explain.md",
     "docs/analyze.md",
     "docs/import.md",

@@ -46,7 +46,8 @@ async def running(
     async with AsyncExitStack() as stack:
         for cluster in config.static_resources.clusters:
             if cluster.name in sockets:
-                endpoint = cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint
+                cluster.load_assignment.ClearField("endpoints")
+                endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
                 endpoint.address.pipe.path = str(sockets[cluster.name])
             elif cluster.type == cluster_pb2.Cluster.STATIC and not cluster.HasField("cluster_type"):
                 server = await asyncio.start_server(serve(cluster.name), "127.0.0.1", 0)

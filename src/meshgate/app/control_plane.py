@@ -17,6 +17,7 @@ import structlog
 from meshgate.app.addresses import ServiceAddresses
 from meshgate.app.bridge import BridgeFiles
 from meshgate.app.certificates import usable_certificates
+from meshgate.app.descriptors import Asked, Descriptors, ready_pods
 from meshgate.app.environment import Environment
 from meshgate.app.gateway_ports import taken_ports
 from meshgate.app.gateway_statuses import GatewayStatuses
@@ -101,6 +102,8 @@ class ControlPlane:
         self.gateway_statuses = GatewayStatuses()
         self._addresses = ServiceAddresses(options.state / "addresses.json")
         self.runtime = LocalRuntime(self._runtime_options(place))
+        self._told: tuple[Diagnostic, ...] = ()
+        self._descriptors = Descriptors(pods_of=self._pods_behind, changed=self._publish_descriptors)
         self.server: XdsServer = Server(
             self._store,
             self._tokens.authenticate,
@@ -157,15 +160,18 @@ class ControlPlane:
         self.runtime.open_socket_to_proxies(self.runtime.paths.xds_socket)
         following = group.create_task(self._follow_statuses())
         rotating = group.create_task(self.svids.run(lambda _: self._publish_svids()))
-        return serving, following, rotating
+        describing = group.create_task(self._descriptors.run())
+        return serving, following, rotating, describing
 
     async def update(self, documents: tuple[Document, ...]) -> None:
         """Makes these objects the configuration: certificates, routes, pods, names, in this order."""
         built = await asyncio.to_thread(build, documents, self._memo, allow_lua=self.options.allow_lua)
         certificates, problems = usable_certificates(built.model, self.clock.now())
+        await self._descriptors.update(built.model, built.declared)
         model = replace(
             built.model,
             certificates=certificates,
+            descriptors=self._descriptors.facet,
             addresses=self._service_addresses(built.model),
             trust_bundle_pem={TRUST_DOMAIN: self._bundle},
         )
@@ -173,7 +179,8 @@ class ControlPlane:
         self.live.documents, self.live.built, self.live.model = documents, built, model
         self.live.in_force = frozenset(documents)
         taken = taken_ports(model, self.options.http_port, self.options.https_port)
-        self.live.diagnostics = ordered((*built.diagnostics, *problems, *cannot_run, *taken))
+        self._told = (*built.diagnostics, *problems, *cannot_run, *taken)
+        self._tell_problems()
         self.live.pods = {pod.key: pod for pod in pods}
         self._publish_svids()
         self._write_rules()
@@ -182,7 +189,8 @@ class ControlPlane:
         self.gateway_statuses.take(model.statuses, self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         if model.envoy_patches:
             tried = await asyncio.to_thread(try_patches, model)
-            self.live.diagnostics = ordered((*self.live.diagnostics, *tried))
+            self._told = (*self._told, *tried)
+            self._tell_problems()
         self._publish_names()
         await self.runtime.apply(self._with_nodes_in_use(pods))
         await self.runtime.set_services(service_table(model, self.live.instances))
@@ -227,6 +235,7 @@ class ControlPlane:
         if found != self.live.instances:
             self.live.instances = found
             self.server.publish_endpoints(found)
+            self._descriptors.wake()
             self._write_rules()
             self._bridge.write(self.live.model, found)
             await self.runtime.set_services(service_table(self.live.model, found))
@@ -251,6 +260,20 @@ class ControlPlane:
         """Where the proxy is that pods without a sidecar use."""
         places = (place for spec, place in self.runtime.supervised() if served_namespace(spec) == namespace)
         return next(places, None)
+
+    def _pods_behind(self, host: str, port: int) -> tuple[Asked, ...]:
+        pods = self.runtime.supervised()
+        return ready_pods(self.live.model, host, port, self.live.statuses.values(), pods)
+
+    def _publish_descriptors(self) -> None:
+        """What gRPC services speak is not what it was."""
+        self.live.model = replace(self.live.model, descriptors=self._descriptors.facet)
+        self.server.publish_facet("descriptors", self._descriptors.facet)
+        self._tell_problems()
+        self.on_change()
+
+    def _tell_problems(self) -> None:
+        self.live.diagnostics = ordered((*self._told, *self._descriptors.problems))
 
     def _publish_svids(self) -> None:
         """One certificate for each identity in use; others are forgotten."""

@@ -16,6 +16,7 @@ from meshgate.core.diagnostics import Diagnostic, Severity, has_errors, ordered
 from meshgate.pipeline import build, read_texts
 from meshgate.simulate import try_patches
 from meshgate.sources import admin_protocol as wire
+from meshgate.sources.descriptors import DescriptorFiles
 from meshgate.sources.files import read_paths
 from meshgate.sources.object_api import line_of
 
@@ -36,9 +37,10 @@ def analyze(
     texts, unreadable = read_paths(paths)
     documents, unread = read_texts(texts)
     built = build(documents, allow_lua=allow_lua)
+    _, undescribed = DescriptorFiles().read(built.model, built.declared)
     advice = advise(built.declared, built.model)
     tried = try_patches(built.model)
-    diagnostics = ordered((*unreadable, *unread, *built.diagnostics, *advice, *tried))
+    diagnostics = ordered((*unreadable, *unread, *built.diagnostics, *undescribed, *advice, *tried))
     if output is OnlyJson.JSON:
         lines = [json.loads(wire.encode(line_of(d))) for d in diagnostics]
         typer.echo(json.dumps(lines, indent=2, ensure_ascii=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from meshgate.simulate import UnknownCaller, as_json, call, stand_in
 from meshgate.simulate.call import GATEWAY
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.backend import ExplainQuery
+from meshgate.sources.descriptors import DescriptorFiles
 from meshgate.sources.files import read_paths
 
 _OUTCOMES = {
@@ -110,13 +112,14 @@ def _offline(query: ExplainQuery, paths: list[str], *, allow_lua: bool) -> Mappi
     texts, unreadable = read_paths(paths)
     documents, unread = read_texts(texts)
     built = build(documents, allow_lua=allow_lua)
-    for diagnostic in ordered((*unreadable, *unread, *built.diagnostics)):
+    descriptors, undescribed = DescriptorFiles().read(built.model, built.declared)
+    for diagnostic in ordered((*unreadable, *unread, *built.diagnostics, *undescribed)):
         if diagnostic.severity is Severity.ERROR:
             typer.echo(str(diagnostic), err=True)
     url = urlsplit(_with_scheme(query.url))
     try:
         verdict = call(
-            stand_in(built.model),
+            stand_in(replace(built.model, descriptors=descriptors)),
             query.method,
             url.netloc.rpartition("@")[2],
             (url.path or "/") + (f"?{url.query}" if url.query else ""),

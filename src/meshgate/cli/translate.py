@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from meshgate.core.diagnostics import Severity
 from meshgate.model.proxy import Isolation
 from meshgate.model.reader import Reader
 from meshgate.pipeline import build, read_texts
+from meshgate.sources.descriptors import DescriptorFiles
 from meshgate.sources.files import read_paths
 from meshgate.translate.self_contained import self_contained
 
@@ -42,13 +44,16 @@ def translate(
     texts, unreadable = read_paths(paths)
     documents, unread = read_texts(texts)
     built = build(documents, allow_lua=allow_lua)
-    errors = [d for d in (*unreadable, *unread, *built.diagnostics) if d.severity is Severity.ERROR]
+    descriptors, undescribed = DescriptorFiles().read(built.model, built.declared)
+    errors = [
+        d for d in (*unreadable, *unread, *built.diagnostics, *undescribed) if d.severity is Severity.ERROR
+    ]
     for diagnostic in errors:
         typer.echo(str(diagnostic), err=True)
     if unreadable and not texts:
         raise CliError("there is nothing to translate")
     kept_apart = Isolation.NETNS if isolation is IsolationChoice.NETNS else Isolation.PORTS
-    offline = take_offline(built.model, kept_apart)
+    offline = take_offline(replace(built.model, descriptors=descriptors), kept_apart)
     config = self_contained(Reader(offline.model), offline.proxy(proxy))
     data = json.loads(MessageToJson(config, preserving_proto_field_name=True))
     typer.echo(as_yaml(data) if output is Structured.YAML else as_json(data), nl=False)

@@ -70,6 +70,7 @@ CODES = MappingProxyType(
         "MG3110": "clients are told to speak otherwise than the server takes",
         "MG3111": "the place of a patch hangs on other patches, and no priority says which comes first",
         "MG3112": "routes by claims where no token is checked",
+        "MG3113": "what a gRPC service speaks cannot be had; routes that need to know are closed",
         "MG4001": "the workload has no command that can run on this machine",
         "MG4002": "a probe of this kind cannot run here",
         "MG4003": "a port is already in use",

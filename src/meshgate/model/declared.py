@@ -60,6 +60,8 @@ class SecretObject:
 class ConfigMapObject:
     name: Name
     data: Mapping[str, str]
+    binary: Mapping[str, bytes] = field(default_factory=dict)
+    """`binaryData`."""
     origin: Origin = BUILT_IN
 
 

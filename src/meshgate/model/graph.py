@@ -19,6 +19,7 @@ from meshgate.model.external import ExternalEndpoint
 from meshgate.model.gateway import EdgeServer, StreamRule
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name
+from meshgate.model.policies.grpc import ProtoDescriptor
 from meshgate.model.route import Rule
 from meshgate.model.service import Service
 from meshgate.model.sidecar import Sidecar
@@ -127,6 +128,8 @@ class Model:
     """Full host -> virtual address (netns isolation)."""
     trust_bundle_pem: Mapping[str, bytes] = field(default_factory=dict)
     """Trust domain -> roots."""
+    descriptors: Mapping[str, ProtoDescriptor] = field(default_factory=dict)
+    """By `Transcoding.key`: descriptions of gRPC services that could be had. Changes in a lane of its own."""
     local_ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Proxy id -> `host:port` of a service -> its local port (ports isolation)."""
 

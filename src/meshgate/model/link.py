@@ -45,6 +45,7 @@ from meshgate.model.linking_mesh_streams import link_mesh_streams
 from meshgate.model.linking_plugins import Plugins
 from meshgate.model.linking_sidecars import link_sidecars
 from meshgate.model.linking_telemetry import link_telemetry
+from meshgate.model.linking_transcoding import link_transcoding
 from meshgate.model.linking_workloads import link_backends, link_workloads
 
 T = TypeVar("T")
@@ -89,6 +90,7 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
     hosts = {**link_edge_hosts(ingress), **gateways.hosts, **api.tables.hosts}
     edge_guard = keep_routes(edge_guard, hosts, findings)
     hosts = close_beside_claims(hosts, edge_guard, findings)
+    hosts = link_transcoding(given, hosts, findings)
     backend_tls = link_backend_tls(given, destinations, api.used_by, findings)
     guards = {EDGE: edge_guard}
     for one in declared.api_gateways:

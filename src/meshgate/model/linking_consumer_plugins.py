@@ -15,6 +15,7 @@ from meshgate.model.policy import (
     BotDetection,
     CorrelationId,
     CrossOrigin,
+    GrpcGateway,
     GrpcWeb,
     HmacAuth,
     HttpsOnly,
@@ -112,7 +113,9 @@ class ConsumerPlugins:
                         "name it on the Ingress or the Service",
                         PLUGINS_FIELD,
                     )
-                case CorrelationId() | GrpcWeb() | RequestTransformer() | ResponseTransformer():
+                case (
+                    CorrelationId() | GrpcGateway() | GrpcWeb() | RequestTransformer() | ResponseTransformer()
+                ):
                     self._findings.warn(
                         "MG1103",
                         at,

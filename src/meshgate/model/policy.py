@@ -27,12 +27,12 @@ from meshgate.model.policies.bridged import (
 from meshgate.model.policies.change import (
     CorrelationId,
     CrossOrigin,
-    GrpcWeb,
     PostFunction,
     PreFunction,
     RequestTransformer,
     ResponseTransformer,
 )
+from meshgate.model.policies.grpc import GrpcGateway, GrpcWeb
 
 __all__ = [
     "AUTHENTICATION",
@@ -43,6 +43,7 @@ __all__ = [
     "ConsumerLimits",
     "CorrelationId",
     "CrossOrigin",
+    "GrpcGateway",
     "GrpcWeb",
     "HmacAuth",
     "HttpsOnly",
@@ -186,6 +187,7 @@ Policy = (
     | BotDetection
     | CorrelationId
     | CrossOrigin
+    | GrpcGateway
     | GrpcWeb
     | HmacAuth
     | HttpsOnly

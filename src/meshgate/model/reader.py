@@ -14,6 +14,7 @@ from meshgate.model.external import ExternalEndpoint
 from meshgate.model.gateway import EdgeServer
 from meshgate.model.graph import EDGE, MESH, MeshHost, MeshStreams, Model, Read
 from meshgate.model.mesh_config import MeshConfig
+from meshgate.model.policies.grpc import ProtoDescriptor
 from meshgate.model.service import Service
 from meshgate.model.sidecar import Sidecar
 from meshgate.model.telemetry import MESH_KEY, STANDARD, Observation
@@ -97,6 +98,10 @@ class Reader:
 
     def local_ports(self, proxy_id: str) -> Mapping[str, int]:
         return self._one("local_ports", proxy_id, self._model.local_ports) or {}
+
+    def descriptor(self, key: str) -> ProtoDescriptor | None:
+        """What a service speaks; None where it cannot be had."""
+        return self._one("descriptors", key, self._model.descriptors)
 
     def mesh_config(self) -> MeshConfig:
         """The mesh-wide settings; Istio's defaults where nobody set any."""

@@ -10,6 +10,7 @@ from meshgate.model.policy import (
     BasicAuth,
     BotDetection,
     CorrelationId,
+    GrpcGateway,
     GrpcWeb,
     IpRestriction,
     JwtAuth,
@@ -29,6 +30,7 @@ from meshgate.policies import (
     bot_detection,
     client_certificate,
     correlation_id,
+    grpc_json,
     grpc_web,
     ip_restriction,
     jwt,
@@ -52,6 +54,7 @@ from meshgate.policies.entries import (
     OnlyHttps,
     Plain,
     Strangers,
+    Transcoder,
 )
 from meshgate.policies.functions import Functions, Place
 from meshgate.policies.parts import RouteParts
@@ -108,6 +111,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Asked(Stage.AUTHENTICATION),
     # Whoever is still nobody goes on as the consumer for strangers, or not at all.
     AUTHENTICATED,
+    # Kong's priority 998: every answer from here on may be read by any browser; OPTIONS is answered.
+    Plain(GrpcGateway, grpc_json.gateway_filters, grpc_json.gateway_parts, grpc_json.gateway_replies),
     # Kong's priority 990: after authentication, before all that counts.
     Plain(IpRestriction, ip_restriction.listener_filters, ip_restriction.route_parts, ip_restriction.replies),
     # Kong's priority 951: a body that is too long is refused whoever sends it.
@@ -142,6 +147,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Functions(Place.LAST),
     # What people's Lua does first with an answer: innermost.
     Functions(Place.INNER),
+    # Last, so that all others see and answer JSON, by the path that the client sent.
+    Transcoder(),
 )
 """Requests pass from first to last, answers from last to first."""
 

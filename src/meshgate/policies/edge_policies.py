@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
@@ -12,6 +12,7 @@ from meshgate.core.origin import BUILT_IN
 from meshgate.model.consumer import Consumer
 from meshgate.model.edge import EdgeHost
 from meshgate.model.policies.bridged import BRIDGED
+from meshgate.model.policies.grpc import ProtoDescriptor
 from meshgate.model.policy import JwtAuth, KeyAuth, Policy, RateLimit
 from meshgate.policies import bridge, jwt, key_auth
 from meshgate.policies.parts import RouteParts
@@ -28,6 +29,8 @@ class EdgePolicies:
     """Each once, in an order that does not depend on the input's."""
     https_port: int = 443
     """Where HTTPS is served; 0: nowhere."""
+    descriptors: Mapping[str, ProtoDescriptor] = field(default_factory=dict)
+    """What services speak, by `Transcoding.key`; only where routes are made."""
     claims_choose: bool = False
     """Whether a route asks for a claim of a token."""
 

@@ -20,7 +20,7 @@ from meshgate.model.policy import (
     KeyAuth,
     Policy,
 )
-from meshgate.policies import anonymous, bridge, captures, consumer_headers, cors, https_only, jwt
+from meshgate.policies import anonymous, bridge, captures, consumer_headers, cors, grpc_json, https_only, jwt
 from meshgate.policies.edge_policies import EdgePolicies, P
 from meshgate.policies.parts import RouteParts
 
@@ -150,6 +150,19 @@ class Asked:
     def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
         # The same for both stages: once is enough.
         return bridge.replies(edge.policies) if self.stage is Stage.AUTHENTICATION else ()
+
+
+class Transcoder:
+    """JSON for gRPC, whichever plugin asks for it; needs to know what the route's service speaks."""
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return grpc_json.transcoder_filters(edge.policies)
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        return grpc_json.transcoder_parts(policies, edge.descriptors)
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return grpc_json.transcoder_replies(edge.policies)
 
 
 def _authentications(edge: EdgePolicies) -> tuple[Authentication, ...]:

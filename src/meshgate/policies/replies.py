@@ -130,6 +130,16 @@ def as_it_is_reply(details: str) -> hcm.ResponseMapper:
     return mapper
 
 
+def grpc_error_reply(details: str, of: tuple[int, ...], told: int, code: int) -> hcm.ResponseMapper:
+    """A gRPC error as JSON in place of Envoy's answers with that reason and one of these statuses."""
+    condition = f"response.code in {list(of)} && {_details_hold(details)}"
+    mapper = hcm.ResponseMapper(filter=_cel(condition), status_code=uint32(told))
+    body = mapper.body_format_override
+    body.content_type = "application/json"
+    body.json_format.update({"code": code, "message": "%LOCAL_REPLY_BODY%", "details": []})
+    return mapper
+
+
 def _refused_for(reason: str, when: str) -> accesslog_pb2.AccessLogFilter:
     return _cel(f"{_details_hold(f'matched_policy[{reason}]')} && {when}")
 

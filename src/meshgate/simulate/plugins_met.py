@@ -13,12 +13,14 @@ from dataclasses import replace
 
 from meshgate.model.consumer import Consumer
 from meshgate.model.policies.bridged import BRIDGED
+from meshgate.model.policies.grpc import ProtoConfigMap, ProtoFile, ProtoReflection
 from meshgate.model.policy import (
     Acl,
     BasicAuth,
     BotDetection,
     CorrelationId,
     CrossOrigin,
+    GrpcGateway,
     GrpcWeb,
     HttpsOnly,
     IpRestriction,
@@ -38,6 +40,7 @@ from meshgate.policies import (
     correlation_id,
     cors,
     functions,
+    grpc_json,
     grpc_web,
     https_only,
     ip_restriction,
@@ -118,10 +121,22 @@ def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
             return "pre-function", "runs Lua of the manifest, which nobody but Envoy runs"
         case PostFunction() if functions.Place.FIRST.value in on:
             return "post-function", "runs Lua of the manifest, which nobody but Envoy runs"
+        case GrpcGateway() if grpc_json.HEADERS_FILTER in on:
+            return "grpc-gateway", f"makes gRPC of JSON as {_description(policy)} says, and answers OPTIONS"
         case GrpcWeb() if grpc_web.FILTER in on:
             return "grpc-web", "makes gRPC of gRPC-Web, and answers OPTIONS"
         case _:
             return None
+
+
+def _description(policy: GrpcGateway) -> str:
+    match policy.transcoding.source:
+        case ProtoFile(path=path):
+            return path
+        case ProtoConfigMap(namespace=namespace, name=name):
+            return f"ConfigMap {namespace}/{name}"
+        case ProtoReflection(host=host):
+            return f"{host} itself"
 
 
 def _basic(policy: BasicAuth, consumers: Sequence[Consumer], headers: Mapping[str, str]) -> PolicyMet:

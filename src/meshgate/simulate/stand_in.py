@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from google.protobuf import descriptor_pb2
+
 from meshgate.model.edge import Certificate
 from meshgate.model.external import Resolution
 from meshgate.model.graph import Model
@@ -18,6 +20,7 @@ from meshgate.model.names import (
     TRUST_DOMAIN,
     Name,
 )
+from meshgate.model.policies.grpc import ProtoDescriptor, described
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.service import AppProtocol, Service
 from meshgate.model.workload import Instance, Svid, Workload
@@ -50,6 +53,7 @@ def stand_in(model: Model, *, isolation: Isolation = Isolation.PORTS) -> Model:
         instances=instances,
         addresses=model.addresses or (addresses if isolation is Isolation.NETNS else {}),
         svids=svids,
+        descriptors={**_descriptors(model), **model.descriptors},
         trust_bundle_pem=model.trust_bundle_pem or {TRUST_DOMAIN: root()},
     )
 
@@ -136,6 +140,16 @@ def _instance(model: Model, key: str, number: int) -> Instance:
         meshed=workload.meshed,
         ready=workload.replicas > 0,
     )
+
+
+def _descriptors(model: Model) -> dict[str, ProtoDescriptor]:
+    """One and the same for all, for a service without methods."""
+    file = descriptor_pb2.FileDescriptorProto(name="invented.proto", package="invented", syntax="proto3")
+    file.service.add(name="Service")
+    content = descriptor_pb2.FileDescriptorSet(file=[file]).SerializeToString()
+    invented = ProtoDescriptor(content=content, services=("invented.Service",))
+    found = (described(r.policies) for host in model.edge_hosts.values() for r in host.rules)
+    return {how.key: invented for how in found if how is not None}
 
 
 def _default_certificate() -> Certificate:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from envoy.config.route.v3 import route_components_pb2 as pb
 
 from meshgate.model.graph import MeshHost
@@ -24,6 +26,7 @@ from meshgate.translate.names import (
     split_authority,
 )
 from meshgate.translate.route import RouteContext, routes
+from meshgate.translate.transcoding import with_descriptors
 
 NO_PARTS = RouteParts()
 BLOCK_ALL = "block_all"
@@ -94,7 +97,9 @@ def edge(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | N
     edge_host = reader.edge_host(edge_key(resource_name))
     if edge_host is None:
         return None
-    policies = EdgePolicies.collect({}, {edge_host.host: edge_host})
+    edge_host, descriptors = with_descriptors(reader, edge_host)
+    collected = EdgePolicies.collect({}, {edge_host.host: edge_host})
+    policies = replace(collected, descriptors=descriptors)
     found = pb.VirtualHost(
         name=resource_name, domains=[edge_host.host], request_headers_to_remove=INTERNAL_HEADERS
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
@@ -25,26 +27,35 @@ def _data_key(key: str) -> str:
     return key
 
 
+def _base64(text: str) -> str:
+    try:
+        base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise fault("MG2001", "must be base64") from None
+    return text
+
+
 DataKey = Annotated[str, AfterValidator(_data_key)]
 """A key of a ConfigMap or Secret."""
+Base64 = Annotated[str, AfterValidator(_base64)]
+"""Bytes as base64; white space does not count."""
 
 
 class ConfigMapSpec(ObjectSpec):
     IGNORED: ClassVar[Mapping[str, str]] = {"immutable": "an edit takes effect all the same"}
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "binaryData": "has no effect: only text can become an environment variable"
-    }
 
     data: Mapping[DataKey, str] = EMPTY
+    binary_data: Mapping[DataKey, Base64] = EMPTY
 
 
 def lower(document: Document) -> Lowered:
-    """Text values by key."""
+    """Values by key; those of `binaryData` are for who wants bytes (descriptions of gRPC services)."""
     value, diagnostics = check(ConfigMapSpec, document)
     if value is None:
         return Lowered(diagnostics=tuple(diagnostics))
     name = Name(document.namespace, document.ref.name)
-    lowered = ConfigMapObject(name=name, data=value.data, origin=document.locate())
+    binary = {key: base64.b64decode(text) for key, text in value.binary_data.items()}
+    lowered = ConfigMapObject(name=name, data=value.data, binary=binary, origin=document.locate())
     return Lowered(declared=Declared(config_maps=(lowered,)), diagnostics=tuple(diagnostics))
 
 

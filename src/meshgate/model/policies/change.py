@@ -58,14 +58,6 @@ class CorrelationId:
     origin: Origin = BUILT_IN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrpcWeb:
-    """Kong's `grpc-web`: browsers' gRPC becomes gRPC."""
-
-    allow_origin: str = "*"
-    origin: Origin = BUILT_IN
-
-
 Pairs = tuple[tuple[str, str], ...]
 """Names with values; a value may hold Envoy's `%COMMANDS%`, its own `%` are doubled."""
 

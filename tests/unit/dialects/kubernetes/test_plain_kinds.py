@@ -34,15 +34,14 @@ def test_service_account() -> None:
 
 
 def test_config_map() -> None:
-    (config,) = declared(_object("ConfigMap", "data: {a.b: c, d: ''}")).config_maps
-    assert config.data == {"a.b": "c", "d": ""}
-    assert said(_object("ConfigMap", "data: {'a b': c, d: 1}\nbinaryData: {}")) == [
+    (config,) = declared(_object("ConfigMap", "data: {a.b: c, d: ''}\nbinaryData: {e: aGk=}")).config_maps
+    assert (config.data, config.binary) == ({"a.b": "c", "d": ""}, {"e": b"hi"})
+    assert said(_object("ConfigMap", "data: {'a b': c, d: 1}\nbinaryData: {e: a}")) == [
         "f.yaml:4:15: error MG2004 ConfigMap default/a data['a b']: must be at most 253 letters, "
         "digits, '-', '_' "
         "and '.', got 'a b'",
         "f.yaml:4:21: error MG2001 ConfigMap default/a data.d: must be a string, got 1; put it in quotes",
-        "f.yaml:5:1: warning MG1103 ConfigMap default/a binaryData: has no effect: only text can become an "
-        "environment variable",
+        "f.yaml:5:17: error MG2001 ConfigMap default/a binaryData.e: must be base64, got 'a'",
     ]
 
 

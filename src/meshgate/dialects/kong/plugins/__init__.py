@@ -20,6 +20,7 @@ from meshgate.dialects.kong.plugins.config import Config, Report
 from meshgate.dialects.kong.plugins.correlation_id import CorrelationIdConfig, lower_correlation_id
 from meshgate.dialects.kong.plugins.cors import CorsConfig, lower_cors
 from meshgate.dialects.kong.plugins.functions import FunctionConfig, lower_post_function, lower_pre_function
+from meshgate.dialects.kong.plugins.grpc_gateway import GrpcGatewayConfig, lower_grpc_gateway
 from meshgate.dialects.kong.plugins.grpc_web import GrpcWebConfig, lower_grpc_web
 from meshgate.dialects.kong.plugins.hmac_auth import HmacAuthConfig, lower_hmac_auth
 from meshgate.dialects.kong.plugins.ip_restriction import IpRestrictionConfig, lower_ip_restriction
@@ -100,6 +101,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "bot-detection": _plugin(BotDetectionConfig, lower_bot_detection),
         "correlation-id": _plugin(CorrelationIdConfig, lower_correlation_id),
         "cors": _plugin(CorsConfig, lower_cors),
+        "grpc-gateway": _plugin(GrpcGatewayConfig, lower_grpc_gateway),
         "grpc-web": _plugin(GrpcWebConfig, lower_grpc_web),
         "hmac-auth": _plugin(HmacAuthConfig, lower_hmac_auth),
         "ip-restriction": _plugin(IpRestrictionConfig, lower_ip_restriction),
