@@ -12,6 +12,7 @@ from typing import cast
 from pydantic_core import PydanticUndefined
 
 from meshgate.dialects.kong.plugins import SUPPORTED
+from meshgate.dialects.kong.plugins.openid_connect.config import ONLY_DEFAULT
 from meshgate.dialects.schema import Spec
 from meshgate.dialects.shape import shape_of
 from meshgate.model.service import EMPTY
@@ -184,6 +185,28 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "status than 200, a policy that is not defined, no answer within 5 s. `opa_host` may be a "
                 "Service of ours, which is asked without TLS between proxies. The [bridge](#the-bridge) asks."
             ),
+        ),
+        "openid-connect": Section(
+            test="envoy/test_kong_openid_login.py",
+            config=(
+                "{issuer: 'https://login.example', client_id: [shop], client_secret: [demo-only], "
+                "auth_methods: [authorization_code, session], login_action: redirect}"
+            ),
+            text=(
+                "Sold by Kong. Browsers log in at an identity provider, programs bring its tokens: see "
+                "[openid-connect.md](openid-connect.md). Where a default alone is understood, another "
+                "value is warned, or closes the route."
+            ),
+            notes={
+                **{
+                    name: f"its default alone; others are {'closed' if rule.closes else 'warned'}"
+                    for name, rule in ONLY_DEFAULT.items()
+                },
+                "auth_methods": "works, but for kong_oauth2 (warned)",
+                "client_auth": "works, but for client certificates (closed)",
+                "response_mode": "query and form_post work; others are closed",
+                "cluster_cache_strategy": "its default alone; others are warned",
+            },
         ),
         "rate-limiting": Section(
             test="envoy/test_ratelimit_service.py",

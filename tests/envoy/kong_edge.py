@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,6 +127,24 @@ def consumer(name: str, credentials: Mapping[str, tuple[str, Mapping[str, str]]]
     return text
 
 
+@asynccontextmanager
+async def gateway(
+    text: str, folder: Path, *, service: str = SERVICE, listener: str = "http", allow_lua: bool = False
+) -> AsyncIterator[int]:
+    """The port of a gateway by these manifests, which must have no errors. Requests come to a service
+    that tells what it saw, or answers with the body of a request that has `x-say`, which is then its type."""
+    documents, problems = read_texts({"in.yaml": service + text})
+    built = build(documents, allow_lua=allow_lua)
+    wrong = [str(d) for d in (*problems, *built.diagnostics) if d.severity is Severity.ERROR]
+    assert not wrong, wrong
+    config = self_contained(Reader(stand_in(built.model)), gateway_proxy())
+    async with (
+        bridging(built.model, folder) as sockets,
+        running(config, listener, folder, telling, sockets) as port,
+    ):
+        yield port
+
+
 def asked(
     text: str,
     requests: Iterable[Ask],
@@ -137,21 +155,11 @@ def asked(
     allow_lua: bool = False,
     beside: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
 ) -> list[Answer]:
-    """The answers, in order; the manifests must have no errors. They come to a service that tells
-    what it saw, or answers with the body of a request that has `x-say`, which is then its type.
-    `beside` runs as long as Envoy does."""
-    documents, problems = read_texts({"in.yaml": service + text})
-    built = build(documents, allow_lua=allow_lua)
-    wrong = [str(d) for d in (*problems, *built.diagnostics) if d.severity is Severity.ERROR]
-    assert not wrong, wrong
-    config = self_contained(Reader(stand_in(built.model)), gateway_proxy())
+    """The answers of a gateway (see `gateway`), in order. `beside` runs as long as Envoy does."""
 
     async def answers() -> list[Answer]:
-        async with (
-            beside(),
-            bridging(built.model, folder) as sockets,
-            running(config, listener, folder, telling, sockets) as port,
-        ):
+        edge = gateway(text, folder, service=service, listener=listener, allow_lua=allow_lua)
+        async with beside(), edge as port:
             return [await send(port, request) for request in requests]
 
     return asyncio.run(answers())

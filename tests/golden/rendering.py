@@ -264,8 +264,10 @@ def _plain(value: object) -> Tree:
             return f"({len(value)} bytes)" if len(value) > 200 else value.decode(errors="replace")
         case Mapping():
             return {str(key): _plain(item) for key, item in value.items()}
-        case tuple() | list() | frozenset():
+        case tuple() | list():
             return [_plain(item) for item in value]
+        case frozenset():
+            return sorted((_plain(item) for item in value), key=repr)
         case _ if is_dataclass(value) and not isinstance(value, type):
             named = {} if type(value).__name__ == "Model" else {"=": type(value).__name__}
             kept = {f.name: getattr(value, f.name) for f in fields(value)}

@@ -8,8 +8,9 @@ from meshgate.bridge.deciding import Step
 from meshgate.bridge.hmac_auth import HmacCheck
 from meshgate.bridge.mtls_auth import MtlsCheck
 from meshgate.bridge.opa import OpaCheck
+from meshgate.bridge.openid.check import OpenIdCheck
 from meshgate.bridge.tools import Tools
-from meshgate.model.policies.bridged import Bridged, HmacAuth, MtlsAuth, Opa
+from meshgate.model.policies.bridged import Bridged, HmacAuth, MtlsAuth, Opa, OpenIdConnect
 
 
 def make_steps(policies: Sequence[Bridged], tools: Tools) -> tuple[Step, ...]:
@@ -26,3 +27,5 @@ def _step(policy: Bridged, tools: Tools) -> Step:
             return Step(name="opa", ask=OpaCheck(policy, tools).ask)
         case HmacAuth():
             return Step(name="hmac-auth", ask=HmacCheck(policy, tools).ask, anonymous=anonymous)
+        case OpenIdConnect():
+            return Step(name="openid-connect", ask=OpenIdCheck(policy, tools).ask, anonymous=anonymous)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import aiohttp
 
+from meshgate.bridge.openid.memory import OpenidMemory
 from meshgate.bridge.revocation import Revocations
 from meshgate.core.clock import Clock
 from meshgate.model.consumer import Consumer
@@ -40,6 +41,7 @@ class Kept:
     """What outlives a configuration."""
 
     def __init__(self, clock: Clock, http: Callable[[], aiohttp.ClientSession]) -> None:
+        self.openid = OpenidMemory(clock)
         self.revocations = Revocations(clock, http)
 
 

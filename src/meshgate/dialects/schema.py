@@ -188,7 +188,8 @@ class _Findings:
         result: dict[str, Json] = {}
         for name, value in data.items():
             if name not in shape:
-                self._not_taken(model, name, (*path, name), known=shape)
+                if value is not None or name not in {**model.UNSUPPORTED, **model.UNSUPPORTED_SECURITY}:
+                    self._not_taken(model, name, (*path, name), known=shape)
             elif value is not None:
                 child = shape[name]
                 inner = (*path, name)

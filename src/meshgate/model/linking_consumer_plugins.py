@@ -24,6 +24,7 @@ from meshgate.model.policy import (
     KeyAuth,
     MtlsAuth,
     Opa,
+    OpenIdConnect,
     PostFunction,
     PreFunction,
     RateLimit,
@@ -85,6 +86,7 @@ class ConsumerPlugins:
                     | HmacAuth()
                     | MtlsAuth()
                     | Opa()
+                    | OpenIdConnect()
                     | Acl()
                     | BotDetection()
                     | CrossOrigin()

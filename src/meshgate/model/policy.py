@@ -23,6 +23,7 @@ from meshgate.model.policies.bridged import (
     HmacAuth,
     MtlsAuth,
     Opa,
+    OpenIdConnect,
 )
 from meshgate.model.policies.change import (
     CorrelationId,
@@ -55,6 +56,7 @@ __all__ = [
     "Limits",
     "MtlsAuth",
     "Opa",
+    "OpenIdConnect",
     "Policy",
     "PostFunction",
     "PreFunction",
@@ -195,6 +197,7 @@ Policy = (
     | JwtAuth
     | KeyAuth
     | MtlsAuth
+    | OpenIdConnect
     | PostFunction
     | PreFunction
     | Opa

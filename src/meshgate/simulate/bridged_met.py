@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import assert_never
+from urllib.parse import urlsplit
 
-from meshgate.model.policies.bridged import Bridged, HmacAuth, MtlsAuth, Opa
+from meshgate.model.policies.bridged import Bridged, HmacAuth, MtlsAuth, Opa, OpenIdConnect
+from meshgate.model.policies.openid import OpenidMethod
 from meshgate.policies.bridge import FILTERS
 from meshgate.simulate.verdict import PolicyMet
 
@@ -28,8 +30,21 @@ def bridged_met(policy: Bridged, on: Collection[str], headers: Mapping[str, str]
         case HmacAuth():
             says = "a signature (HMAC) is needed in header authorization"
             return _credential("hmac-auth", says, policy, headers)
+        case OpenIdConnect():
+            return _openid(policy, headers)
         case _:
             assert_never(policy)
+
+
+def _openid(policy: OpenIdConnect, headers: Mapping[str, str]) -> PolicyMet:
+    kind, provider = "openid-connect", urlsplit(policy.provider.issuer).hostname
+    if "cookie" in headers or "authorization" in headers:
+        says = f"a session or a token of {provider} is needed; whether there is a good one is not known here"
+        return PolicyMet(kind=kind, says=says, origin=policy.origin)
+    if OpenidMethod.AUTHORIZATION_CODE in policy.methods:
+        says = f"whoever has no session is sent to log in at {provider}"
+        return PolicyMet(kind=kind, says=says, origin=policy.origin, refuses=302)
+    return _credential(kind, f"a token of {provider} is needed", policy, headers)
 
 
 def _credential(

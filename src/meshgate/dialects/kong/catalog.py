@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from meshgate.dialects.kong.openid_catalog import OPENID_CONNECT_FIELDS
+
 
 class Purpose(enum.Enum):
     """What a plugin is for: why nothing may pass where it was asked for and cannot run."""
@@ -135,6 +137,7 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             "include_uri_captures_in_opa_input ssl_verify",
             "opa_path",
         ),
+        "openid-connect": _known(_A, OPENID_CONNECT_FIELDS, "issuer"),
         "opentelemetry": _known(
             _R,
             "traces_endpoint logs_endpoint headers resource_attributes queue connect_timeout send_timeout "

@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.model.policies.client_certificate import MtlsAuth
 from meshgate.model.policies.open_policy import Opa
+from meshgate.model.policies.openid import OpenIdConnect
 from meshgate.model.policies.stages import Stage
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "HmacAuth",
     "MtlsAuth",
     "Opa",
+    "OpenIdConnect",
     "Stage",
 ]
 
@@ -82,11 +84,11 @@ class HmacAuth:
         return 1024 * 1024 if self.validate_request_body else 0
 
 
-BridgedAuthentication = MtlsAuth | HmacAuth
+BridgedAuthentication = MtlsAuth | OpenIdConnect | HmacAuth
 Bridged = BridgedAuthentication | Opa
 """All of them."""
 
-BRIDGED_AUTHENTICATION: tuple[type[BridgedAuthentication], ...] = (MtlsAuth, HmacAuth)
+BRIDGED_AUTHENTICATION: tuple[type[BridgedAuthentication], ...] = (MtlsAuth, OpenIdConnect, HmacAuth)
 BRIDGED: tuple[type[Bridged], ...] = (*BRIDGED_AUTHENTICATION, Opa)
 
 

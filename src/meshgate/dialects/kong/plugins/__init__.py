@@ -28,6 +28,7 @@ from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
 from meshgate.dialects.kong.plugins.key_auth import KeyAuthConfig, lower_key_auth
 from meshgate.dialects.kong.plugins.mtls_auth import MtlsAuthConfig, lower_mtls_auth
 from meshgate.dialects.kong.plugins.opa import OpaConfig, lower_opa
+from meshgate.dialects.kong.plugins.openid_connect import OpenidConnectConfig, lower_openid_connect
 from meshgate.dialects.kong.plugins.rate_limiting import RateLimitingConfig, lower_rate_limiting
 from meshgate.dialects.kong.plugins.redirect import RedirectConfig, lower_redirect
 from meshgate.dialects.kong.plugins.request_size_limiting import (
@@ -108,6 +109,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "jwt": _plugin(JwtConfig, lower_jwt),
         "key-auth": _plugin(KeyAuthConfig, lower_key_auth),
         "mtls-auth": _plugin(MtlsAuthConfig, lower_mtls_auth),
+        "openid-connect": _plugin(OpenidConnectConfig, lower_openid_connect),
         "post-function": _plugin(FunctionConfig, lower_post_function),
         "pre-function": _plugin(FunctionConfig, lower_pre_function),
         "opa": _plugin(OpaConfig, lower_opa),
