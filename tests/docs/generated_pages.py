@@ -42,7 +42,7 @@ from meshgate.dialects.istio import (
     workload_entry,
     workload_group,
 )
-from meshgate.dialects.kong import kong_consumer, kong_consumer_group, kong_plugin
+from meshgate.dialects.kong import kong_consumer, kong_consumer_group, kong_plugin, kong_upstream_policy
 from meshgate.dialects.kong.catalog import CATALOG, Purpose
 from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.dialects.kubernetes import (
@@ -106,6 +106,7 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         (GATEWAY_GROUP, "ReferenceGrant"): reference_grant.ReferenceGrant,
         (GATEWAY_GROUP, "BackendTLSPolicy"): backend_tls_policy.BackendTlsPolicy,
         ("configuration.konghq.com", "KongConsumerGroup"): kong_consumer_group.KongConsumerGroup,
+        ("configuration.konghq.com", "KongUpstreamPolicy"): kong_upstream_policy.KongUpstreamPolicy,
     }
 )
 """The fields of each supported kind."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +36,13 @@ async def running(
     folder: Path,
     answering: Callable[[str], Serving] | None = None,
     sockets: Mapping[str, Path] = MappingProxyType({}),
+    ports: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> AsyncIterator[int]:
     """Envoy with every cluster led to a server of its own; gives the port of `listener`.
 
     `answering` makes the servers; without it, they name themselves and what came. Clusters that
-    `sockets` names lead to the Unix socket of something real.
+    `sockets` names lead to the Unix socket of something real; those that `ports` names lead to these
+    ports, and stay as they are in all else.
     """
     serve = answering or _answering
     async with AsyncExitStack() as stack:
@@ -49,10 +51,12 @@ async def running(
                 cluster.load_assignment.ClearField("endpoints")
                 endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
                 endpoint.address.pipe.path = str(sockets[cluster.name])
+            elif cluster.name in ports:
+                _lead_to(cluster, ports[cluster.name])
             elif cluster.type == cluster_pb2.Cluster.STATIC and not cluster.HasField("cluster_type"):
                 server = await asyncio.start_server(serve(cluster.name), "127.0.0.1", 0)
                 stack.push_async_callback(_close, server)
-                _lead_to(cluster, server.sockets[0].getsockname()[1])
+                _lead_in_clear(cluster, server.sockets[0].getsockname()[1])
         for one in config.static_resources.listeners:
             one.address.socket_address.address = "127.0.0.1"
             one.address.socket_address.port_value = 0
@@ -77,14 +81,20 @@ async def _close(server: asyncio.Server) -> None:
     server.close()
 
 
-def _lead_to(cluster: cluster_pb2.Cluster, port: int) -> None:
+def _lead_in_clear(cluster: cluster_pb2.Cluster, port: int) -> None:
     del cluster.transport_socket_matches[:]
     cluster.ClearField("transport_socket")
     cluster.typed_extension_protocol_options.clear()
+    _lead_to(cluster, (port,))
+
+
+def _lead_to(cluster: cluster_pb2.Cluster, ports: Sequence[int]) -> None:
     cluster.load_assignment.ClearField("endpoints")
-    endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
-    endpoint.address.socket_address.address = "127.0.0.1"
-    endpoint.address.socket_address.port_value = port
+    group = cluster.load_assignment.endpoints.add()
+    for port in ports:
+        endpoint = group.lb_endpoints.add().endpoint
+        endpoint.address.socket_address.address = "127.0.0.1"
+        endpoint.address.socket_address.port_value = port
 
 
 async def _port(process: asyncio.subprocess.Process, admin: Path, listener: str) -> int:

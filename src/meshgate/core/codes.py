@@ -49,6 +49,7 @@ CODES = MappingProxyType(
         "MG3011": "the referenced host is not a service of the mesh",
         "MG3012": "no IngressClass or controller of ours takes this Ingress",
         "MG3013": "the plugin runs Lua of its own, which nobody allowed; what refers to it is closed",
+        "MG3014": "the referenced upstream policy does not exist or is broken",
         "MG3021": "the referenced Gateway does not exist, or no server of it is for the host",
         "MG3035": "a patch of Envoy's configuration finds nothing to patch",
         "MG3036": "a patch of Envoy's configuration would break it; it is left out",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import Origin
 from meshgate.dialects.annotations import (
     KONG,
@@ -21,11 +21,21 @@ from meshgate.dialects.annotations import (
 )
 from meshgate.dialects.document import Document, is_dns_label, is_dns_name
 from meshgate.dialects.schema import problem, show
-from meshgate.model.service import AppProtocol, EdgeOptions
+from meshgate.model.service import AppProtocol, EdgeOptions, UpstreamTls
 
-_GUARDS = frozenset({"client-cert", "tls-verify", "ca-certificates-secrets", "ca-certificates-configmaps"})
-_PROTOCOLS = {"http": AppProtocol.HTTP, "grpc": AppProtocol.GRPC}
-_OVER_TLS = frozenset({"https", "grpcs", "tls"})
+_TLS = frozenset(
+    {"client-cert", "tls-verify", "tls-verify-depth", "ca-certificates-secrets", "ca-certificates-configmaps"}
+)
+_PROTOCOLS = {
+    "http": (AppProtocol.HTTP, False),
+    "https": (AppProtocol.HTTP, True),
+    "grpc": (AppProtocol.GRPC, False),
+    "grpcs": (AppProtocol.GRPC, True),
+    "tcp": (AppProtocol.TCP, False),
+    "tls": (AppProtocol.TCP, True),
+}
+"""(what is spoken, whether over TLS)."""
+_MOST_DEPTH = 100
 EXPORT_TO = "networking.istio.io/exportTo"
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _MOST_RETRIES = 100
@@ -55,6 +65,7 @@ def service_annotations(annotations: Mapping[str, str], document: Document) -> S
             reader.read_export_to(value)
         elif name.startswith(MESHGATE):
             reader.said.append(unknown_annotation(name, document, frozenset(), MESHGATE))
+    reader.finish()
     return ServiceAnnotations(
         plugin_names=reader.names,
         plugins_origin=reader.origin,
@@ -74,6 +85,22 @@ class _Reader:
         self.export_to: tuple[str, ...] = ()
         self.protocol: AppProtocol | None = None
         self.said: list[Diagnostic] = []
+        self._tls = UpstreamTls()
+        self._over_tls = False
+        self._about_tls: list[str] = []
+        """Annotations that say something of TLS."""
+
+    def finish(self) -> None:
+        """TLS is what all annotations together say of it."""
+        if self._over_tls:
+            origin = self._document.locate(annotation_path(f"{KONG}protocol"))
+            self.edge = replace(self.edge, tls=replace(self._tls, origin=origin))
+            return
+        for name in self._about_tls:
+            message = (
+                f"{name} is for TLS to the upstream, and {KONG}protocol does not say https, grpcs or tls"
+            )
+            self._error("MG2006", name, message)
 
     def read_export_to(self, value: str) -> None:
         """Istio's list of namespaces; one that cannot be read exports the service to nobody else."""
@@ -104,8 +131,13 @@ class _Reader:
                 self._path(name, text)
             case "protocol":
                 self._protocol(name, text.lower())
-            case _ if short in _GUARDS and text.lower() not in ("false", ""):
-                self._error("MG1104", name, "is not supported; the upstream would be trusted without it")
+            case "upstream-policy":
+                origin = self._document.locate(annotation_path(name))
+                self.edge = replace(self.edge, upstream_policy=text, upstream_policy_origin=origin)
+                if not is_dns_name(text):
+                    self._error("MG2005", name, f"must be the name of a KongUpstreamPolicy, got {show(text)}")
+            case _ if short in _TLS:
+                self._about(name, short, text)
             case _:
                 self.said.append(without_effect(name, self._document, ON_SERVICE))
 
@@ -131,22 +163,35 @@ class _Reader:
 
     def _protocol(self, name: str, text: str) -> None:
         if text in _PROTOCOLS:
-            self.protocol = _PROTOCOLS[text]
-        elif text in _OVER_TLS:
-            self._error("MG1104", name, f"{text} is not supported; requests would go out in clear")
-        elif text == "tcp":
-            self.said.append(
-                problem(
-                    self._document,
-                    "MG2005",
-                    annotation_path(name),
-                    f"{name}: tcp is for TCPIngress, which is not supported; it has no effect",
-                    severity=Severity.WARNING,
-                    key=True,
-                )
-            )
+            self.protocol, self._over_tls = _PROTOCOLS[text]
         else:
-            self._error("MG2005", name, f"must be one of http, https, grpc, grpcs; got {show(text)}")
+            self._error("MG2005", name, f"must be one of {', '.join(_PROTOCOLS)}; got {show(text)}")
+
+    def _about(self, name: str, short: str, text: str) -> None:
+        """An annotation about TLS to the upstream."""
+        if text.lower() in ("false", ""):
+            return
+        self._about_tls.append(name)
+        match short:
+            case "tls-verify":
+                if text.lower() != "true":
+                    self._error("MG2005", name, f'must be "true" or "false", got {show(text)}')
+                self._tls = replace(self._tls, verify=True)
+            case "tls-verify-depth":
+                self._tls = replace(self._tls, depth=self._number(name, text, most=_MOST_DEPTH))
+            case "client-cert":
+                self._tls = replace(self._tls, client_secret=self._names(name, text, most=1)[0])
+            case "ca-certificates-secrets":
+                self._tls = replace(self._tls, authority_secrets=self._names(name, text))
+            case _:
+                self._tls = replace(self._tls, authority_config_maps=self._names(name, text))
+
+    def _names(self, name: str, text: str, *, most: int = 100) -> tuple[str, ...]:
+        names = split_list(text)
+        if not names or len(names) > most or not all(map(is_dns_name, names)):
+            what = "the name of a Secret" if most == 1 else "a comma list of names"
+            self._error("MG2005", name, f"must be {what}, got {show(text)}")
+        return names or ("",)
 
     def _error(self, code: str, name: str, message: str) -> None:
         self.said.append(problem(self._document, code, annotation_path(name), message))

@@ -29,6 +29,7 @@ from meshgate.model.route import PathMatch, Rule, StringMatch
 from meshgate.model.service import EMPTY, Service
 from meshgate.model.sidecar import Sidecar
 from meshgate.model.telemetry import TelemetryObject
+from meshgate.model.upstream import UpstreamPolicy
 from meshgate.model.workload import MtlsMode, Workload
 
 
@@ -309,4 +310,5 @@ class Declared:
     api_routes: tuple[ApiRoute, ...] = ()
     reference_grants: tuple[ReferenceGrantObject, ...] = ()
     backend_tls_policies: tuple[BackendTlsPolicyObject, ...] = ()
+    upstream_policies: tuple[UpstreamPolicy, ...] = ()
     broken: tuple[Broken, ...] = field(default=())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.model.edge import PairFiles
+from meshgate.model.health import ActiveCheck
 from meshgate.model.mesh_config import LocalitySetting
 
 
@@ -20,7 +21,7 @@ class Balance(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsistentHash:
-    """Exactly one of the keys is set."""
+    """Exactly one of the keys is set, `header` to `path`."""
 
     header: str = ""
     cookie: str = ""
@@ -30,6 +31,10 @@ class ConsistentHash:
     """(name, value), for the cookie that Envoy sets."""
     source_ip: bool = False
     query_parameter: str = ""
+    path: bool = False
+    """The request's path without its query."""
+    fallback: ConsistentHash | None = None
+    """For requests that do not have the key."""
     maglev_table_size: int = 0
     """Non-zero chooses Maglev."""
     minimum_ring_size: int = 1024
@@ -138,6 +143,10 @@ class ClientTls:
     authorities_file: str = ""
     crl_file: str = ""
     insecure_skip_verify: bool = False
+    named_by_request: bool = False
+    """The server's name is the Host that is sent to it."""
+    verify_depth: int | None = None
+    """Authorities between the server's certificate and a trusted one, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +164,8 @@ class TrafficPolicy:
     tunnel: Tunnel | None = None
     proxy_protocol: int = 0
     """Version of the PROXY header that is sent; 0 for none."""
+    check: ActiveCheck | None = None
+    """What the gateway asks endpoints by itself."""
     ports: tuple[tuple[int, TrafficPolicy], ...] = ()
     """Port-level policies; each replaces the rule's for that port, part by part unset = default."""
 

@@ -8,7 +8,7 @@ One step per file: `linking_workloads` (sidecars, environment, selectors), `link
 `linking_routes` (Ingress, joined with the mesh's rules), `linking_paths` (the algebra of
 paths behind that), `linking_gateways` (Istio's Gateways, with `linking_gateway_hosts`,
 `_tls` and `_streams`), `linking_gateway_api` (the Gateway API's), `linking_backend_tls`,
-`linking_certificates`.
+`linking_upstreams` (Kong's), `linking_certificates`.
 `linking_input` gives all of them the same sorted input, which is why the order of documents
 never matters.
 """
@@ -46,6 +46,7 @@ from meshgate.model.linking_plugins import Plugins
 from meshgate.model.linking_sidecars import link_sidecars
 from meshgate.model.linking_telemetry import link_telemetry
 from meshgate.model.linking_transcoding import link_transcoding
+from meshgate.model.linking_upstreams import link_upstreams
 from meshgate.model.linking_workloads import link_backends, link_workloads
 
 T = TypeVar("T")
@@ -92,6 +93,7 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
     hosts = close_beside_claims(hosts, edge_guard, findings)
     hosts = link_transcoding(given, hosts, findings)
     backend_tls = link_backend_tls(given, destinations, api.used_by, findings)
+    upstreams = link_upstreams(given, backend_tls.destinations, findings)
     guards = {EDGE: edge_guard}
     for one in declared.api_gateways:
         if (guard := named_guards.get(f"{one.ref.namespace}/{one.ref.name}")) is not None:
@@ -106,7 +108,7 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
         services=_frozen({s.host: s for s in sorted(given.services.values(), key=lambda s: s.host)}),
         backends=_frozen(backends),
         mesh_hosts=_frozen(api.services.join(mesh_hosts)),
-        destinations=_frozen(backend_tls.destinations),
+        destinations=_frozen(upstreams.destinations),
         workloads=_frozen(workloads),
         inbound=_frozen(inbound),
         edge_hosts=_frozen(hosts),
@@ -121,7 +123,9 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
         telemetry=_frozen(link_telemetry(given, workloads, findings)),
         sidecars=_frozen(sidecars),
         envoy_patches=_frozen(link_envoy_patches(given, workloads, findings)),
-        client_credentials=_frozen({**link_client_credentials(given, findings), **backend_tls.credentials}),
+        client_credentials=_frozen(
+            {**link_client_credentials(given, findings), **backend_tls.credentials, **upstreams.credentials}
+        ),
         statuses=_frozen(dict(sorted({**api.statuses, **backend_tls.statuses}.items()))),
     )
     return model, findings.all()

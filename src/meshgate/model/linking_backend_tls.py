@@ -18,7 +18,7 @@ from meshgate.model.graph import status_key
 from meshgate.model.linking_gateway_api_refs import Problem, References
 from meshgate.model.linking_gateway_api_status import report, resolved
 from meshgate.model.linking_input import Findings, Input, oldest_first
-from meshgate.model.names import GATEWAY_NAMESPACE, ROOT_NAMESPACE, Name
+from meshgate.model.names import GATEWAY_LABELS, GATEWAY_NAMESPACE, ROOT_NAMESPACE, Name
 from meshgate.model.service import Service
 from meshgate.model.status import Condition, ObjectStatus, ParentStatus
 
@@ -123,12 +123,10 @@ def _settings(
     return replace(settings, credential=credential)
 
 
-def _for_gateway(
-    service: Service, sections: Mapping[str, ClientTls | None], existing: Iterable[DestinationPolicy]
-) -> DestinationPolicy:
-    """What the gateway's DestinationRule for the Service is, with TLS to the ports that are meant."""
-    candidates = list(existing)
-    base = next(
+def gateway_base(service: Service, existing: Iterable[DestinationPolicy]) -> DestinationPolicy:
+    """What the DestinationRules say to the gateway of a Service; nothing where none is for it."""
+    candidates = [p for p in existing if p.selects(GATEWAY_NAMESPACE, GATEWAY_LABELS)]
+    found = next(
         (
             p
             for namespace in (GATEWAY_NAMESPACE, service.name.namespace, ROOT_NAMESPACE)
@@ -137,6 +135,14 @@ def _for_gateway(
         ),
         DestinationPolicy(host=service.host, namespace=GATEWAY_NAMESPACE),
     )
+    return replace(found, selector=None) if found.selector is not None else found
+
+
+def _for_gateway(
+    service: Service, sections: Mapping[str, ClientTls | None], existing: Iterable[DestinationPolicy]
+) -> DestinationPolicy:
+    """What the gateway's DestinationRule for the Service is, with TLS to the ports that are meant."""
+    base = gateway_base(service, existing)
     special = dict(base.policy.ports)
     for port in service.ports:
         if port.name in sections or "" in sections:

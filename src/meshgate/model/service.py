@@ -72,6 +72,22 @@ class ServicePort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamTls:
+    """TLS that the gateway begins to the endpoints (Kong's annotations)."""
+
+    verify: bool = False
+    """Whether the server's certificate is checked: Kong's default is not to."""
+    depth: int | None = None
+    """Authorities between the server's certificate and one that is trusted, at most."""
+    client_secret: str = ""
+    """Secret with the certificate that the gateway shows; empty for none."""
+    authority_secrets: tuple[str, ...] = ()
+    authority_config_maps: tuple[str, ...] = ()
+    """Beside the Service; with neither, what the system trusts."""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeOptions:
     """How the gateway calls a service (Kong's annotations on it); the mesh does not care."""
 
@@ -83,6 +99,11 @@ class EdgeOptions:
     """Sent where an Ingress does not preserve the client's."""
     path: str = ""
     """Put before the path of every request; no slash at its end."""
+    upstream_policy: str = ""
+    """Name of a KongUpstreamPolicy beside it; empty for none."""
+    upstream_policy_origin: Origin | None = None
+    tls: UpstreamTls | None = None
+    """None: no TLS to its pods but the mesh's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

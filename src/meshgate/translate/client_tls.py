@@ -51,7 +51,8 @@ def origination(
     if settings is None or rules is None:
         return None
     wildcard = host.startswith("*")
-    context = tls_pb2.UpstreamTlsContext(sni=settings.sni or ("" if wildcard else host))
+    by_request = wildcard or settings.named_by_request
+    context = tls_pb2.UpstreamTlsContext(sni=settings.sni or ("" if by_request else host))
     common = context.common_tls_context
     common.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
     if http2 is not None:
@@ -90,6 +91,8 @@ def origination(
             trusted = common.validation_context
             trusted.trusted_ca.filename = SYSTEM_AUTHORITIES
         names = settings.subject_alt_names or entry_names or ((context.sni,) if context.sni else ())
+        if settings.verify_depth is not None:
+            trusted.max_verify_depth.value = settings.verify_depth
         for one in names:
             san = trusted.match_typed_subject_alt_names.add(san_type=san_type(one))
             san.matcher.exact = one
@@ -97,6 +100,8 @@ def origination(
 
 
 def names_by_request(policy: TrafficPolicy, host: str) -> bool:
-    """Whether the server's name is only known when a request comes: a wildcard host without `sni`."""
+    """Whether the server's name is only known when a request comes: with a wildcard host, or by the Host that
+    is sent, and without `sni`."""
     settings = policy.client_tls
-    return settings is not None and not settings.sni and host.startswith("*")
+    named = settings is not None and (settings.named_by_request or host.startswith("*"))
+    return named and settings is not None and not settings.sni

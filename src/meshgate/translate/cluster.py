@@ -27,7 +27,7 @@ from meshgate.translate.cluster_policy import balance, outliers, pool_limits, we
 from meshgate.translate.destination import destination_policy, traffic_policy
 from meshgate.translate.dns import dns_cache
 from meshgate.translate.endpoint import MTLS_KEY, MTLS_VALUE
-from meshgate.translate.health import add_check
+from meshgate.translate.health import add_active_check, add_check
 from meshgate.translate.locality import locality_setting, rearrange_for
 from meshgate.translate.names import (
     BLACK_HOLE_CLUSTER,
@@ -161,6 +161,8 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     if policy.proxy_protocol:
         _proxy_header(cluster, policy.proxy_protocol)
     add_check(cluster, (m for m in machines if m.has(chosen.labels if chosen else {})))
+    if not cluster.health_checks:
+        add_active_check(cluster, policy.check, http2=http2)
     return cluster
 
 

@@ -8,9 +8,10 @@ from typing import assert_never
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2
+from envoy.type.v3 import http_pb2
 
 from meshgate.model.external import ExternalEndpoint
-from meshgate.model.health import GrpcCheck, HealthCheck, HttpCheck, TcpCheck
+from meshgate.model.health import ActiveCheck, GrpcCheck, HttpCheck, TcpCheck
 from meshgate.policies.packing import duration, uint32
 
 
@@ -31,16 +32,35 @@ def add_check(cluster: cluster_pb2.Cluster, endpoints: Iterable[ExternalEndpoint
     )
     if cluster.transport_socket_matches:
         found.transport_socket_match_criteria.update({"tlsMode": "disabled"})
-    _ask(found, check)
+    _ask(found, check.action)
 
 
-def _ask(found: health_check_pb2.HealthCheck, check: HealthCheck) -> None:
-    match check.action:
-        case HttpCheck(path=path, host=host, headers=headers):
+def add_active_check(cluster: cluster_pb2.Cluster, check: ActiveCheck | None, *, http2: bool) -> None:
+    """Envoy asks each endpoint where requests would go, over the same TLS."""
+    if check is None:
+        return
+    found = cluster.health_checks.add(
+        timeout=duration(check.timeout_ms),
+        interval=duration(check.interval_ms),
+        no_traffic_interval=duration(check.interval_ms),
+        unhealthy_interval=duration(check.unhealthy_interval_ms),
+        no_traffic_healthy_interval=duration(check.interval_ms),
+        unhealthy_threshold=uint32(check.failures),
+        healthy_threshold=uint32(check.successes),
+    )
+    _ask(found, check.action)
+    if http2 and found.HasField("http_health_check"):
+        found.http_health_check.codec_client_type = http_pb2.HTTP2
+
+
+def _ask(found: health_check_pb2.HealthCheck, action: HttpCheck | TcpCheck | GrpcCheck) -> None:
+    match action:
+        case HttpCheck(path=path, host=host, headers=headers, statuses=good):
             found.http_health_check.path = path
             found.http_health_check.host = host
-            statuses = found.http_health_check.expected_statuses.add()
-            statuses.start, statuses.end = 200, 400
+            for first, last in [(one, one) for one in good] or [(200, 399)]:
+                statuses = found.http_health_check.expected_statuses.add()
+                statuses.start, statuses.end = first, last + 1
             for name, value in headers:
                 header = found.http_health_check.request_headers_to_add.add().header
                 header.key, header.value = name, value
@@ -49,7 +69,7 @@ def _ask(found: health_check_pb2.HealthCheck, check: HealthCheck) -> None:
         case GrpcCheck(service=service):
             found.grpc_health_check.service_name = service
         case _:
-            assert_never(check.action)
+            assert_never(action)
 
 
 def leave_others_alone(groups: Iterable[endpoint_components_pb2.LocalityLbEndpoints]) -> None:

@@ -178,8 +178,13 @@ def _hash_policies(context: RouteContext, target: pb.RouteAction, destinations: 
     for destination in destinations:
         rules = _rules(context, destination.host)
         rule = traffic_policy(rules, destination.port, destination.subset).hash
-        if rule is not None:
-            target.hash_policy.append(_hash_policy(rule))
+        while rule is not None:
+            policy = _hash_policy(rule)
+            # The first key that a request has is enough.
+            policy.terminal = rule.fallback is not None
+            target.hash_policy.append(policy)
+            rule = rule.fallback
+        if target.hash_policy:
             return
 
 
@@ -201,6 +206,11 @@ def _hash_policy(rule: ConsistentHash) -> pb.RouteAction.HashPolicy:
             policy.cookie.attributes.add(name=name, value=value)
     elif rule.source_ip:
         policy.connection_properties.source_ip = True
+    elif rule.path:
+        # Envoy knows the path with its query: what stands behind `?` is taken off.
+        policy.header.header_name = ":path"
+        policy.header.regex_rewrite.pattern.google_re2.SetInParent()
+        policy.header.regex_rewrite.pattern.regex = r"\?.*$"
     else:
         policy.query_parameter.name = rule.query_parameter
     return policy

@@ -28,7 +28,10 @@ def speak(
     options = http_protocol_options_pb2.HttpProtocolOptions()
     if server_name_by_request:
         options.upstream_http_protocol_options.auto_sni = True
-        options.upstream_http_protocol_options.auto_san_validation = True
+        # Envoy would compare names also where it checks no authority; it takes some clusters only with it.
+        unchecked = policy.client_tls is not None and policy.client_tls.insecure_skip_verify
+        checked = not unchecked or bool(cluster.cluster_type.name)
+        options.upstream_http_protocol_options.auto_san_validation = checked
     common = options.common_http_protocol_options
     idle_ms = pool.tcp_idle_timeout_ms if pool.idle_timeout_ms is None else pool.idle_timeout_ms
     if idle_ms is not None:

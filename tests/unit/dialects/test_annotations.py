@@ -150,7 +150,6 @@ def test_service_annotations() -> None:
         "konghq.com/host-header": "inner.example",
         "konghq.com/path": "/base/",
         "konghq.com/protocol": "grpc",
-        "konghq.com/tls-verify": "true",
         "konghq.com/methods": "GET",
         "konghq.com/plugin": "a",
     }
@@ -162,10 +161,28 @@ def test_service_annotations() -> None:
     assert found.protocol is AppProtocol.GRPC
     assert str(found.plugins_origin) == "f.yaml:6:25"
     assert [(d.severity.value, d.code, d.message) for d in found.diagnostics] == [
-        ("error", "MG1104", "is not supported; the upstream would be trusted without it"),
         ("warning", "MG2005", "konghq.com/methods means nothing on a Service; it has no effect"),
         ("error", "MG2005", "unknown annotation konghq.com/plugin"),
     ]
+
+
+def test_tls_to_the_upstream() -> None:
+    (document,) = documents("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n")
+    annotations = {
+        "konghq.com/tls-verify": "true",
+        "konghq.com/tls-verify-depth": "3",
+        "konghq.com/ca-certificates-secrets": "one,two",
+        "konghq.com/ca-certificates-configmaps": "three",
+        "konghq.com/client-cert": "own",
+        "konghq.com/protocol": "grpcs",
+    }
+    found = service_annotations(annotations, document)
+    assert (found.protocol, found.diagnostics) == (AppProtocol.GRPC, ())
+    tls = found.edge.tls
+    assert tls is not None
+    assert tls.verify
+    assert (tls.depth, tls.client_secret) == (3, "own")
+    assert (tls.authority_secrets, tls.authority_config_maps) == (("one", "two"), ("three",))
 
 
 @pytest.mark.parametrize(
@@ -175,8 +192,14 @@ def test_service_annotations() -> None:
         ("connect-timeout", "0", "must be a whole number from 1 to 2147483646, got '0'"),
         ("host-header", "a b", "must be a host name, got 'a b'"),
         ("path", "base", "must be a path that starts with /, got 'base'"),
-        ("protocol", "https", "https is not supported; requests would go out in clear"),
-        ("protocol", "spdy", "must be one of http, https, grpc, grpcs; got 'spdy'"),
+        (
+            "tls-verify",
+            "true",
+            "konghq.com/tls-verify is for TLS to the upstream, and konghq.com/protocol does not say "
+            "https, grpcs or tls",
+        ),
+        ("protocol", "spdy", "must be one of http, https, grpc, grpcs, tcp, tls; got 'spdy'"),
+        ("upstream-policy", "a b", "must be the name of a KongUpstreamPolicy, got 'a b'"),
     ],
 )
 def test_service_annotations_with_wrong_values(short: str, value: str, message: str) -> None:

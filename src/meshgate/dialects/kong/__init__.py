@@ -12,6 +12,7 @@ from meshgate.dialects.kind import KindParser
 from meshgate.dialects.kong.kong_consumer import KONG_CONSUMER
 from meshgate.dialects.kong.kong_consumer_group import KONG_CONSUMER_GROUP
 from meshgate.dialects.kong.kong_plugin import KONG_CLUSTER_PLUGIN, KONG_PLUGIN
+from meshgate.dialects.kong.kong_upstream_policy import KONG_UPSTREAM_POLICY
 from meshgate.dialects.kong.not_supported import NOT_SUPPORTED
 
 KINDS: tuple[KindParser, ...] = (
@@ -19,5 +20,6 @@ KINDS: tuple[KindParser, ...] = (
     KONG_CLUSTER_PLUGIN,
     KONG_CONSUMER,
     KONG_CONSUMER_GROUP,
+    KONG_UPSTREAM_POLICY,
     *NOT_SUPPORTED,
 )

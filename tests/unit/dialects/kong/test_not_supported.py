@@ -12,7 +12,6 @@ from tests.unit.dialects.reading import read, said
     ("version", "kind"),
     [
         ("v1", "KongIngress"),
-        ("v1beta1", "KongUpstreamPolicy"),
         ("v1beta1", "TCPIngress"),
         ("v1beta1", "UDPIngress"),
         ("v1alpha1", "IngressClassParameters"),
