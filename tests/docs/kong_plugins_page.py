@@ -212,7 +212,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             test="envoy/test_ratelimit_service.py",
             config="{minute: 100, policy: local}",
             text="See [rate-limiting.md](rate-limiting.md).",
-            notes={"policy": "works, but for cluster (closed)", "sync_rate": "warned, no effect"},
+            notes={"policy": "works, `quota` too; cluster is closed", "sync_rate": "warned, no effect"},
         ),
         "redirect": Section(
             test="envoy/test_kong_small_plugins.py",

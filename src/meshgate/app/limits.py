@@ -17,7 +17,11 @@ def shared_rules(model: Model, instances: Mapping[str, tuple[Instance, ...]]) ->
     for host in model.edge_hosts.values():
         for rule in host.rules:
             for policy in rule.policies:
-                if isinstance(policy, RateLimit) and policy.store is LimitStore.REDIS and policy.redis:
+                if not isinstance(policy, RateLimit):
+                    continue
+                if policy.store is LimitStore.QUOTA:
+                    found[policy.rule_id] = policy
+                if policy.store is LimitStore.REDIS and policy.redis:
                     target = reachable(policy.redis, model, instances)
                     found[policy.rule_id] = replace(policy, redis=target)
     return tuple(found[key] for key in sorted(found))

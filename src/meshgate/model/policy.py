@@ -121,6 +121,8 @@ class LimitStore(enum.Enum):
     """Each gateway counts for itself, in Envoy."""
     REDIS = "redis"
     """One exact count for all gateways."""
+    QUOTA = "quota"
+    """One limit for all gateways, each of which is lent a part of it and counts in Envoy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ from meshgate.policies import (
     key_in_body,
     optional_credentials,
     rate_limit_local,
+    rate_limit_quota,
     rate_limit_service,
     redirect,
     request_size,
@@ -125,6 +126,13 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Plain(RateLimit, rate_limit_local.listener_filters, rate_limit_local.route_parts),
     # The same against one count for all gateways: after the local ones, for it costs a call.
     Plain(RateLimit, rate_limit_service.listener_filters, rate_limit_service.route_parts),
+    # The same, lent to each gateway in advance.
+    Plain(
+        RateLimit,
+        rate_limit_quota.listener_filters,
+        rate_limit_quota.route_parts,
+        rate_limit_quota.replies,
+    ),
     # Kong's priority 801: nothing behind it reads what it changes.
     Plain(
         RequestTransformer,

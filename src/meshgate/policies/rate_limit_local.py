@@ -155,8 +155,13 @@ def _descriptors(policy: RateLimit, stage: int) -> list[route_pb.RateLimit]:
 
 def _path_is(path: str) -> route_pb.HeaderMatcher:
     matcher = route_pb.HeaderMatcher(name=":path")
-    matcher.string_match.safe_regex.regex = _quote(path) + r"(\?.*)?"
+    matcher.string_match.safe_regex.regex = path_pattern(path)
     return matcher
+
+
+def path_pattern(path: str) -> str:
+    """The path with any query, as RE2."""
+    return _quote(path) + r"(\?.*)?"
 
 
 def _quote(text: str) -> str:

@@ -56,7 +56,7 @@ def local_replies(
     for part, body in _KEY_MESSAGES:
         config.mappers.append(_unauthorized(part, body, "Key", invalid=False))
     for status in sorted({p.error_code for p in rate_limits} | {429}):
-        config.mappers.append(_limited(status))
+        config.mappers.append(limited_reply("_rate_limited", status))
     config.mappers.append(_said("rate_limiter_error", "An unexpected error occurred"))
     config.mappers.append(_said("route_not_found", "no Route matched with those values"))
     config.body_format.CopyFrom(_json("%LOCAL_REPLY_BODY%"))
@@ -176,9 +176,11 @@ def _unauthorized(details: str, body: str, scheme: str, *, invalid: bool) -> hcm
     return mapper
 
 
-def _limited(status: int) -> hcm.ResponseMapper:
-    """Both of Envoy's rate limits give `..._rate_limited` as their reason."""
-    condition = f"{_details_hold('_rate_limited')} && {_metadata_is('limit_status', str(status))}"
+def limited_reply(details: str, status: int, *, when: str = "true") -> hcm.ResponseMapper:
+    """What a limit's route says, for refusals whose details hold that (all but quotas: `_rate_limited`)."""
+    condition = f"{_details_hold(details)} && {_metadata_is('limit_status', str(status))}"
+    if when != "true":
+        condition += f" && {when}"
     mapper = hcm.ResponseMapper(filter=_cel(condition), status_code=uint32(status))
     mapper.body_format_override.CopyFrom(_json(f"%METADATA(ROUTE:{METADATA_NAMESPACE}:limit_message)%"))
     return mapper

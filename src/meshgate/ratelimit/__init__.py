@@ -8,6 +8,9 @@ what to count by writing the rules file (`rules_file.write_rules`), and nothing 
 It must never: read a manifest, speak xDS, keep counters that decide about anything but
 requests, or log an identity, a counter key or a Redis password.
 
+It also lends parts of limits to gateways that count by themselves (RLQS): `quota` (how much),
+`quota_book` (who holds what), `quota_server` (the protocol).
+
 The way of one request: `descriptors` (what Envoy said) -> `limiter` (which rule, whose
 counter) -> `memory` or `redis_store` (count, all or nothing) -> `answer` (Kong's headers).
 """

@@ -1,9 +1,9 @@
-"""The gRPC side: `envoy.service.ratelimit.v3.RateLimitService` on a Unix socket or a loopback port."""
+"""The gRPC side, on a Unix socket or a loopback port: Envoy's `RateLimitService` (RLS), and quotas."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,9 +11,11 @@ import grpc
 import structlog
 
 from meshgate.core.clock import Clock
+from meshgate.model.policy import RateLimit
 from meshgate.ratelimit.counters import StoreUnavailable
 from meshgate.ratelimit.descriptors import MalformedRequest
 from meshgate.ratelimit.limiter import Limiter, UnknownRuleError
+from meshgate.ratelimit.quota_server import QuotaServer
 from meshgate.ratelimit.stores import RedisStores
 from meshgate.ratelimit.watch import RulesWatch
 
@@ -28,7 +30,8 @@ _OPTIONS = (
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", 64 * 1024),
+    # A report of quotas holds all of a gateway's buckets; one of 10,000 has about 1.5 MB.
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
 
 _log = structlog.get_logger("meshgate.ratelimit")
@@ -78,24 +81,34 @@ async def serving(*, rules: Path, listen: str, clock: Clock) -> AsyncIterator[Ru
     async with asyncio.TaskGroup() as tasks:
         stores = RedisStores(tasks)
         limiter = Limiter(clock=clock, stores=stores)
-        watch = RulesWatch(rules, limiter.replace_rules)
+        quotas = QuotaServer(clock, lambda: watch.refresh())
+
+        def apply(found: Mapping[str, RateLimit]) -> None:
+            limiter.replace_rules(found)
+            quotas.replace_rules(found)
+
+        watch = RulesWatch(rules, apply)
         watch.load()
-        server = _make_server(_Handler(limiter, watch), listen)
+        server = _make_server(_Handler(limiter, watch), quotas, listen)
         await server.start()
-        following = tasks.create_task(watch.run())
+        background = (tasks.create_task(watch.run()), tasks.create_task(quotas.run()))
         try:
             yield watch
         finally:
             await server.stop(STOP_GRACE_S)
-            following.cancel()
+            for task in background:
+                task.cancel()
             stores.keep(())
 
 
-def _make_server(handler: _Handler, listen: str) -> grpc.aio.Server:
+def _make_server(handler: _Handler, quotas: QuotaServer, listen: str) -> grpc.aio.Server:
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT)
     method = grpc.unary_unary_rpc_method_handler(handler.should_rate_limit)
     server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(SERVICE, {"ShouldRateLimit": method}),)
+        (
+            grpc.method_handlers_generic_handler(SERVICE, {"ShouldRateLimit": method}),
+            quotas.handler(),
+        )
     )
     server.add_insecure_port(listen)
     return server

@@ -40,7 +40,7 @@ from meshgate.model.policy import (
     ResponseTransformer,
     Termination,
 )
-from meshgate.policies import jwt, key_auth
+from meshgate.policies import jwt, key_auth, rate_limit_quota
 from meshgate.simulate.plugins_met import optional, plugin_met
 from meshgate.simulate.strings import parameters
 from meshgate.simulate.verdict import PolicyMet
@@ -88,7 +88,7 @@ def policies_met(
                 met.append(_key(policy, known, headers))
             case KeyAuth() if policy.anonymous:
                 met.append(optional(policy.anonymous, _key(policy, known, headers), met))
-            case RateLimit() if route.route.rate_limits:
+            case RateLimit() if route.route.rate_limits or rate_limit_quota.FILTER in on:
                 met.append(PolicyMet(kind="rate-limiting", says=_limit(policy), origin=policy.origin))
             case _:
                 found = plugin_met(policy, on, known, met, headers)
@@ -231,6 +231,9 @@ def _limit(policy: RateLimit) -> str:
         case LimitStore.REDIS:
             then = "lets all through" if policy.fault_tolerant else "refuses all"
             where = f"counted in Redis for all gateways, which {then} while Redis is away"
+        case LimitStore.QUOTA:
+            then = "all pass" if policy.fault_tolerant else "none passes"
+            where = f"lent in parts to all gateways; {then} where the lender is away"
         case _:
             assert_never(policy.store)
     return f"{windows} {whom}, {where}; {policy.error_code} beyond"

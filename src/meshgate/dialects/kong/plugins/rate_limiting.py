@@ -21,6 +21,8 @@ EXACT = -1
 """The `sync_rate` that counts every request at once."""
 SHORTEST_SYNC_S = 0.02
 
+_STORES = {"redis": LimitStore.REDIS, "quota": LimitStore.QUOTA}
+
 
 class RateLimitingConfig(FlatRedisConfig):
     """Every field of the plugin."""
@@ -36,7 +38,7 @@ class RateLimitingConfig(FlatRedisConfig):
     limit_by: Literal["consumer", "credential", "ip", "service", "header", "path"] = "consumer"
     header_name: HeaderName = ""
     path: Word = ""
-    policy: Literal["local", "cluster", "redis"] = "local"
+    policy: Literal["local", "cluster", "redis", "quota"] = "local"
     fault_tolerant: bool = True
     hide_client_headers: bool = False
     error_code: Annotated[int, Field(ge=400, le=599)] = 429
@@ -54,7 +56,7 @@ def lower_rate_limiting(config: RateLimitingConfig, report: Report) -> RateLimit
     return RateLimit(
         rule_id=report.document.ref.name,
         limits=Limits(**{window: getattr(config, window) for window in WINDOWS}),
-        store=LimitStore.REDIS if config.policy == "redis" else LimitStore.LOCAL,
+        store=_STORES.get(config.policy, LimitStore.LOCAL),
         limit_by=LimitBy(config.limit_by),
         header_name=config.header_name if config.limit_by == "header" else "",
         path=config.path if config.limit_by == "path" else "",
@@ -98,6 +100,13 @@ def _check_identity(config: RateLimitingConfig, report: Report) -> None:
 
 
 def _check_store(config: RateLimitingConfig, report: Report) -> None:
+    if config.policy == "quota" and config.second is not None:
+        report.error(
+            "MG2103",
+            ("second",),
+            "cannot be lent to gateways, which report every five seconds",
+            "use local or redis, or a limit per minute",
+        )
     if config.policy == "cluster":
         report.error(
             "MG2103",
