@@ -151,6 +151,22 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             ),
             notes=_HANDSHAKE,
         ),
+        "ldap-auth": Section(
+            test="envoy/test_kong_ldap_auth.py",
+            config="{ldap_host: ldap.example, ldaps: true, verify_ldap_host: true, ldap_port: 636, "
+            "base_dn: 'ou=people,dc=example', attribute: uid}",
+            text=(
+                "Whoever can bind to the directory as `ATTRIBUTE=NAME,BASE_DN` gets in, and is no "
+                "consumer: the service gets `X-Credential-Identifier`. Credentials are read from "
+                "Proxy-Authorization, then from Authorization, with the word `header_type` before them. "
+                "Names are escaped, so that none leads to another place in the directory, and empty "
+                "passwords are refused. A good password is remembered for `cache_ttl` as a keyed hash; "
+                "a bad one is asked about again. 401 `Unauthorized` whatever the directory says but "
+                "yes; 500 where it cannot be asked, or its certificate is not good (`SSL_CERT_FILE` "
+                "names other authorities than the system's). Without `ldaps` or `start_tls` passwords "
+                "go to it in the clear. The [bridge](#the-bridge) asks."
+            ),
+        ),
         "mtls-auth": Section(
             test="envoy/test_kong_mtls_auth.py",
             config="{ca_certificates: [cce8c384-721f-4f58-85dd-50834e3e733a]}",

@@ -23,6 +23,14 @@ def test_mtls_auth() -> None:
     assert met.says == "a certificate of the client's is needed; whether it has one is not known here"
 
 
+def test_ldap_auth() -> None:
+    nobody = _met("kong/ldap-auth", "/staff")
+    assert (nobody.kind, nobody.refuses) == ("ldap-auth", 401)
+    assert nobody.says == (
+        "a name and a password that a directory knows are needed in header authorization; there is none"
+    )
+
+
 def test_opa() -> None:
     met = _met("kong/opa", "/elsewhere")
     assert (met.kind, met.refuses) == ("opa", 0)

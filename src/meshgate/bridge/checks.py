@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from meshgate.bridge.deciding import Step
 from meshgate.bridge.hmac_auth import HmacCheck
+from meshgate.bridge.ldap_auth import LdapCheck
 from meshgate.bridge.mtls_auth import MtlsCheck
 from meshgate.bridge.opa import OpaCheck
 from meshgate.bridge.openid.check import OpenIdCheck
 from meshgate.bridge.tools import Tools
-from meshgate.model.policies.bridged import Bridged, HmacAuth, MtlsAuth, Opa, OpenIdConnect
+from meshgate.model.policies.bridged import Bridged, HmacAuth, LdapAuth, MtlsAuth, Opa, OpenIdConnect
 
 
 def make_steps(policies: Sequence[Bridged], tools: Tools) -> tuple[Step, ...]:
@@ -23,6 +24,8 @@ def _step(policy: Bridged, tools: Tools) -> Step:
     match policy:
         case MtlsAuth():
             return Step(name="mtls-auth", ask=MtlsCheck(policy, tools).ask, anonymous=anonymous)
+        case LdapAuth():
+            return Step(name="ldap-auth", ask=LdapCheck(policy, tools).ask, anonymous=anonymous)
         case Opa():
             return Step(name="opa", ask=OpaCheck(policy, tools).ask)
         case HmacAuth():

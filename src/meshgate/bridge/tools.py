@@ -8,6 +8,7 @@ from functools import cached_property
 
 import aiohttp
 
+from meshgate.bridge.logins import Logins
 from meshgate.bridge.openid.memory import OpenidMemory
 from meshgate.bridge.revocation import Revocations
 from meshgate.core.clock import Clock
@@ -43,6 +44,7 @@ class Kept:
     def __init__(self, clock: Clock, http: Callable[[], aiohttp.ClientSession]) -> None:
         self.openid = OpenidMemory(clock)
         self.revocations = Revocations(clock, http)
+        self.logins = Logins(clock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

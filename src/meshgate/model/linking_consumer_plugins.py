@@ -22,6 +22,7 @@ from meshgate.model.policy import (
     IpRestriction,
     JwtAuth,
     KeyAuth,
+    LdapAuth,
     MtlsAuth,
     Opa,
     OpenIdConnect,
@@ -84,6 +85,7 @@ class ConsumerPlugins:
                     | KeyAuth()
                     | BasicAuth()
                     | HmacAuth()
+                    | LdapAuth()
                     | MtlsAuth()
                     | Opa()
                     | OpenIdConnect()

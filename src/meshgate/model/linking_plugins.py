@@ -32,6 +32,7 @@ from meshgate.model.policy import (
     GrpcGateway,
     GrpcWeb,
     IpRestriction,
+    LdapAuth,
     Limits,
     MtlsAuth,
     Opa,
@@ -173,6 +174,8 @@ class Plugins:
                 case Opa():
                     told = told_by_opa(policy, rules, route_label, service_label)
                     policies[i] = replace(told, host=self._full(policy.host, rules.namespace))
+                case LdapAuth():
+                    policies[i] = replace(policy, host=self._full(policy.host, rules.namespace))
                 case _:
                     pass
         return ""

@@ -21,6 +21,7 @@ from meshgate.model.policies.bridged import (
     BRIDGED_AUTHENTICATION,
     BridgedAuthentication,
     HmacAuth,
+    LdapAuth,
     MtlsAuth,
     Opa,
     OpenIdConnect,
@@ -51,6 +52,7 @@ __all__ = [
     "IpRestriction",
     "JwtAuth",
     "KeyAuth",
+    "LdapAuth",
     "LimitBy",
     "LimitStore",
     "Limits",
@@ -198,6 +200,7 @@ Policy = (
     | IpRestriction
     | JwtAuth
     | KeyAuth
+    | LdapAuth
     | MtlsAuth
     | OpenIdConnect
     | PostFunction

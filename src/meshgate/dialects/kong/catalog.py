@@ -113,7 +113,14 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             "key_names hide_credentials anonymous key_in_header key_in_query key_in_body "
             "run_on_preflight realm",
         ),
-        "ldap-auth": _known(_A),
+        "ldap-auth": _known(
+            _A,
+            "ldap_host ldap_port ldaps start_tls verify_ldap_host base_dn attribute cache_ttl "
+            "hide_credentials timeout keepalive anonymous header_type realm",
+            "ldap_host",
+            "base_dn",
+            "attribute",
+        ),
         "loggly": _known(_R),
         "mtls-auth": _known(
             _A,

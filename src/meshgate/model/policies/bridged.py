@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.model.policies.client_certificate import MtlsAuth
+from meshgate.model.policies.directory import LdapAuth
 from meshgate.model.policies.open_policy import Opa
 from meshgate.model.policies.openid import OpenIdConnect
 from meshgate.model.policies.stages import Stage
@@ -22,6 +23,7 @@ __all__ = [
     "BridgedAuthentication",
     "BridgedPolicy",
     "HmacAuth",
+    "LdapAuth",
     "MtlsAuth",
     "Opa",
     "OpenIdConnect",
@@ -84,18 +86,23 @@ class HmacAuth:
         return 1024 * 1024 if self.validate_request_body else 0
 
 
-BridgedAuthentication = MtlsAuth | OpenIdConnect | HmacAuth
+BridgedAuthentication = MtlsAuth | LdapAuth | OpenIdConnect | HmacAuth
 Bridged = BridgedAuthentication | Opa
 """All of them."""
 
-BRIDGED_AUTHENTICATION: tuple[type[BridgedAuthentication], ...] = (MtlsAuth, OpenIdConnect, HmacAuth)
+BRIDGED_AUTHENTICATION: tuple[type[BridgedAuthentication], ...] = (
+    MtlsAuth,
+    LdapAuth,
+    OpenIdConnect,
+    HmacAuth,
+)
 BRIDGED: tuple[type[Bridged], ...] = (*BRIDGED_AUTHENTICATION, Opa)
 
 
 def servers(policy: Bridged) -> tuple[tuple[str, int], ...]:
     """(host, port) of those that it asks, where these may be services of ours."""
     match policy:
-        case Opa():
+        case Opa() | LdapAuth():
             return ((policy.host, policy.port),)
         case _:
             return ()

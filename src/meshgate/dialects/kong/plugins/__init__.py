@@ -26,6 +26,7 @@ from meshgate.dialects.kong.plugins.hmac_auth import HmacAuthConfig, lower_hmac_
 from meshgate.dialects.kong.plugins.ip_restriction import IpRestrictionConfig, lower_ip_restriction
 from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
 from meshgate.dialects.kong.plugins.key_auth import KeyAuthConfig, lower_key_auth
+from meshgate.dialects.kong.plugins.ldap_auth import LdapAuthConfig, lower_ldap_auth
 from meshgate.dialects.kong.plugins.mtls_auth import MtlsAuthConfig, lower_mtls_auth
 from meshgate.dialects.kong.plugins.opa import OpaConfig, lower_opa
 from meshgate.dialects.kong.plugins.openid_connect import OpenidConnectConfig, lower_openid_connect
@@ -108,6 +109,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "ip-restriction": _plugin(IpRestrictionConfig, lower_ip_restriction),
         "jwt": _plugin(JwtConfig, lower_jwt),
         "key-auth": _plugin(KeyAuthConfig, lower_key_auth),
+        "ldap-auth": _plugin(LdapAuthConfig, lower_ldap_auth),
         "mtls-auth": _plugin(MtlsAuthConfig, lower_mtls_auth),
         "openid-connect": _plugin(OpenidConnectConfig, lower_openid_connect),
         "post-function": _plugin(FunctionConfig, lower_post_function),
