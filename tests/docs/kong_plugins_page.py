@@ -224,6 +224,17 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "cluster_cache_strategy": "its default alone; others are warned",
             },
         ),
+        "proxy-cache": Section(
+            test="envoy/test_kong_proxy_cache.py",
+            config="{strategy: memory, cache_control: true}",
+            text=(
+                "Answers of the service are kept in memory and given again; with `cache_control` by "
+                "RFC 9111. [caching.md](caching.md) tells what is kept, whose answer it is, how to purge, "
+                "and what differs from Kong: answers with `Set-Cookie` are not kept, `Vary` is kept apart, "
+                "stale answers are revalidated. While the process is away that keeps them, requests pass."
+            ),
+            notes={"memory.dictionary_name": "keeps apart what has other names"},
+        ),
         "rate-limiting": Section(
             test="envoy/test_ratelimit_service.py",
             config="{minute: 100, policy: local}",

@@ -20,6 +20,7 @@ CAPABILITIES = (
     "jwt",
     "key-auth",
     "rate-limiting",
+    "caching",
     "lua",
     "load-balancing",
     "gateway-api",

@@ -36,6 +36,7 @@ RUN = (
     "docs/jwt.md",
     "docs/key-auth.md",
     "docs/rate-limiting.md",
+    "docs/caching.md",
     "docs/lua.md",
     "docs/load-balancing.md",
     "docs/grpc.md",

@@ -6,13 +6,14 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from meshgate.app.bridge import bridge_config
-from meshgate.bridge.config import write_config
+from meshgate.app.bridge import bridge_config, cache_config
+from meshgate.bridge.config import BridgeConfig, write_config
 from meshgate.model.graph import Model
 from meshgate.policies.bridge import CLUSTER
+from meshgate.policies.proxy_cache import CLUSTER as CACHE_CLUSTER
 
 DEADLINE_S = 20.0
 
@@ -20,11 +21,16 @@ DEADLINE_S = 20.0
 @asynccontextmanager
 async def bridging(model: Model, folder: Path) -> AsyncIterator[Mapping[str, Path]]:
     """Cluster -> its socket, where the model has anything to ask the bridge; nothing runs where not."""
-    config = bridge_config(model)
-    if not config.needed:
-        yield {}
-        return
-    file = folder / "bridge.json"
+    async with AsyncExitStack() as stack:
+        found: dict[str, Path] = {}
+        for cluster, config in ((CLUSTER, bridge_config(model)), (CACHE_CLUSTER, cache_config(model))):
+            if config.needed:
+                found[cluster] = await stack.enter_async_context(_process(config, folder / f"{cluster}.json"))
+        yield found
+
+
+@asynccontextmanager
+async def _process(config: BridgeConfig, file: Path) -> AsyncIterator[Path]:
     write_config(file, config)
     # pytest's folders are too deep for the path of a socket.
     with tempfile.TemporaryDirectory(prefix="mg-bridge-") as short:
@@ -37,7 +43,7 @@ async def bridging(model: Model, folder: Path) -> AsyncIterator[Mapping[str, Pat
             assert process.stdout is not None
             async with asyncio.timeout(DEADLINE_S):
                 assert await process.stdout.readline() == b"ready\n", "the bridge ended; its words are above"
-            yield {CLUSTER: socket}
+            yield socket
         finally:
             if process.returncode is None:
                 process.terminate()

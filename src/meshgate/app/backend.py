@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from google.protobuf import json_format
 
 import meshgate
+from meshgate.app import cache
 from meshgate.app.control_plane import ControlPlane
 from meshgate.app.events import Events
 from meshgate.app.gateway_statuses import Served
@@ -275,6 +276,12 @@ class AppBackend:
                 "invalid", f"{name} has no sidecar", "label its namespace istio-injection=enabled"
             )
         return self.plane.sidecars.expected(spec, self.plane.runtime.placement(key))
+
+    async def cache_purge(self, selector: JsonObject) -> JsonObject:
+        return await cache.purge(self.plane.cache_socket, selector)
+
+    async def cache_stats(self) -> JsonObject:
+        return await cache.stats(self.plane.cache_socket)
 
     async def metrics(self) -> str:
         return await self.measured.text()

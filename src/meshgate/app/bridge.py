@@ -8,10 +8,13 @@ from meshgate.app.instances import NO_INSTANCES, Instances, pod_place
 from meshgate.bridge.config import BridgeConfig, write_config
 from meshgate.model.graph import Model
 from meshgate.model.policies.bridged import Bridged, servers
+from meshgate.model.policies.cached import ProxyCache
+from meshgate.policies import proxy_cache
 from meshgate.policies.bridge import rules
 from meshgate.runtime.daemons import Daemon
 
 NAME = "bridge"
+CACHE = "cache"
 
 
 def bridge_config(model: Model, instances: Instances = NO_INSTANCES) -> BridgeConfig:
@@ -32,28 +35,44 @@ def bridge_config(model: Model, instances: Instances = NO_INSTANCES) -> BridgeCo
     return BridgeConfig(rules=dict(sorted(found.items())), consumers=consumers, places=places)
 
 
+def cache_config(model: Model) -> BridgeConfig:
+    """What is kept for all routes."""
+    found: dict[str, ProxyCache] = {}
+    for host in model.edge_hosts.values():
+        for rule in host.rules:
+            found.update(proxy_cache.rules(rule.policies))
+    return BridgeConfig(caches=dict(sorted(found.items())))
+
+
 class BridgeFiles:
-    """Where the bridge's configuration and socket are."""
+    """Where the configurations and sockets are: of the bridge, and of another that only keeps answers.
+
+    They are two, so that however many answers are asked for, nobody waits for a decision.
+    """
 
     def __init__(self, state: Path, run: Path) -> None:
-        self._config = state / "bridge.json"
-        self.socket = run / "bridge.sock"
+        self._config, self._cache_config = state / "bridge.json", state / "cache.json"
+        self.socket, self.cache_socket = run / "bridge.sock", run / "cache.sock"
 
     def write(self, model: Model, instances: Instances) -> frozenset[str]:
-        """Writes what it must know; gives the daemon's name where it must run."""
-        config = bridge_config(model, instances)
-        if config.needed or self._config.exists():
-            write_config(self._config, config)
-        return frozenset({NAME}) if config.needed else frozenset()
+        """Writes what they must know; gives the names of the daemons that must run."""
+        wanted = {
+            NAME: (self._config, bridge_config(model, instances)),
+            CACHE: (self._cache_config, cache_config(model)),
+        }
+        for file, config in wanted.values():
+            if config.needed or file.exists():
+                write_config(file, config)
+        return frozenset(name for name, (_, config) in wanted.items() if config.needed)
 
-    def daemon(self) -> Daemon:
-        """The process."""
-        arguments = (
-            "-m",
-            "meshgate.bridge",
-            "--config",
-            str(self._config),
-            "--listen",
-            f"unix:{self.socket}",
+    def daemons(self) -> tuple[Daemon, ...]:
+        """The processes."""
+        return (
+            _daemon(NAME, self._config, self.socket),
+            _daemon(CACHE, self._cache_config, self.cache_socket),
         )
-        return Daemon(name=NAME, python_arguments=arguments, socket=self.socket)
+
+
+def _daemon(name: str, config: Path, socket: Path) -> Daemon:
+    arguments = ("-m", "meshgate.bridge", "--config", str(config), "--listen", f"unix:{socket}")
+    return Daemon(name=name, python_arguments=arguments, socket=socket)

@@ -117,7 +117,7 @@ class ControlPlane:
         rate_limit_socket = paths.run / "rate-limit.sock"
         self._bridge = BridgeFiles(self.options.state, paths.run)
         self.sidecars = Sidecars(
-            ProxyTokens(self.options.state), place, rate_limit_socket, self._bridge.socket, self._expect
+            ProxyTokens(self.options.state), place, rate_limit_socket, self._bridge, self._expect
         )
         return RuntimeOptions(
             state=self.options.state,
@@ -128,7 +128,7 @@ class ControlPlane:
             clock=self.clock,
             reserved_ports=(place.http_port, place.https_port),
             daemons=(_rate_limit_daemon(self._rules_file, rate_limit_socket),),
-            on_demand=(self._bridge.daemon(),),
+            on_demand=self._bridge.daemons(),
         )
 
     def _expect(self, proxy: Proxy, token: Secret) -> None:
@@ -136,6 +136,11 @@ class ControlPlane:
         if network is not None and proxy.isolation is ModelIsolation.NETNS:
             proxy = replace(proxy, service_subnet=str(network.service_subnet))
         self._tokens.admit(proxy.id, token, proxy)
+
+    @property
+    def cache_socket(self) -> Path:
+        """Where the process listens that keeps answers, if one runs."""
+        return self._bridge.cache_socket
 
     def expected(self, node_id: str) -> Proxy | None:
         """The proxy of that id, if one was ever to come."""

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import meshgate
+from meshgate.app import cache
 from meshgate.app.control_plane import ControlPlane
 from meshgate.app.pods import served_namespace
 from meshgate.model.graph import Model
@@ -16,6 +17,7 @@ from meshgate.runtime.http_ask import BadAnswer, ask
 from meshgate.runtime.placement import Placement
 from meshgate.runtime.probes import connect
 from meshgate.runtime.spec import PodSpec
+from meshgate.sources.backend import AdminError
 from meshgate.telemetry.directory import Directory, Who
 from meshgate.telemetry.exposition import Exposition
 from meshgate.telemetry.istio import Subject
@@ -43,6 +45,7 @@ class Metrics:
             for spec, placement in self._plane.runtime.supervised()
             if not served_namespace(spec)
         ]
+        await self._cache(found)
         await scrape(targets, self._directory(), found)
         return await asyncio.to_thread(found.text)
 
@@ -82,6 +85,16 @@ class Metrics:
             return answer.body.decode(errors="replace") if answer.status == 200 else None
 
         return fetch
+
+    async def _cache(self, found: Exposition) -> None:
+        """What the cache holds and did, where one runs."""
+        try:
+            counts = await cache.stats(self._plane.cache_socket)
+        except AdminError:
+            return
+        for name, value in counts.items():
+            if isinstance(value, int):
+                found.gauge(f"meshgate_cache_{name}", value, {}, "See `meshgate cache stats`.")
 
     def _own(self, found: Exposition) -> None:
         """What the control plane knows of itself."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from meshgate.app.bridge import BridgeFiles
 from meshgate.app.pods import served_namespace
 from meshgate.core.secret import Secret
 from meshgate.model.names import Name
@@ -102,11 +103,11 @@ class Sidecars:
         tokens: ProxyTokens,
         gateway: GatewayPlace,
         rate_limit_socket: Path,
-        bridge_socket: Path,
+        bridges: BridgeFiles,
         expect: Callable[[Proxy, Secret], None],
     ) -> None:
         self._tokens, self._gateway, self._expect = tokens, gateway, expect
-        self._rate_limit_socket, self._bridge_socket = rate_limit_socket, bridge_socket
+        self._rate_limit_socket, self._bridges = rate_limit_socket, bridges
 
     def bootstrap(self, pod: PodSpec, placement: Placement) -> bytes:
         """See `runtime.placement.SidecarFactory`; the proxy is expected before it is started."""
@@ -115,7 +116,8 @@ class Sidecars:
             xds=str(placement.xds_socket),
             admin=str(placement.admin_socket),
             rate_limit=str(self._rate_limit_socket) if pod.host_network else "",
-            bridge=str(self._bridge_socket) if pod.host_network else "",
+            bridge=str(self._bridges.socket) if pod.host_network else "",
+            cache=str(self._bridges.cache_socket) if pod.host_network else "",
         )
         config = bootstrap(proxy, sockets, self._tokens.token(proxy.id))
         return bytes(config.SerializeToString(deterministic=True))

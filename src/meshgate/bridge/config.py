@@ -17,6 +17,7 @@ from types import MappingProxyType
 from meshgate.core.typed_json import MalformedError, dump, load
 from meshgate.model.consumer import Consumer
 from meshgate.model.policies.bridged import Bridged
+from meshgate.model.policies.cached import ProxyCache
 from meshgate.model.service import EMPTY
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -36,11 +37,13 @@ class BridgeConfig:
     consumers: tuple[Consumer, ...] = ()
     places: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     """`host:port` of a service of ours -> `address:port` of a pod of it."""
+    caches: Mapping[str, ProxyCache] = field(default_factory=lambda: MappingProxyType({}))
+    """Id, as Envoy names it -> what is kept for a route."""
 
     @property
     def needed(self) -> bool:
         """Whether anybody will ask."""
-        return bool(self.rules)
+        return bool(self.rules or self.caches)
 
 
 def write_config(path: Path, config: BridgeConfig) -> None:

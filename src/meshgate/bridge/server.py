@@ -13,6 +13,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from meshgate.bridge import wire
+from meshgate.bridge.cache.service import CacheService
 from meshgate.bridge.checks import make_steps
 from meshgate.bridge.config import BridgeConfig
 from meshgate.bridge.deciding import Step, decide
@@ -54,6 +55,7 @@ class Bridge:
         self._directory = Directory(())
         self.refresh: Callable[[], bool] = lambda: False
         """Looks for a newer configuration; true where there was one."""
+        self.cache = CacheService(clock, lambda: self.refresh())
 
     def replace(self, config: BridgeConfig) -> None:
         """Answers by this configuration from now on."""
@@ -66,6 +68,7 @@ class Bridge:
             places=config.places,
         )
         self._rules = {rule: self._make(policies, tools) for rule, policies in config.rules.items()}
+        self.cache.replace(config.caches)
 
     def session(self) -> aiohttp.ClientSession:
         """The way to other servers, opened at its first use."""
@@ -120,7 +123,8 @@ async def serving(
     bridge.refresh = watch.refresh
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT)
     check = grpc.unary_unary_rpc_method_handler(bridge.check)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(AUTHORIZATION, {"Check": check}),))
+    authorization = grpc.method_handlers_generic_handler(AUTHORIZATION, {"Check": check})
+    server.add_generic_rpc_handlers((authorization, *bridge.cache.handlers()))
     server.add_insecure_port(listen)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(bridge.close)

@@ -21,6 +21,7 @@ MODULES = (
     "rollout",
     "logs",
     "metrics",
+    "cache",
     "exec",
     "explain",
     "analyze",

@@ -28,6 +28,7 @@ from meshgate.model.policy import (
     OpenIdConnect,
     PostFunction,
     PreFunction,
+    ProxyCache,
     RateLimit,
     Redirection,
     RequestSize,
@@ -118,7 +119,12 @@ class ConsumerPlugins:
                         PLUGINS_FIELD,
                     )
                 case (
-                    CorrelationId() | GrpcGateway() | GrpcWeb() | RequestTransformer() | ResponseTransformer()
+                    CorrelationId()
+                    | GrpcGateway()
+                    | GrpcWeb()
+                    | ProxyCache()
+                    | RequestTransformer()
+                    | ResponseTransformer()
                 ):
                     self._findings.warn(
                         "MG1103",

@@ -39,6 +39,7 @@ from meshgate.model.policy import (
     Policy,
     PostFunction,
     PreFunction,
+    ProxyCache,
     RateLimit,
     Redirection,
     RedisTarget,
@@ -61,6 +62,7 @@ _OF_ROUTES = (
     PostFunction,
     PreFunction,
     Opa,
+    ProxyCache,
     Redirection,
     RequestSize,
     RequestTransformer,
@@ -135,7 +137,7 @@ class Plugins:
         for kind in _OF_ROUTES:
             first = next((s for scope in scopes for s in scope if isinstance(s.policy, kind)), None)
             if first is not None:
-                policies.append(first.policy)
+                policies.append(_of_route(first.policy, route_label, service_label))
         stranger = next((p for p in policies if isinstance(p, AUTHENTICATION) and p.anonymous), None)
         if stranger is not None and stranger.anonymous not in self._known:
             problem = f"there is no KongConsumer {stranger.anonymous!r} for strangers"
@@ -238,3 +240,10 @@ class Plugins:
                 f"for a consumer only its limits count; all else is as at {template.origin}",
                 "give both plugins the same settings but the limits",
             )
+
+
+def _of_route(policy: Policy, route_label: str, service_label: str) -> Policy:
+    """The policy as the route has it: what a route keeps is not given on others."""
+    if isinstance(policy, ProxyCache):
+        return replace(policy, route=route_label, service=service_label)
+    return policy

@@ -26,6 +26,7 @@ from meshgate.model.policies.bridged import (
     Opa,
     OpenIdConnect,
 )
+from meshgate.model.policies.cached import ProxyCache
 from meshgate.model.policies.change import (
     CorrelationId,
     CrossOrigin,
@@ -62,6 +63,7 @@ __all__ = [
     "Policy",
     "PostFunction",
     "PreFunction",
+    "ProxyCache",
     "RateLimit",
     "Redirection",
     "RedisTarget",
@@ -206,6 +208,7 @@ Policy = (
     | PostFunction
     | PreFunction
     | Opa
+    | ProxyCache
     | RateLimit
     | Redirection
     | RequestSize

@@ -17,6 +17,7 @@ from meshgate.model.policy import (
     KeyAuth,
     MtlsAuth,
     Policy,
+    ProxyCache,
     RateLimit,
     Redirection,
     RequestSize,
@@ -37,6 +38,7 @@ from meshgate.policies import (
     key_auth,
     key_in_body,
     optional_credentials,
+    proxy_cache,
     rate_limit_local,
     rate_limit_quota,
     rate_limit_service,
@@ -142,6 +144,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     ),
     # Kong's priority 779: only those who may come are sent elsewhere.
     Plain(Redirection, redirect.listener_filters, redirect.route_parts, redirect.replies),
+    # Kong's priority 100: what all others have changed and let pass is looked up, and kept as it comes.
+    Plain(ProxyCache, proxy_cache.listener_filters, proxy_cache.route_parts, proxy_cache.replies),
     # Kong's priority 3: next to the service.
     Plain(GrpcWeb, grpc_web.listener_filters, grpc_web.route_parts, grpc_web.replies),
     # Kong's priority 2: whatever else may refuse has done so.

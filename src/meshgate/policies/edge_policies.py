@@ -13,8 +13,8 @@ from meshgate.model.consumer import Consumer
 from meshgate.model.edge import EdgeHost
 from meshgate.model.policies.bridged import BRIDGED
 from meshgate.model.policies.grpc import ProtoDescriptor
-from meshgate.model.policy import JwtAuth, KeyAuth, Policy, RateLimit
-from meshgate.policies import bridge, jwt, key_auth
+from meshgate.model.policy import JwtAuth, KeyAuth, Policy, ProxyCache, RateLimit
+from meshgate.policies import bridge, jwt, key_auth, proxy_cache
 from meshgate.policies.parts import RouteParts
 
 P = TypeVar("P", bound=Policy)
@@ -65,6 +65,8 @@ def parts_key(policy: Policy) -> str:
             return f"jwt/{jwt.requirement_name(policy)}"
         case KeyAuth():
             return f"key-auth/{key_auth.config_name(policy)}/{policy.anonymous}"
+        case ProxyCache():
+            return f"cache/{proxy_cache.rule_id(policy)}"
         case _ if isinstance(policy, BRIDGED):
             return f"bridge/{bridge.rule_id((policy,))}"
         case _:

@@ -27,6 +27,7 @@ from meshgate.model.policy import (
     Policy,
     PostFunction,
     PreFunction,
+    ProxyCache,
     Redirection,
     RequestSize,
     RequestTransformer,
@@ -44,6 +45,7 @@ from meshgate.policies import (
     grpc_web,
     https_only,
     ip_restriction,
+    proxy_cache,
     redirect,
     request_size,
     request_termination,
@@ -123,6 +125,9 @@ def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
             return "post-function", "runs Lua of the manifest, which nobody but Envoy runs"
         case GrpcGateway() if grpc_json.HEADERS_FILTER in on:
             return "grpc-gateway", f"makes gRPC of JSON as {_description(policy)} says, and answers OPTIONS"
+        case ProxyCache() if proxy_cache.FILTER in on:
+            how_long = "as RFC 9111 has it" if policy.cache_control else f"for {policy.ttl_s} s"
+            return "proxy-cache", f"answers are kept {how_long}, and given again"
         case GrpcWeb() if grpc_web.FILTER in on:
             return "grpc-web", "makes gRPC of gRPC-Web, and answers OPTIONS"
         case _:

@@ -95,6 +95,8 @@ class AdminServer:
                 _unary(wire.EXEC, self._exec),
                 _unary(wire.EXPLAIN, self._explain),
                 _unary(wire.TRANSLATE, self._translate),
+                _unary(wire.CACHE_PURGE, self._cache_purge),
+                _unary(wire.CACHE_STATS, self._cache_stats),
                 _unary(wire.DOWN, self._down),
                 _stream(wire.LOGS, self._logs),
                 _stream(wire.EVENTS, self._events),
@@ -113,6 +115,12 @@ class AdminServer:
 
     async def _translate(self, request: Free) -> Free:
         return Free(await self._backend.translate(str(request.value.get("proxy", ""))))
+
+    async def _cache_purge(self, request: Free) -> Free:
+        return Free(await self._backend.cache_purge(request.value))
+
+    async def _cache_stats(self, _: Nothing) -> Free:
+        return Free(await self._backend.cache_stats())
 
     async def _down(self, _: Nothing) -> Nothing:
         await self._backend.down()

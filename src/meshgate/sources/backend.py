@@ -173,6 +173,14 @@ class Backend(Protocol):
         """The live configuration of `gateway` or `DEPLOYMENT[.NS]`, without secrets."""
         ...
 
+    async def cache_purge(self, selector: JsonObject) -> JsonObject:
+        """Forgets the answers that a selector of `meshgate.bridge.cache` means; how many they were."""
+        ...
+
+    async def cache_stats(self) -> JsonObject:
+        """What the cache holds, and what it did."""
+        ...
+
     async def metrics(self) -> str:
         """All metrics, in Prometheus' format."""
         ...

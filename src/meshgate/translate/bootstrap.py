@@ -17,6 +17,7 @@ from meshgate.model.locality import NOWHERE
 from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.policies.bridge import CLUSTER as BRIDGE_CLUSTER
 from meshgate.policies.packing import duration, pack, uint32
+from meshgate.policies.proxy_cache import CLUSTER as CACHE_CLUSTER
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
 from meshgate.translate.tls import ads_source
 from meshgate.translate.upstream_protocol import HTTP_OPTIONS
@@ -58,6 +59,8 @@ class Sockets:
     """Empty for proxies that ask no rate limit service."""
     bridge: str = ""
     """Empty for proxies that have nothing to ask the bridge."""
+    cache: str = ""
+    """Empty for proxies that keep no answers."""
 
 
 def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bootstrap:
@@ -92,6 +95,8 @@ def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bo
         config.static_resources.clusters.append(socket_cluster(RATE_LIMIT_CLUSTER, sockets.rate_limit))
     if sockets.bridge:
         config.static_resources.clusters.append(socket_cluster(BRIDGE_CLUSTER, sockets.bridge))
+    if sockets.cache:
+        config.static_resources.clusters.append(socket_cluster(CACHE_CLUSTER, sockets.cache))
     config.layered_runtime.CopyFrom(runtime())
     if proxy.kind is ProxyKind.GATEWAY:
         config.overload_manager.CopyFrom(overload_manager())

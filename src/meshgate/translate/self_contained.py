@@ -27,6 +27,7 @@ from meshgate.model.proxy import Proxy, ProxyKind
 from meshgate.model.reader import Reader
 from meshgate.policies.bridge import CLUSTER as BRIDGE_CLUSTER
 from meshgate.policies.packing import pack
+from meshgate.policies.proxy_cache import CLUSTER as CACHE_CLUSTER
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
 from meshgate.translate import endpoint, gateway, inbound, observe, outbound, patching, secret
 from meshgate.translate.bootstrap import runtime, socket_cluster
@@ -151,6 +152,7 @@ class _Builder:
         if self._gateway:
             found.append(socket_cluster(RATE_LIMIT_CLUSTER, "rate-limit.sock"))
             found.append(socket_cluster(BRIDGE_CLUSTER, "bridge.sock"))
+            found.append(socket_cluster(CACHE_CLUSTER, "cache.sock"))
         return found
 
     def _cluster(self, built: cluster_pb2.Cluster) -> cluster_pb2.Cluster:

@@ -141,6 +141,14 @@ class SmallBackend:
     async def translate(self, proxy: str) -> JsonObject:
         return {"proxy": proxy}
 
+    async def cache_purge(self, selector: JsonObject) -> JsonObject:
+        if selector.get("host") == "nobody":
+            raise AdminError("not_found", "no route here keeps answers")
+        return {"purged": 3, "selector": selector}
+
+    async def cache_stats(self) -> JsonObject:
+        return {"entries": 3, "max_bytes": 100}
+
     async def metrics(self) -> str:
         return "up 1\n"
 

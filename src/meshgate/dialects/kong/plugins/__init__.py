@@ -30,6 +30,7 @@ from meshgate.dialects.kong.plugins.ldap_auth import LdapAuthConfig, lower_ldap_
 from meshgate.dialects.kong.plugins.mtls_auth import MtlsAuthConfig, lower_mtls_auth
 from meshgate.dialects.kong.plugins.opa import OpaConfig, lower_opa
 from meshgate.dialects.kong.plugins.openid_connect import OpenidConnectConfig, lower_openid_connect
+from meshgate.dialects.kong.plugins.proxy_cache import ProxyCacheConfig, lower_proxy_cache
 from meshgate.dialects.kong.plugins.rate_limiting import RateLimitingConfig, lower_rate_limiting
 from meshgate.dialects.kong.plugins.redirect import RedirectConfig, lower_redirect
 from meshgate.dialects.kong.plugins.request_size_limiting import (
@@ -115,6 +116,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "post-function": _plugin(FunctionConfig, lower_post_function),
         "pre-function": _plugin(FunctionConfig, lower_pre_function),
         "opa": _plugin(OpaConfig, lower_opa),
+        "proxy-cache": _plugin(ProxyCacheConfig, lower_proxy_cache),
         "rate-limiting": _plugin(RateLimitingConfig, lower_rate_limiting),
         "redirect": _plugin(RedirectConfig, lower_redirect),
         "request-size-limiting": _plugin(RequestSizeLimitingConfig, lower_request_size_limiting),

@@ -1,0 +1,36 @@
+"""The policy that keeps answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshgate.core.origin import BUILT_IN, Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyCache:
+    """Kong's `proxy-cache`: answers of the service are kept in memory and given again."""
+
+    response_codes: tuple[int, ...] = (200, 301, 404)
+    methods: tuple[str, ...] = ("GET", "HEAD")
+    content_types: tuple[str, ...] = ("text/plain", "application/json")
+    """Compared with their parameters; `*` stands for any type or subtype."""
+    ttl_s: int = 300
+    cache_control: bool = False
+    """RFC 9111 decides what is kept, and how long; else `ttl_s` alone does."""
+    storage_ttl_s: int | None = None
+    """For how long stale answers are kept, counted from when they came; None: as long as they are fresh."""
+    dictionary: str = "kong_db_cache"
+    """Keeps apart what is kept under other names."""
+    ignore_path_case: bool = False
+    vary_parameters: tuple[str, ...] = ()
+    """The parameters of the query that count; empty: all."""
+    vary_headers: tuple[str, ...] = ()
+    """In lower case."""
+    show_age: bool = True
+    show_status: bool = True
+    show_key: bool = True
+    route: str = ""
+    """Its label: other routes have answers of their own."""
+    service: str = ""
+    origin: Origin = BUILT_IN
