@@ -42,7 +42,13 @@ from meshgate.dialects.istio import (
     workload_entry,
     workload_group,
 )
-from meshgate.dialects.kong import kong_consumer, kong_consumer_group, kong_plugin, kong_upstream_policy
+from meshgate.dialects.kong import (
+    kong_consumer,
+    kong_consumer_group,
+    kong_plugin,
+    kong_upstream_policy,
+    stream_ingress,
+)
 from meshgate.dialects.kong.catalog import CATALOG, Purpose
 from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.dialects.kubernetes import (
@@ -107,6 +113,8 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         (GATEWAY_GROUP, "BackendTLSPolicy"): backend_tls_policy.BackendTlsPolicy,
         ("configuration.konghq.com", "KongConsumerGroup"): kong_consumer_group.KongConsumerGroup,
         ("configuration.konghq.com", "KongUpstreamPolicy"): kong_upstream_policy.KongUpstreamPolicy,
+        ("configuration.konghq.com", "TCPIngress"): stream_ingress.TcpIngressSpec,
+        ("configuration.konghq.com", "UDPIngress"): stream_ingress.UdpIngressSpec,
     }
 )
 """The fields of each supported kind."""

@@ -28,6 +28,7 @@ from meshgate.model.policy import HttpsOnly, Policy
 from meshgate.model.route import PathMatch, Rule, StringMatch
 from meshgate.model.service import EMPTY, Service
 from meshgate.model.sidecar import Sidecar
+from meshgate.model.stream_ingress import StreamIngress
 from meshgate.model.telemetry import TelemetryObject
 from meshgate.model.upstream import UpstreamPolicy
 from meshgate.model.workload import MtlsMode, Workload
@@ -295,6 +296,7 @@ class Declared:
     machine_groups: tuple[MachineGroup, ...] = ()
     endpoint_lists: tuple[EndpointList, ...] = ()
     ingress_classes: tuple[IngressClass, ...] = ()
+    stream_ingresses: tuple[StreamIngress, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     consumers: tuple[ConsumerObject, ...] = ()
     consumer_groups: tuple[ConsumerGroupObject, ...] = ()

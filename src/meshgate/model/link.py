@@ -7,8 +7,9 @@ One step per file: `linking_workloads` (sidecars, environment, selectors), `link
 (VirtualService), `linking_delegates` before it, `linking_consumers`, `linking_plugins`, `linking_edge` and
 `linking_routes` (Ingress, joined with the mesh's rules), `linking_paths` (the algebra of
 paths behind that), `linking_gateways` (Istio's Gateways, with `linking_gateway_hosts`,
-`_tls` and `_streams`), `linking_gateway_api` (the Gateway API's), `linking_backend_tls`,
-`linking_upstreams` (Kong's), `linking_certificates`.
+`_tls`, `_ports` and `_streams`), `linking_stream_ingress` (TCPIngress, UDPIngress),
+`linking_gateway_api` (the Gateway API's), `linking_backend_tls`, `linking_upstreams` (Kong's),
+`linking_certificates`.
 `linking_input` gives all of them the same sorted input, which is why the order of documents
 never matters.
 """
@@ -37,6 +38,7 @@ from meshgate.model.linking_envoy_filters import link_envoy_patches
 from meshgate.model.linking_failure import link_failure
 from meshgate.model.linking_functions import without_functions
 from meshgate.model.linking_gateway_api import api_edges, link_gateway_api
+from meshgate.model.linking_gateway_ports import GatewayPorts
 from meshgate.model.linking_gateways import link_gateways
 from meshgate.model.linking_inbound import link_inbound
 from meshgate.model.linking_input import Findings, Input, with_defaults
@@ -44,6 +46,7 @@ from meshgate.model.linking_mesh import link_mesh_hosts
 from meshgate.model.linking_mesh_streams import link_mesh_streams
 from meshgate.model.linking_plugins import Plugins
 from meshgate.model.linking_sidecars import link_sidecars
+from meshgate.model.linking_stream_ingress import link_stream_ingresses
 from meshgate.model.linking_telemetry import link_telemetry
 from meshgate.model.linking_transcoding import link_transcoding
 from meshgate.model.linking_upstreams import link_upstreams
@@ -86,7 +89,9 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
     let_in = tuple(c for c in known_consumers if c.name not in plugins.closed_consumers)
 
     ingress = link_ingress_rules(given, edges, mesh_hosts, plugins, findings)
-    gateways = link_gateways(given, destinations, ingress, findings)
+    ports = GatewayPorts(findings)
+    gateways = link_gateways(given, destinations, ingress, ports, findings)
+    streams = link_stream_ingresses(given, ports, gateways.certificates, findings)
     api = link_gateway_api(given, plugins, findings)
     hosts = {**link_edge_hosts(ingress), **gateways.hosts, **api.tables.hosts}
     edge_guard = keep_routes(edge_guard, hosts, findings)
@@ -101,7 +106,7 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
             kept = keep_routes(guard, hosts, findings)
             guards.update(dict.fromkeys((status.addresses if status else None) or (), kept))
             hosts = close_beside_claims(hosts, kept, findings)
-    servers = {**api.tables.certificates, **gateways.certificates}
+    servers = {**api.tables.certificates, **streams.certificates}
     certificates = joined(link_certificates(given, edges, findings), servers)
 
     model = Model(
@@ -114,7 +119,7 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
         edge_hosts=_frozen(hosts),
         certificates=_frozen(certificates),
         consumers=_frozen(link_consumers(given, let_in, findings)),
-        edge_servers=_frozen({**gateways.servers, **api.tables.servers}),
+        edge_servers=_frozen({**gateways.servers, **streams.servers, **api.tables.servers}),
         edge_guard=_frozen({p: g for p, g in guards.items() if p != EDGE or g != OPEN}),
         mesh_streams=_frozen(link_mesh_streams(given, destinations, findings)),
         entries=_frozen(dict(sorted(given.entries.items()))),

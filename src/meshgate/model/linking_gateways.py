@@ -66,6 +66,7 @@ def link_gateways(
     given: Input,
     destinations: Mapping[str, tuple[DestinationPolicy, ...]],
     ingress: Mapping[str, OwnRules],
+    ports: GatewayPorts,
     findings: Findings,
 ) -> LinkedGateways:
     """The filter chains, virtual hosts and certificates of all Gateways that select our gateway.
@@ -73,7 +74,7 @@ def link_gateways(
     A server that cannot be had as it is written is not opened (MG3005 its certificate,
     MG3008 another has its port or name); a VirtualService without a server is MG3021.
     """
-    linking = _Linking(given, destinations, findings)
+    linking = _Linking(given, destinations, ports, findings)
     for gateway in oldest_first(given.declared.gateways):
         if not is_ours(gateway, findings):
             linking.elsewhere.add(str(gateway.name))
@@ -92,6 +93,7 @@ class _Linking:
         self,
         given: Input,
         destinations: Mapping[str, tuple[DestinationPolicy, ...]],
+        ports: GatewayPorts,
         findings: Findings,
     ) -> None:
         self._given, self._destinations, self._findings = given, destinations, findings
@@ -100,7 +102,7 @@ class _Linking:
         """(VirtualService, Gateway) that came together, whether or not the server was opened."""
         self.elsewhere: set[str] = set()
         """Gateways that take none of ours."""
-        self._ports = GatewayPorts(findings)
+        self._ports = ports
         self._tables: dict[str, _Table] = {}
         self._rules = oldest_first(given.declared.mesh_rules)
 

@@ -14,6 +14,7 @@ from meshgate.dialects.kong.kong_consumer_group import KONG_CONSUMER_GROUP
 from meshgate.dialects.kong.kong_plugin import KONG_CLUSTER_PLUGIN, KONG_PLUGIN
 from meshgate.dialects.kong.kong_upstream_policy import KONG_UPSTREAM_POLICY
 from meshgate.dialects.kong.not_supported import NOT_SUPPORTED
+from meshgate.dialects.kong.stream_ingress import TCP_INGRESS, UDP_INGRESS
 
 KINDS: tuple[KindParser, ...] = (
     KONG_PLUGIN,
@@ -21,5 +22,7 @@ KINDS: tuple[KindParser, ...] = (
     KONG_CONSUMER,
     KONG_CONSUMER_GROUP,
     KONG_UPSTREAM_POLICY,
+    TCP_INGRESS,
+    UDP_INGRESS,
     *NOT_SUPPORTED,
 )

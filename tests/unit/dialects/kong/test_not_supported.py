@@ -12,8 +12,6 @@ from tests.unit.dialects.reading import read, said
     ("version", "kind"),
     [
         ("v1", "KongIngress"),
-        ("v1beta1", "TCPIngress"),
-        ("v1beta1", "UDPIngress"),
         ("v1alpha1", "IngressClassParameters"),
         ("v1alpha1", "KongLicense"),
         ("v1alpha1", "KongVault"),
@@ -27,9 +25,9 @@ def test_a_kind_that_is_not_supported_is_a_warning(version: str, kind: str) -> N
     assert found.message.startswith(f"{kind} is not supported yet: ")
 
 
-def test_the_text_about_a_tcp_ingress() -> None:
-    text = "apiVersion: configuration.konghq.com/v1beta1\nkind: TCPIngress\nmetadata: {name: a}\n"
+def test_the_text_about_a_vault() -> None:
+    text = "apiVersion: configuration.konghq.com/v1alpha1\nkind: KongVault\nmetadata: {name: a}\n"
     assert said(text) == [
-        "f.yaml:2:7: warning MG1101 TCPIngress default/a kind: TCPIngress is not supported yet: "
-        "it opens no listener"
+        "f.yaml:2:7: warning MG1101 KongVault a kind: KongVault is not supported yet: "
+        "references to it stay closed"
     ]
