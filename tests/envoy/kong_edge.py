@@ -20,7 +20,7 @@ from meshgate.simulate import stand_in
 from meshgate.simulate.stand_in import gateway_proxy
 from meshgate.translate.self_contained import self_contained
 from tests.envoy.bridge_process import bridging
-from tests.simulate.live import Serving, running
+from tests.simulate.live import DEADLINE_S, Serving, running
 
 JSON = "application/json; charset=utf-8"
 
@@ -129,7 +129,13 @@ def consumer(name: str, credentials: Mapping[str, tuple[str, Mapping[str, str]]]
 
 @asynccontextmanager
 async def gateway(
-    text: str, folder: Path, *, service: str = SERVICE, listener: str = "http", allow_lua: bool = False
+    text: str,
+    folder: Path,
+    *,
+    service: str = SERVICE,
+    listener: str = "http",
+    allow_lua: bool = False,
+    lasts_s: float = DEADLINE_S,
 ) -> AsyncIterator[int]:
     """The port of a gateway by these manifests, which must have no errors. Requests come to a service
     that tells what it saw, or answers with the body of a request that has `x-say`, which is then its type."""
@@ -140,7 +146,7 @@ async def gateway(
     config = self_contained(Reader(stand_in(built.model)), gateway_proxy())
     async with (
         bridging(built.model, folder) as sockets,
-        running(config, listener, folder, telling, sockets) as port,
+        running(config, listener, folder, telling, sockets, lasts_s=lasts_s) as port,
     ):
         yield port
 

