@@ -123,8 +123,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             config="{allow: [10.0.0.0/8, 127.0.0.0/8], deny: [10.6.6.6]}",
             text=(
                 "403 `IP address not allowed: ADDRESS`. The address is the connection's; nothing that a "
-                "client writes into X-Forwarded-For counts. For one consumer alone it is not supported: "
-                "such a consumer cannot get in."
+                "client writes into X-Forwarded-For counts. "
             ),
         ),
         "jwt": Section(
@@ -252,7 +251,9 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             text=(
                 "413 `Request size limit exceeded`. A body without Content-Length is held back until it "
                 "is whole or too long. With `require_content_length` chunked bodies get 411 too, which "
-                "Kong lets pass; Kong's 417 for `Expect: 100-continue` is a 413."
+                "Kong lets pass; Kong's 417 for `Expect: 100-continue` is a 413. Where "
+                "`response-transformer` changes JSON on the same route, answers to requests without "
+                "Content-Length may be at most as long as the limit (else 500)."
             ),
         ),
         "request-termination": Section(
@@ -354,10 +355,20 @@ such a plugin get 500.
 
 ## Consumers and groups
 
-`rate-limiting` can be named on a KongConsumer or a KongConsumerGroup (a consumer says which groups it is in
-by `consumerGroups`): a consumer's own limits come before those of its groups, and these before the
-route's. Named on an Ingress or Service too, a plugin holds for the combination. A consumer whose plugin
-or group cannot be had is not let in.
+A KongConsumer or a KongConsumerGroup (a consumer says which groups it is in by `consumerGroups`) can
+name plugins too, which then hold for it alone: `rate-limiting`, `ip-restriction`, `request-size-limiting`,
+`request-transformer`, `response-transformer`, `redirect` and `request-termination`. A name on an Ingress or
+Service and on a consumer or group means the combination alone. Of one plugin's configurations the most
+specific counts, as in Kong: consumer with route, group with route, consumer with service, group with service,
+consumer, group, route, service, global. What decides who somebody is (`jwt`, `key-auth`, ...), `acl`, `cors`,
+`bot-detection`, `pre-function` and `post-function` cannot be set for a consumer, as in Kong;
+`correlation-id` and `grpc-web` run before it is known who asks, and have no effect there (warned). A
+consumer whose plugin or group cannot be had is not let in.
+
+Such a route is chosen a second time when it is known who asks
+([ADR 023](adr/023-variants-of-routes-for-consumers.md)); that costs only routes that have such plugins, and
+of their consumers only those who have some. Limits keep their own way: of a consumer's `rate-limiting` the
+numbers count, all else is as at the route's.
 """
 
 

@@ -292,3 +292,26 @@ def test_another_name_follows_the_rules_of_what_it_stands_for(host: str, cluster
     assert verdict.rule is not None
     assert verdict.rule.name == rule
     assert verdict.outcome is Outcome.FORWARD
+
+
+def _marks(name: str, path: str) -> list[str]:
+    """What explain tells of the plugins that a consumer of the case meets, behind its key."""
+    secrets = {"alice": "not-a-secret-1", "bob": "not-a-secret-2", "": ""}
+    linked = stand_in(cases.read("kong/consumer-plugins").model)
+    verdict = call(linked, "GET", "x", path, {"apikey": secrets[name]})
+    return [f"{met.kind}@{met.origin.line}" for met in verdict.policies if met.kind != "key-auth"]
+
+
+def test_who_has_plugins_of_his_own_meets_them() -> None:
+    assert _marks("alice", "/shop") == [
+        "ip-restriction@42",
+        "request-transformer@24",
+        "response-transformer@48",
+    ]
+    assert _marks("bob", "/shop") == [
+        "request-size-limiting@54",
+        "request-transformer@36",
+        "response-transformer@48",
+    ]
+    assert _marks("bob", "/other") == ["request-size-limiting@54", "request-transformer@30"]
+    assert _marks("", "/shop") == ["request-transformer@18", "response-transformer@48"]

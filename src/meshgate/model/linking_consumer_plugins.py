@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import assert_never
 
 from meshgate.model.declared import ConsumerGroupObject, ConsumerObject, Plugin
@@ -37,9 +38,27 @@ from meshgate.model.policy import (
     Termination,
 )
 
+SCOPABLE = IpRestriction | RequestSize | RequestTransformer | ResponseTransformer | Redirection | Termination
+"""Plugins that run when it is known who asks, so that they can be for one consumer. (Limits are too,
+in their own way.)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPlugins:
+    """What a consumer has beside what routes and services have."""
+
+    own: tuple[Plugin, ...]
+    of_groups: tuple[Plugin, ...]
+
+    @property
+    def limits(self) -> tuple[Plugin, ...]:
+        """Its own limits; without any, those of its groups, as in Kong 3.9."""
+        own = tuple(p for p in self.own if isinstance(p.policy, RateLimit))
+        return own or tuple(p for p in self.of_groups if isinstance(p.policy, RateLimit))[:1]
+
 
 class ConsumerPlugins:
-    """Answers which limits a consumer has of its own; `closed` must not get in without theirs."""
+    """Answers which plugins a consumer has of its own; `closed` must not get in without theirs."""
 
     def __init__(self, names: PluginNames, groups: Iterable[ConsumerGroupObject], findings: Findings) -> None:
         self._names, self._findings = names, findings
@@ -48,9 +67,10 @@ class ConsumerPlugins:
         }
         self.closed: set[Name] = set()
 
-    def of(self, consumer: ConsumerObject) -> tuple[Plugin, ...]:
-        """Its own, then those of its groups whose kind it has none of, as in Kong 3.9."""
-        found = list(self._named_by(consumer, consumer))
+    def of(self, consumer: ConsumerObject) -> OwnPlugins:
+        """Those that it names, and those of its groups."""
+        own = self._named_by(consumer, consumer)
+        of_groups: list[Plugin] = []
         for name in consumer.groups:
             group = self._groups.get(Name(consumer.name.namespace, name))
             if group is None:
@@ -65,14 +85,13 @@ class ConsumerPlugins:
                     ("consumerGroups",),
                 )
                 continue
-            known = {type(p.policy) for p in found}
-            found += [p for p in self._named_by(consumer, group) if type(p.policy) not in known]
-        return tuple(found)
+            of_groups += self._named_by(consumer, group)
+        return OwnPlugins(own=own, of_groups=tuple(of_groups))
 
     def _named_by(
         self, member: ConsumerObject, consumer: ConsumerObject | ConsumerGroupObject
     ) -> tuple[Plugin, ...]:
-        """The limits that a consumer or one of its groups names; what else it names is reported."""
+        """What a consumer or one of its groups names; what cannot be for a consumer is reported."""
         at = consumer.plugins_origin or consumer.origin
         scoped, problem = self._names.resolve(
             consumer.plugin_names, consumer.name.namespace, at, consumer.ref, OF_CONSUMER
@@ -105,35 +124,35 @@ class ConsumerPlugins:
                         "name it on the Ingress or the Service",
                         PLUGINS_FIELD,
                     )
-                case RateLimit():
-                    pass
-                case IpRestriction() | RequestSize() | Termination() | Redirection():
-                    self.closed.add(member.name)
-                    self._findings.error(
-                        "MG1104",
-                        at,
-                        consumer.ref,
-                        f"plugin {entry.plugin.plugin} for one consumer is not supported; "
-                        "the consumer cannot get in",
-                        "name it on the Ingress or the Service",
-                        PLUGINS_FIELD,
-                    )
                 case (
-                    CorrelationId()
-                    | GrpcGateway()
-                    | GrpcWeb()
-                    | ProxyCache()
+                    RateLimit()
+                    | IpRestriction()
+                    | RequestSize()
                     | RequestTransformer()
                     | ResponseTransformer()
+                    | Redirection()
+                    | Termination()
                 ):
+                    pass
+                case ProxyCache():
                     self._findings.warn(
                         "MG1103",
                         at,
                         consumer.ref,
-                        f"plugin {entry.plugin.plugin} for one consumer is not supported; it has no effect",
+                        "plugin proxy-cache for one consumer is not supported; it has no effect",
+                        "name it on the Ingress or the Service",
+                        PLUGINS_FIELD,
+                    )
+                case CorrelationId() | GrpcGateway() | GrpcWeb():
+                    self._findings.warn(
+                        "MG1103",
+                        at,
+                        consumer.ref,
+                        f"plugin {entry.plugin.plugin} runs before anybody knows the consumer; "
+                        "it has no effect",
                         "name it on the Ingress or the Service",
                         PLUGINS_FIELD,
                     )
                 case _:
                     assert_never(entry.policy)
-        return tuple(s.plugin for s in scoped if isinstance(s.policy, RateLimit))
+        return tuple(s.plugin for s in scoped if isinstance(s.policy, RateLimit | SCOPABLE))

@@ -61,7 +61,7 @@ class ServiceRoutes:
         for ranked in rules.at(Entrance("http", parent.port or 80)):
             matches = tuple(replace(m, port=parent.port) for m in ranked.rule.matches or (_ANY,))
             # Plugins of the gateway have no place at a client's sidecar.
-            rule = replace(ranked.rule, matches=matches, policies=())
+            rule = replace(ranked.rule, matches=matches, policies=(), variants=())
             self._ranked.setdefault(key, []).append(replace(ranked, rule=rule))
 
     def join(self, hosts: Mapping[str, tuple[MeshHost, ...]]) -> dict[str, tuple[MeshHost, ...]]:

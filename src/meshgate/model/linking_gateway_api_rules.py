@@ -140,6 +140,7 @@ class RouteRules:
             response_headers=filtered.response,
             cors=filtered.cors,
             policies=() if problem else applied.policies,
+            variants=() if problem else applied.variants,
             service_label=label,
         )
 

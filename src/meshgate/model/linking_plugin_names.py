@@ -62,6 +62,10 @@ class PluginNames:
 
     def __init__(self, given: Input, findings: Findings) -> None:
         self._given, self._findings = given, findings
+        self.bound: frozenset[ObjectRef] = frozenset()
+        """Plugins that edge objects name: to a consumer they are for the combination."""
+        self.members: frozenset[ObjectRef] = frozenset()
+        """Plugins that consumers name: to an edge object they are for the combination."""
 
     def of_everybody(self) -> tuple[tuple[Scoped, ...], str]:
         """The global plugins, and why every route must be closed (empty: need not)."""
@@ -101,11 +105,17 @@ class PluginNames:
                     PLUGINS_FIELD,
                 )
                 problem = problem or trouble
-            elif any(type(s.policy) is type(plugin.policy) for s in scoped):
+            elif self._rivals(plugin, scoped, counter):
                 self._collision(plugin, f"{ref} names another {plugin.plugin} plugin before it")
             else:
                 scoped.append(Scoped(plugin, plugin.policy, counter))
         return tuple(scoped), problem
+
+    def _rivals(self, plugin: Plugin, scoped: list[Scoped], counter: str) -> bool:
+        """Whether another plugin of its type is there for the same requests."""
+        combined = self.bound if counter == OF_CONSUMER else self.members
+        others = (s for s in scoped if type(s.policy) is type(plugin.policy))
+        return plugin.ref not in combined and any(s.plugin.ref not in combined for s in others)
 
     def find(self, name: str, namespace: str) -> Plugin | None:
         """The KongPlugin of the namespace, else the KongClusterPlugin.

@@ -16,11 +16,12 @@ from meshgate.model.declared import (
     Plugin,
 )
 from meshgate.model.linking_authorities import Authorities
-from meshgate.model.linking_consumer_plugins import ConsumerPlugins
+from meshgate.model.linking_consumer_plugins import SCOPABLE, ConsumerPlugins
 from meshgate.model.linking_consumers import consumer_id
 from meshgate.model.linking_input import Findings, Input, service_ref
 from meshgate.model.linking_opa import told_by_opa
 from meshgate.model.linking_plugin_names import PluginNames, Scoped
+from meshgate.model.linking_variants import Owners, variants
 from meshgate.model.names import Name, requested_host
 from meshgate.model.policy import (
     AUTHENTICATION,
@@ -48,6 +49,7 @@ from meshgate.model.policy import (
     ResponseTransformer,
     Termination,
 )
+from meshgate.model.route import ConsumerVariant
 from meshgate.model.service import Service
 
 _OF_ROUTES = (
@@ -77,6 +79,7 @@ class Applied:
     """What the plugins make of one route."""
 
     policies: tuple[Policy, ...]
+    variants: tuple[ConsumerVariant, ...] = ()
     problem: str = ""
     """Why the route must be closed; empty where it is open."""
 
@@ -98,11 +101,16 @@ class Plugins:
         named = [(n, e.namespace) for e in edges for n in e.plugin_names]
         named += [(n, s.name.namespace) for s in given.services.values() for n in s.plugin_names]
         self._bound = frozenset(p.ref for n, namespace in named if (p := self._names.find(n, namespace)))
+        self._names.bound = self._bound
         self._of_each = ConsumerPlugins(self._names, given.declared.consumer_groups, findings)
         self._known = frozenset(n for c in consumers for n in (c.username, consumer_id(c.name)) if n)
         self._authorities = Authorities(given)
         found = {c.name: self._of_each.of(c) for c in consumers if c.plugin_names or c.groups}
-        self._of_consumer = {name: plugins for name, plugins in found.items() if plugins}
+        self._of_consumer = {name: own for name, own in found.items() if own.own or own.of_groups}
+        let_in = {n: own for n, own in self._of_consumer.items() if n not in self._of_each.closed}
+        self._owners = Owners(of_consumer=let_in, bound=self._bound)
+        everybody = Owners(of_consumer=self._of_consumer, bound=self._bound)
+        self._names.members = everybody.members
 
     @property
     def closed_consumers(self) -> frozenset[Name]:
@@ -132,10 +140,11 @@ class Plugins:
             problem = problem or of_service
         problem = problem or self._global_problem
         if problem:
-            return Applied((), problem)
+            return Applied((), problem=problem)
         policies: list[Policy] = [rules.https_only] if rules.https_only is not None else []
         for kind in _OF_ROUTES:
-            first = next((s for scope in scopes for s in scope if isinstance(s.policy, kind)), None)
+            found = (s for scope in scopes for s in scope if isinstance(s.policy, kind))
+            first = next((s for s in found if not self._for_consumers_alone(s)), None)
             if first is not None:
                 policies.append(_of_route(first.policy, route_label, service_label))
         stranger = next((p for p in policies if isinstance(p, AUTHENTICATION) and p.anonymous), None)
@@ -148,15 +157,21 @@ class Plugins:
                 f"{problem}; the route answers 503",
                 "add it, or take anonymous out of the plugin",
             )
-            return Applied((), problem)
+            return Applied((), problem=problem)
         if problem := self._complete(policies, rules, route_label, service_label):
-            return Applied((), problem)
+            return Applied((), problem=problem)
         authenticated = any(isinstance(p, AUTHENTICATION) for p in policies)
         limit = self._limit(scopes, authenticated, route_label)
         if limit is not None:
             redis = self._reachable(limit.redis, rules.namespace)
             policies.append(replace(limit, service_id=service_label, redis=redis))
-        return Applied(tuple(policies))
+        different = variants(policies, route, scopes[1], self._owners) if authenticated else ()
+        return Applied(tuple(policies), variants=different)
+
+    def _for_consumers_alone(self, scoped: Scoped) -> bool:
+        """Whether a plugin is for the combination of a route or service with consumers."""
+        named = scoped.plugin.ref in self._names.members and not scoped.plugin.is_global
+        return named and isinstance(scoped.policy, SCOPABLE)
 
     def _complete(
         self, policies: list[Policy], rules: EdgeRules, route_label: str, service_label: str
@@ -199,16 +214,15 @@ class Plugins:
         shared: list[tuple[Plugin, RateLimit]] = []
         for scoped, policy in limits:
             policy = replace(policy, rule_id=f"{scoped.counter}/rate-limiting")
-            members = any(scoped.plugin in plugins for plugins in self._of_consumer.values())
+            members = any(scoped.plugin in own.limits for own in self._of_consumer.values())
             if members and not scoped.plugin.is_global:
                 shared.append((scoped.plugin, policy))
             elif base is None:
                 base = policy
         own: list[ConsumerLimits] = []
         template = base
-        for name, plugins in self._of_consumer.items() if authenticated else ():
-            if name in self.closed_consumers:
-                continue
+        for name, of_one in self._owners.of_consumer.items() if authenticated else ():
+            plugins = of_one.limits
             chosen = next(((p, r) for p, r in shared if p in plugins), None) or next(
                 (
                     (p, p.policy)

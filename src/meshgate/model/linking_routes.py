@@ -19,7 +19,7 @@ from meshgate.model.linking_input import Findings, Input
 from meshgate.model.linking_matches import any_of, common_methods, gateway_meets, undecided
 from meshgate.model.linking_mesh import host_candidates, is_catch_all
 from meshgate.model.linking_paths import WHOLE, Combined, combine
-from meshgate.model.linking_plugins import Plugins
+from meshgate.model.linking_plugins import Applied, Plugins
 from meshgate.model.names import GATEWAY_NAMESPACE, Name
 from meshgate.model.policy import Policy
 from meshgate.model.route import (
@@ -75,7 +75,7 @@ class _Target:
     route: EdgeRoute
     service: Service
     port: ServicePort
-    policies: tuple[Policy, ...]
+    applied: Applied
     given: Input
     findings: Findings
 
@@ -114,7 +114,7 @@ def compile_route(
             "name one of its ports",
         )
         return (_own_rule(route, applied.policies, Refuse(status=503, reason=problem)),)
-    target = _Target(route, service, port, applied.policies, given, findings)
+    target = _Target(route, service, port, applied, given, findings)
     mesh = _followed(service.host, mesh_hosts)
     return tuple(_joined(target, mesh)) if mesh else (_plain(target),)
 
@@ -160,7 +160,8 @@ def _plain(target: _Target) -> Rule:
     if edge.retries is not None:
         action = replace(action, retry=replace(DEFAULT_RETRY, attempts=edge.retries))
     action = replace(action, idle_timeout_ms=edge.idle_timeout_ms)
-    return _own_rule(route, target.policies, action, combined.paths)
+    rule = _own_rule(route, target.applied.policies, action, combined.paths)
+    return replace(rule, variants=target.applied.variants)
 
 
 def _joined(target: _Target, mesh: MeshHost) -> Iterator[Rule]:
@@ -176,7 +177,8 @@ def _joined(target: _Target, mesh: MeshHost) -> Iterator[Rule]:
                 name=f"{route.name}/{next(number)}",
                 matches=tuple(match for match, _ in group),
                 action=_edge_action(rule.action, rewrite, target),
-                policies=target.policies,
+                policies=target.applied.policies,
+                variants=target.applied.variants,
                 edge_origin=route.origin,
                 route_label=route.route_label,
                 service_label=route.service_label,
@@ -184,7 +186,7 @@ def _joined(target: _Target, mesh: MeshHost) -> Iterator[Rule]:
         if is_catch_all(rule):
             return
     reason = f"no rule of the VirtualService for {mesh.host} takes this request"
-    rest = _own_rule(route, target.policies, Refuse(status=404, reason=reason))
+    rest = _own_rule(route, target.applied.policies, Refuse(status=404, reason=reason))
     yield replace(rest, name=f"{route.name}/none")
 
 

@@ -251,6 +251,16 @@ Action = Forward | Redirect | DirectResponse | Refuse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerVariant:
+    """What a rule's policies are for some consumers, once it is known who asks."""
+
+    consumers: tuple[str, ...]
+    """Ids, sorted."""
+    policies: tuple[Policy, ...]
+    """All of them, in the place of the rule's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """The first rule with a match decides; no matches at all means every request."""
 
@@ -264,6 +274,8 @@ class Rule:
     cors: Cors | None = None
     policies: tuple[Policy, ...] = ()
     """Applied at the edge, in the order of `policies.CHAIN` whatever the order here."""
+    variants: tuple[ConsumerVariant, ...] = ()
+    """No consumer is in two of them."""
     origin: Origin = BUILT_IN
     """Where the rule was written."""
     edge_origin: Origin | None = None

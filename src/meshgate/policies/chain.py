@@ -61,6 +61,7 @@ from meshgate.policies.entries import (
 )
 from meshgate.policies.functions import Functions, Place
 from meshgate.policies.parts import RouteParts
+from meshgate.policies.variants import Chooser, LateAnswers
 
 AUTHENTICATED: EdgeFilter = Strangers()
 """The entry behind which Istio's policies stand: they want to know nothing of Kong's plugins."""
@@ -114,6 +115,9 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Asked(Stage.AUTHENTICATION),
     # Whoever is still nobody goes on as the consumer for strangers, or not at all.
     AUTHENTICATED,
+    # It is known who asks: who has plugins of his own meets them from here on.
+    Chooser(),
+    LateAnswers(),
     # Kong's priority 998: every answer from here on may be read by any browser; OPTIONS is answered.
     Plain(GrpcGateway, grpc_json.gateway_filters, grpc_json.gateway_parts, grpc_json.gateway_replies),
     # Kong's priority 990: after authentication, before all that counts.

@@ -57,6 +57,8 @@ INTERNAL_HEADERS = (
 )
 """Only the gateway's own filters may read these; removed again before the service."""
 
+VARIANT = "x-meshgate-variant"
+"""Names the variant of a route that is for the consumer; see `variants`."""
 ANONYMOUS = "x-meshgate-anonymous"
 """Names the consumer that stands for strangers, between two filters: the lookup removes it."""
 
@@ -65,7 +67,7 @@ def early_removal(more: tuple[str, ...] = ()) -> extension_pb2.TypedExtensionCon
     """Removes what a client must not say about itself, before routing and all filters."""
     mutations = [
         mutation_rules_pb2.HeaderMutation(remove=name)
-        for name in (*IDENTITY_HEADERS, *INTERNAL_HEADERS, ANONYMOUS, *more)
+        for name in (*IDENTITY_HEADERS, *INTERNAL_HEADERS, ANONYMOUS, VARIANT, *more)
     ]
     return extension(
         "envoy.http.early_header_mutation.header_mutation", early_pb2.HeaderMutation(mutations=mutations)

@@ -33,6 +33,8 @@ class EdgePolicies:
     """What services speak, by `Transcoding.key`; only where routes are made."""
     claims_choose: bool = False
     """Whether a route asks for a claim of a token."""
+    varies: bool = False
+    """Whether a route is another one for some consumers."""
 
     @classmethod
     def collect(cls, consumers: Mapping[str, Consumer], hosts: Mapping[str, EdgeHost]) -> EdgePolicies:
@@ -40,7 +42,7 @@ class EdgePolicies:
         found: dict[str, Policy] = {}
         for host in sorted(hosts):
             for rule in hosts[host].rules:
-                for policy in rule.policies:
+                for policy in every_policy(rule):
                     found[parts_key(policy)] = policy
         claims = any(
             h.is_claim for host in hosts.values() for r in host.rules for m in r.matches for h in m.headers
@@ -49,11 +51,17 @@ class EdgePolicies:
             consumers=tuple(consumers[key] for key in sorted(consumers)),
             policies=tuple(found[key] for key in sorted(found)),
             claims_choose=claims,
+            varies=any(rule.variants for host in hosts.values() for rule in host.rules),
         )
 
     def of(self, kind: type[P]) -> tuple[P, ...]:
         """Those of one kind."""
         return tuple(p for p in self.policies if isinstance(p, kind))
+
+
+def every_policy(rule: Rule) -> tuple[Policy, ...]:
+    """A rule's policies, those for some consumers too."""
+    return (*rule.policies, *(policy for variant in rule.variants for policy in variant.policies))
 
 
 def parts_key(policy: Policy) -> str:

@@ -54,6 +54,11 @@ def route_parts(policy: RequestSize) -> RouteParts:
     return RouteParts(filters=filters, metadata={_MARK: "yes"})
 
 
+def idle_parts() -> any_pb2.Any:
+    """Nothing is counted, where the filter is on for others' sake."""
+    return pack(extension_matcher_pb2.ExtensionWithMatcherPerRoute(xds_matcher=_without_length(0)))
+
+
 def replies(policies: tuple[RequestSize, ...]) -> tuple[hcm.ResponseMapper, ...]:
     """Kong's answers."""
     if not policies:
@@ -66,8 +71,8 @@ def replies(policies: tuple[RequestSize, ...]) -> tuple[hcm.ResponseMapper, ...]
 
 
 def _without_length(limit: int) -> matcher_pb2.Matcher:
-    """Where no length is declared: hold the body back, and end it beyond the limit."""
-    hold = buffer_pb2.Buffer(max_request_bytes=uint32(limit))
+    """Where no length is declared: hold the body back, and end it beyond the limit; 0: nowhere."""
+    hold = buffer_pb2.Buffer(max_request_bytes=uint32(limit or 1))
     matcher = matcher_pb2.Matcher()
     declared = matcher_pb2.Matcher.MatcherList.Predicate()
     declared.single_predicate.input.CopyFrom(
@@ -77,7 +82,12 @@ def _without_length(limit: int) -> matcher_pb2.Matcher:
     digits.google_re2.SetInParent()
     digits.regex = r"\d+"
     rule = matcher.matcher_list.matchers.add()
-    rule.predicate.not_matcher.CopyFrom(declared)
+    if limit:
+        rule.predicate.not_matcher.CopyFrom(declared)
+    else:  # Envoy wants a rule: one that holds for no request
+        both = rule.predicate.and_matcher.predicate
+        both.append(declared)
+        both.add().not_matcher.CopyFrom(declared)
     action = composite_pb2.ExecuteFilterAction(typed_config=extension("envoy.filters.http.buffer", hold))
     rule.on_match.action.CopyFrom(xds_extension("composite", action))
     return matcher

@@ -6,6 +6,8 @@ needs more (bodies, renamed parameters, templates with alternatives) by a progra
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from envoy.config.core.v3 import base_pb2
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2 as pb
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
@@ -24,6 +26,9 @@ REQUEST_SCRIPT = "meshgate.request_transformer.script"
 METHOD_FILTER = "meshgate.request_method"
 RESPONSE_FILTER = "meshgate.response_transformer"
 RESPONSE_SCRIPT = "meshgate.response_transformer.json"
+LATE_RESPONSE_FILTER = "meshgate.response_transformer.consumer"
+LATE_RESPONSE_SCRIPT = "meshgate.response_transformer.consumer.json"
+"""Behind the second choice of the route: `header_mutation` keeps the first route that it met (1.40)."""
 
 
 def request_filters(policies: tuple[RequestTransformer, ...]) -> tuple[hcm.HttpFilter, ...]:
@@ -90,6 +95,27 @@ def response_parts(policy: ResponseTransformer) -> RouteParts:
         {step: _lists(given) for step in steps if (given := getattr(policy.body, step))}
     )
     return RouteParts(filters=filters, body_limit=scripts.BODY_LIMIT_BYTES)
+
+
+def late_response_filters(policies: tuple[ResponseTransformer, ...]) -> tuple[hcm.HttpFilter, ...]:
+    """The same for routes that are other ones for some consumers."""
+    return tuple(_renamed(found, _LATE[found.name]) for found in response_filters(policies))
+
+
+def late(parts: RouteParts) -> RouteParts:
+    """A route's parts with what changes answers behind the second choice of the route."""
+    filters = {_LATE.get(name, name): config for name, config in parts.filters.items()}
+    return replace(parts, filters=filters)
+
+
+_LATE = {RESPONSE_FILTER: LATE_RESPONSE_FILTER, RESPONSE_SCRIPT: LATE_RESPONSE_SCRIPT}
+
+
+def _renamed(found: hcm.HttpFilter, name: str) -> hcm.HttpFilter:
+    renamed = hcm.HttpFilter()
+    renamed.CopyFrom(found)
+    renamed.name = name
+    return renamed
 
 
 def _script(script: RequestScript) -> scripts.Data:

@@ -16,7 +16,7 @@ from meshgate.model.policy import Policy
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Refuse, Rule
-from meshgate.simulate import matching, rewriting
+from meshgate.simulate import matching, rewriting, variants_met
 from meshgate.simulate.destinations import destinations
 from meshgate.simulate.policies_met import policies_met, without_key
 from meshgate.simulate.strings import string_matches
@@ -58,6 +58,10 @@ def decide(place: Place, headers: Mapping[str, str], so_far: Verdict) -> Verdict
     route = place.host.routes[number]
     rule = _owner(place, number)
     policies = policies_met(route, rule.policies if rule else (), place.consumers, headers)
+    own = variants_met.variant_of(rule, route, place.host, place.consumers, policies) if rule else None
+    if own is not None:
+        route, rule = own
+        policies = policies_met(route, rule.policies, place.consumers, headers)
     verdict = replace(
         so_far,
         route=route.name,

@@ -116,7 +116,9 @@ def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
             return "correlation-id", f"header {policy.header_name} names the request"
         case RequestTransformer() if {transformers.REQUEST_FILTER, transformers.REQUEST_SCRIPT} & set(on):
             return "request-transformer", "changes the request on its way to the service"
-        case ResponseTransformer() if transformers.RESPONSE_FILTER in on:
+        case ResponseTransformer() if {transformers.RESPONSE_FILTER, transformers.LATE_RESPONSE_FILTER} & set(
+            on
+        ):
             what = "headers and JSON" if policy.body is not None else "the headers"
             return "response-transformer", f"changes {what} of the answer"
         case PreFunction() if functions.Place.FIRST.value in on:

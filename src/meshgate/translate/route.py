@@ -31,6 +31,7 @@ from meshgate.model.route import (
     Rule,
 )
 from meshgate.policies import RouteParts
+from meshgate.policies.consumer_headers import VARIANT
 from meshgate.policies.packing import duration, header, pack, uint32
 from meshgate.policies.parts import METADATA_NAMESPACE
 from meshgate.translate import cors, sessions
@@ -61,13 +62,20 @@ class RouteContext:
     """What policies add to a rule's routes."""
 
 
-def routes(context: RouteContext, rule: Rule) -> list[pb.Route]:
-    """The rule's routes for this proxy; empty where none of its matches can apply to it."""
+def routes(context: RouteContext, rule: Rule, variant: str = "") -> list[pb.Route]:
+    """The rule's routes for this proxy; empty where none of its matches can apply to it.
+
+    With the name of a variant: those that requests meet which have it.
+    """
     labels = dict(context.proxy.labels)
     matches = [m for m in rule.matches if applies_to(m, context.proxy.namespace, labels, context.port)]
     if rule.matches and not matches:
         return []
-    return [_route(context, rule, match) for match in matches or [RequestMatch()]]
+    found = [_route(context, rule, match) for match in matches or [RequestMatch()]]
+    for route in found if variant else ():
+        route.name += variant.removeprefix(rule.name)
+        route.match.headers.add(name=VARIANT).string_match.exact = variant
+    return found
 
 
 def route_name(rule: Rule, match: RequestMatch) -> str:

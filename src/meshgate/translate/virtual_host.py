@@ -11,11 +11,12 @@ from meshgate.model.mesh_config import OutboundMode
 from meshgate.model.names import requested_host
 from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
-from meshgate.model.route import Destination, Forward, Rule, WeightedDestination
+from meshgate.model.route import Destination, Forward, Refuse, Rule, WeightedDestination
 from meshgate.model.service import Service
 from meshgate.policies import EdgePolicies, RouteParts, captures
 from meshgate.policies.chain import route_parts
-from meshgate.policies.consumer_headers import INTERNAL_HEADERS
+from meshgate.policies.consumer_headers import INTERNAL_HEADERS, VARIANT
+from meshgate.policies.variants import variant_name, with_variants
 from meshgate.translate import external, visibility
 from meshgate.translate.names import (
     EDGE_ROUTES,
@@ -31,6 +32,8 @@ from meshgate.translate.transcoding import with_descriptors
 NO_PARTS = RouteParts()
 BLOCK_ALL = "block_all"
 """Name of the route of hosts that are refused (REGISTRY_ONLY)."""
+LOST = "no-variant"
+"""Name of the route of requests whose consumer's own plugins are not where they were."""
 SEVERAL_HOSTS = "several-hosts"
 """Name of the route by which every wildcard host of the gateway begins; no rule is behind it."""
 
@@ -103,19 +106,46 @@ def edge(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | N
     found = pb.VirtualHost(
         name=resource_name, domains=[edge_host.host], request_headers_to_remove=INTERNAL_HEADERS
     )
-    context = RouteContext(
-        reader=reader,
-        proxy=proxy,
-        port=0,
-        parts_of=lambda rule: RouteParts.merge(
-            (route_parts(rule.policies, policies), captures.route_parts(rule))
-        ),
-    )
     if edge_host.host.startswith("*"):
         found.routes.append(_several_hosts())
+    plain: list[pb.Route] = []
     for rule in edge_host.rules:
-        found.routes.extend(routes(context, rule))
+        parts, *others = _edge_parts(rule, policies)
+        plain.extend(routes(_edge_context(reader, proxy, parts), rule))
+        for number, other in enumerate(others):
+            context = _edge_context(reader, proxy, other)
+            found.routes.extend(routes(context, rule, variant_name(rule, number)))
+    if policies.varies:
+        found.routes.append(_lost())
+    found.routes.extend(plain)
     return found
+
+
+def _edge_context(reader: Reader, proxy: Proxy, parts: RouteParts) -> RouteContext:
+    return RouteContext(reader=reader, proxy=proxy, port=0, parts_of=lambda rule: parts)
+
+
+def _edge_parts(rule: Rule, policies: EdgePolicies) -> list[RouteParts]:
+    """What a rule's policies add to its routes, then what those of each of its variants add."""
+    caught = captures.route_parts(rule)
+    of_each = (rule.policies, *(variant.policies for variant in rule.variants))
+    base, *others = (RouteParts.merge((route_parts(one, policies), caught)) for one in of_each)
+    if not others or isinstance(rule.action, Refuse):
+        return [base]
+    base, others = with_variants(rule, base, others)
+    return [base, *others]
+
+
+def _lost() -> pb.Route:
+    """500 for a request that was to meet a variant and does not: its plugins must not be passed by.
+
+    Only where a plugin has changed what the route was chosen by.
+    """
+    route = pb.Route(name=LOST)
+    route.match.prefix = "/"
+    route.match.headers.add(name=VARIANT, present_match=True)
+    route.direct_response.status = 500
+    return route
 
 
 def _several_hosts() -> pb.Route:

@@ -37,8 +37,21 @@ local function change(object, config)
   end
 end
 
+-- Where nothing is to be done (the filter is on for another route's sake) no body is held back.
+local function idle(config)
+  for _, step in ipairs({ "remove", "rename", "replace", "add", "append" }) do
+    if config:get(step) then
+      return false
+    end
+  end
+  return true
+end
+
 local function transform(handle)
   if body.kind(handle:headers():get("content-type")) ~= "json" then
+    return
+  end
+  if idle(handle:filterContext()) then
     return
   end
   local buffer = handle:body()

@@ -52,6 +52,9 @@ end
 local function echo(handle)
   local config, headers = handle:filterContext(), handle:headers()
   local message, status = config:get("message"), config:get("status")
+  if not status then
+    return
+  end
   local path, asked = form.split(headers:get(":path"))
   local query = form.decode(asked or "")
   local trigger = config:get("trigger")
