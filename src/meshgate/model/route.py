@@ -283,3 +283,8 @@ class Rule:
     route_label: str = ""
     """Kong's route name for metrics and counters, the same for all rules made of one edge rule."""
     service_label: str = ""
+
+    @property
+    def every_policy(self) -> tuple[Policy, ...]:
+        """Its policies, those for some consumers too."""
+        return (*self.policies, *(policy for variant in self.variants for policy in variant.policies))

@@ -14,7 +14,6 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from meshgate.model.policies.change import Alternatives, Lookup, RequestScript, ScriptedChanges
 from meshgate.model.policy import Opa, Policy, RequestTransformer
 from meshgate.model.route import PathKind, Rule
-from meshgate.policies.edge_policies import every_policy
 from meshgate.policies.packing import http_filter, pack
 from meshgate.policies.parts import RouteParts
 
@@ -38,7 +37,7 @@ def listener_filters(policies: tuple[Policy, ...]) -> tuple[hcm.HttpFilter, ...]
 def route_parts(rule: Rule) -> RouteParts:
     """The groups of the rule's first path that has any."""
     # Nobody knows the consumer yet, so what one of them needs is there for all.
-    if not any(map(_wanted, every_policy(rule))):
+    if not any(map(_wanted, rule.every_policy)):
         return RouteParts()
     patterns = (p.value for m in rule.matches for p in m.paths if p.kind is PathKind.REGEX)
     for pattern in patterns:

@@ -42,7 +42,7 @@ class EdgePolicies:
         found: dict[str, Policy] = {}
         for host in sorted(hosts):
             for rule in hosts[host].rules:
-                for policy in every_policy(rule):
+                for policy in rule.every_policy:
                     found[parts_key(policy)] = policy
         claims = any(
             h.is_claim for host in hosts.values() for r in host.rules for m in r.matches for h in m.headers
@@ -57,11 +57,6 @@ class EdgePolicies:
     def of(self, kind: type[P]) -> tuple[P, ...]:
         """Those of one kind."""
         return tuple(p for p in self.policies if isinstance(p, kind))
-
-
-def every_policy(rule: Rule) -> tuple[Policy, ...]:
-    """A rule's policies, those for some consumers too."""
-    return (*rule.policies, *(policy for variant in rule.variants for policy in variant.policies))
 
 
 def parts_key(policy: Policy) -> str:
