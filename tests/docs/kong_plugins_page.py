@@ -288,6 +288,30 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "be compressed) passes as it is, as in Kong; one of more than 8 MiB makes a 500."
             ),
         ),
+        "session": Section(
+            test="envoy/test_kong_session.py",
+            config="{secret: 'make one with: openssl rand -base64 32', cookie_name: shop}",
+            text=(
+                "Whom another plugin has got to know gets a cookie, and is known by it on later "
+                "requests: consumer, credential and groups. Give the plugins beside it `anonymous`, for "
+                "one without it stays a must. The cookie is encrypted and bound to its name and "
+                "`audience` by a key from `secret`; a session that is too long for one cookie is in "
+                "several. Credentials that a request brings count before its cookie (Kong tries the "
+                "cookie first), and begin a new session if they are somebody else's. `storage: kong` "
+                "keeps sessions in the bridge: the cookie names one, and a new start of the bridge ends "
+                "all. Without `secret` too all end then. A logout is a request by one of "
+                "`logout_methods` with `logout_query_arg` in its query (or `logout_post_arg` in a form "
+                "or JSON object, up to 1 MiB, with `read_body_for_logout`): it gets 200, and what it "
+                "ended stays ended even where somebody has a copy of the cookie, until the bridge "
+                "starts anew. Who is no consumer (`ldap-auth`) gets no session, as in Kong. Services "
+                "see the cookie."
+            ),
+            notes={
+                **dict.fromkeys(("cookie_lifetime", "cookie_idletime"), "old spelling, warned"),
+                **dict.fromkeys(("cookie_samesite", "cookie_httponly"), "old spelling, warned"),
+                "cookie_persistent": "old spelling, warned",
+            },
+        ),
     }
 )
 

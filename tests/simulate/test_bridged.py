@@ -31,6 +31,14 @@ def test_ldap_auth() -> None:
     )
 
 
+def test_session() -> None:
+    model = cases.read("kong/session").translated()
+    key, session = call(model, "GET", "shop.example", "/shop").policies
+    assert (key.kind, key.consumer) == ("key-auth", "guest")
+    assert (session.kind, session.refuses) == ("session", 0)
+    assert session.says == "who has a session (cookie shop) is known by it"
+
+
 def test_opa() -> None:
     met = _met("kong/opa", "/elsewhere")
     assert (met.kind, met.refuses) == ("opa", 0)

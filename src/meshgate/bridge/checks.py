@@ -10,8 +10,17 @@ from meshgate.bridge.ldap_auth import LdapCheck
 from meshgate.bridge.mtls_auth import MtlsCheck
 from meshgate.bridge.opa import OpaCheck
 from meshgate.bridge.openid.check import OpenIdCheck
+from meshgate.bridge.session import SessionCheck
 from meshgate.bridge.tools import Tools
-from meshgate.model.policies.bridged import Bridged, HmacAuth, LdapAuth, MtlsAuth, Opa, OpenIdConnect
+from meshgate.model.policies.bridged import (
+    Bridged,
+    HmacAuth,
+    LdapAuth,
+    MtlsAuth,
+    Opa,
+    OpenIdConnect,
+    Session,
+)
 
 
 def make_steps(policies: Sequence[Bridged], tools: Tools) -> tuple[Step, ...]:
@@ -24,6 +33,9 @@ def _step(policy: Bridged, tools: Tools) -> Step:
     match policy:
         case MtlsAuth():
             return Step(name="mtls-auth", ask=MtlsCheck(policy, tools).ask, anonymous=anonymous)
+        case Session():
+            session = SessionCheck(policy, tools)
+            return Step(name="session", ask=session.ask, finish=session.finish)
         case LdapAuth():
             return Step(name="ldap-auth", ask=LdapCheck(policy, tools).ask, anonymous=anonymous)
         case Opa():

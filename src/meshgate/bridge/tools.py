@@ -11,6 +11,7 @@ import aiohttp
 from meshgate.bridge.logins import Logins
 from meshgate.bridge.openid.memory import OpenidMemory
 from meshgate.bridge.revocation import Revocations
+from meshgate.bridge.sessions import Sessions
 from meshgate.core.clock import Clock
 from meshgate.model.consumer import Consumer
 from meshgate.model.service import EMPTY
@@ -45,6 +46,7 @@ class Kept:
         self.openid = OpenidMemory(clock)
         self.revocations = Revocations(clock, http)
         self.logins = Logins(clock)
+        self.sessions = Sessions(clock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ from meshgate.model.policy import (
     RequestSize,
     RequestTransformer,
     ResponseTransformer,
+    Session,
     Termination,
 )
 
@@ -107,6 +108,7 @@ class ConsumerPlugins:
                     | HmacAuth()
                     | LdapAuth()
                     | MtlsAuth()
+                    | Session()
                     | Opa()
                     | OpenIdConnect()
                     | Acl()

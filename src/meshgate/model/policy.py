@@ -25,6 +25,7 @@ from meshgate.model.policies.bridged import (
     MtlsAuth,
     Opa,
     OpenIdConnect,
+    Session,
 )
 from meshgate.model.policies.cached import ProxyCache
 from meshgate.model.policies.change import (
@@ -70,6 +71,7 @@ __all__ = [
     "RequestSize",
     "RequestTransformer",
     "ResponseTransformer",
+    "Session",
     "Termination",
 ]
 
@@ -214,6 +216,7 @@ Policy = (
     | RequestSize
     | RequestTransformer
     | ResponseTransformer
+    | Session
     | Termination
 )
 

@@ -10,7 +10,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from meshgate.model.policies.bridged import Bridged, HmacAuth, LdapAuth, MtlsAuth, Opa, OpenIdConnect
+from meshgate.model.policies.bridged import (
+    Bridged,
+    HmacAuth,
+    LdapAuth,
+    MtlsAuth,
+    Opa,
+    OpenIdConnect,
+    Session,
+)
 from meshgate.model.policies.openid import OpenidMethod
 from meshgate.policies.bridge import FILTERS
 from meshgate.simulate.verdict import PolicyMet
@@ -27,6 +35,9 @@ def bridged_met(policy: Bridged, on: Collection[str], headers: Mapping[str, str]
         case Opa():
             says = f"the Open Policy Agent at {policy.host}:{policy.port} decides; what, is not known here"
             return PolicyMet(kind="opa", says=says, origin=policy.origin)
+        case Session():
+            says = f"who has a session (cookie {policy.cookie.name}) is known by it"
+            return PolicyMet(kind="session", says=says, origin=policy.origin)
         case LdapAuth():
             says = "a name and a password that a directory knows are needed in header authorization"
             return _credential("ldap-auth", says, policy, headers)

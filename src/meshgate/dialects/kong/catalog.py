@@ -182,7 +182,15 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             "limits",
         ),
         "response-transformer": _known(_C, "remove rename replace add append"),
-        "session": _known(_A),
+        "session": _known(
+            _A,
+            "secret storage audience idling_timeout rolling_timeout absolute_timeout stale_ttl cookie_name "
+            "cookie_path cookie_domain cookie_same_site cookie_http_only cookie_secure remember "
+            "remember_cookie_name remember_rolling_timeout remember_absolute_timeout response_headers "
+            "request_headers read_body_for_logout logout_methods logout_query_arg logout_post_arg "
+            "hash_subject store_metadata cookie_lifetime cookie_idletime cookie_renew cookie_discard "
+            "cookie_samesite cookie_httponly cookie_persistent",
+        ),
         "standard-webhooks": _known(_A),
         "statsd": _known(_R),
         "syslog": _known(_R),

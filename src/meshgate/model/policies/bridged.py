@@ -14,6 +14,7 @@ from meshgate.model.policies.client_certificate import MtlsAuth
 from meshgate.model.policies.directory import LdapAuth
 from meshgate.model.policies.open_policy import Opa
 from meshgate.model.policies.openid import OpenIdConnect
+from meshgate.model.policies.session import Session
 from meshgate.model.policies.stages import Stage
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "MtlsAuth",
     "Opa",
     "OpenIdConnect",
+    "Session",
     "Stage",
 ]
 
@@ -86,11 +88,12 @@ class HmacAuth:
         return 1024 * 1024 if self.validate_request_body else 0
 
 
-BridgedAuthentication = MtlsAuth | LdapAuth | OpenIdConnect | HmacAuth
+BridgedAuthentication = Session | MtlsAuth | LdapAuth | OpenIdConnect | HmacAuth
 Bridged = BridgedAuthentication | Opa
 """All of them."""
 
 BRIDGED_AUTHENTICATION: tuple[type[BridgedAuthentication], ...] = (
+    Session,
     MtlsAuth,
     LdapAuth,
     OpenIdConnect,

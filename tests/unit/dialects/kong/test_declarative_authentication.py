@@ -42,6 +42,17 @@ def _of_routes(model: Model) -> list[str]:
             "mtls_auth_credentials: [{id: m-1, subject_name: ann, ca_certificate: {id: ca-1}}]",
             "MtlsAuth",
         ),
+        (
+            "{name: ldap-auth, config: {ldap_host: ldap.example, base_dn: dc=example, attribute: uid}}",
+            "acls: [{group: staff}]",
+            "LdapAuth",
+        ),
+        ("{name: opa, config: {opa_path: /v1/data/a}}", "acls: [{group: staff}]", "Opa"),
+        (
+            "{name: session, config: {secret: a secret that is long enough for it}}",
+            "acls: [{group: staff}]",
+            "Session",
+        ),
     ],
 )
 def test_it_arrives(plugin: str, credential: str, kind: str) -> None:
@@ -54,4 +65,4 @@ def test_it_arrives(plugin: str, credential: str, kind: str) -> None:
     (consumer,) = model.consumers.values()
     assert [(h.username, h.secret.reveal()) for h in consumer.hmac] in ([], [("ann-1", b"hush")])
     assert [(m.subject_name, m.ca_id) for m in consumer.mtls] in ([], [("ann", "ca-1")])
-    assert consumer.hmac or consumer.mtls
+    assert consumer.hmac or consumer.mtls or consumer.groups == ("staff",)

@@ -49,6 +49,7 @@ from meshgate.dialects.kong.plugins.response_transformer import (
     ResponseTransformerConfig,
     lower_response_transformer,
 )
+from meshgate.dialects.kong.plugins.session import SessionConfig, lower_session
 from meshgate.dialects.schema import check
 from meshgate.model.policy import Policy
 
@@ -123,6 +124,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "request-termination": _plugin(RequestTerminationConfig, lower_request_termination),
         "request-transformer": _plugin(RequestTransformerConfig, lower_request_transformer),
         "response-transformer": _plugin(ResponseTransformerConfig, lower_response_transformer),
+        "session": _plugin(SessionConfig, lower_session),
     }
 )
 """By Kong's name of the plugin."""
