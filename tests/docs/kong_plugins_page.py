@@ -279,6 +279,21 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "that a template makes is refused with 400 where it holds `.` or `..`."
             ),
         ),
+        "response-ratelimiting": Section(
+            test="envoy/test_kong_response_ratelimiting.py",
+            config="{limits: {video: {minute: 10, day: 100}, sms: {day: 5}}}",
+            text=(
+                "The service says what a request has cost: `X-Kong-Limit: video=2, sms=1`, which the client "
+                "does not see. It is told before what is left (`X-RateLimit-Remaining-video`), the client "
+                "after (`X-RateLimit-Limit-video-minute`, `X-RateLimit-Remaining-video-minute`). Who has "
+                "used up a limit gets 429 without a body in place of an answer that costs more of it, or at "
+                "once with `block_on_first_violation`: `API rate limit exceeded for 'video'`. The answer "
+                "that goes beyond a limit still passes, as in Kong. `policy: local` counts in the memory of "
+                "the rate limit service, for all gateways. Envoy shows that service the headers of such "
+                "routes' requests and answers, which costs two questions a request."
+            ),
+            notes={"policy": "works, but for cluster (closed)"},
+        ),
         "response-transformer": Section(
             test="envoy/test_kong_bodies.py",
             config="{remove: {json: [secret]}, add: {json: ['ok:true'], json_types: [boolean]}}",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from meshgate.app.limits import shared_rules
+from meshgate.app.limits import response_rules, shared_rules
 from meshgate.core.diagnostics import Severity
 from meshgate.model.reader import Reader
 from meshgate.pipeline import build, read_texts
@@ -19,7 +19,7 @@ from meshgate.simulate import stand_in
 from meshgate.simulate.stand_in import gateway_proxy
 from meshgate.translate.self_contained import self_contained
 from tests.envoy.kong_edge import SERVICE, Answer, Ask, send, telling
-from tests.simulate.live import running
+from tests.simulate.live import Serving, running
 
 
 class Noon:
@@ -34,7 +34,12 @@ class Noon:
 
 @asynccontextmanager
 async def gateways(
-    text: str, folder: Path, count: int = 1, *, service: bool = True
+    text: str,
+    folder: Path,
+    count: int = 1,
+    *,
+    service: bool = True,
+    answering: Callable[[str], Serving] = telling,
 ) -> AsyncIterator[tuple[int, ...]]:
     """The ports of so many gateways; with `service=False` they find nobody who counts."""
     documents, problems = read_texts({"in.yaml": SERVICE + text})
@@ -42,7 +47,7 @@ async def gateways(
     wrong = [str(d) for d in (*problems, *built.diagnostics) if d.severity is Severity.ERROR]
     assert not wrong, wrong
     rules, socket = folder / "rules.json", folder / "limits.sock"
-    write_rules(rules, shared_rules(built.model, {}))
+    write_rules(rules, shared_rules(built.model, {}), response_rules(built.model, {}))
     async with AsyncExitStack() as stack:
         if service:
             await stack.enter_async_context(serving(rules=rules, listen=f"unix:{socket}", clock=Noon()))
@@ -51,7 +56,7 @@ async def gateways(
             config = self_contained(Reader(stand_in(built.model)), gateway_proxy())
             own = folder / str(number)
             own.mkdir()
-            one = running(config, "http", own, telling, {CLUSTER: socket})
+            one = running(config, "http", own, answering, {CLUSTER: socket})
             ports.append(await stack.enter_async_context(one))
         yield tuple(ports)
 

@@ -22,7 +22,7 @@ from meshgate.app.environment import Environment
 from meshgate.app.gateway_ports import taken_ports
 from meshgate.app.gateway_statuses import GatewayStatuses
 from meshgate.app.instances import by_workload, instance, is_live, service_table
-from meshgate.app.limits import shared_rules
+from meshgate.app.limits import response_rules, shared_rules
 from meshgate.app.names import addressed_hosts, dns_table
 from meshgate.app.pods import gateway_pod, pod_specs, served_namespace
 from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars, proxy_id
@@ -316,7 +316,8 @@ class ControlPlane:
 
     def _write_rules(self) -> None:
         """Before xDS names a new rule, the service must know it."""
-        write_rules(self._rules_file, shared_rules(self.live.model, self.live.instances))
+        model, instances = self.live.model, self.live.instances
+        write_rules(self._rules_file, shared_rules(model, instances), response_rules(model, instances))
 
     def _service_addresses(self, model: Model) -> Mapping[str, str]:
         network = self.runtime.network

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from meshgate.app.instances import pod_place
 from meshgate.model.graph import Model
-from meshgate.model.policy import LimitStore, RateLimit, RedisTarget
+from meshgate.model.policy import LimitStore, RateLimit, RedisTarget, ResponseRateLimit
 from meshgate.model.workload import Instance
 
 
@@ -23,6 +23,20 @@ def shared_rules(model: Model, instances: Mapping[str, tuple[Instance, ...]]) ->
                     found[policy.rule_id] = policy
                 if policy.store is LimitStore.REDIS and policy.redis:
                     target = reachable(policy.redis, model, instances)
+                    found[policy.rule_id] = replace(policy, redis=target)
+    return tuple(found[key] for key in sorted(found))
+
+
+def response_rules(
+    model: Model, instances: Mapping[str, tuple[Instance, ...]]
+) -> tuple[ResponseRateLimit, ...]:
+    """Every rule by what answers cost, once, sorted by id."""
+    found: dict[str, ResponseRateLimit] = {}
+    for host in model.edge_hosts.values():
+        for rule in host.rules:
+            for policy in rule.policies:
+                if isinstance(policy, ResponseRateLimit):
+                    target = reachable(policy.redis, model, instances) if policy.redis else None
                     found[policy.rule_id] = replace(policy, redis=target)
     return tuple(found[key] for key in sorted(found))
 

@@ -34,6 +34,7 @@ from meshgate.model.policy import (
     Redirection,
     RequestSize,
     RequestTransformer,
+    ResponseRateLimit,
     ResponseTransformer,
     Session,
     Termination,
@@ -123,6 +124,17 @@ class ConsumerPlugins:
                         at,
                         consumer.ref,
                         f"plugin {entry.plugin.plugin} cannot be set for a consumer; it has no effect",
+                        "name it on the Ingress or the Service",
+                        PLUGINS_FIELD,
+                    )
+                case ResponseRateLimit():
+                    self.closed.add(member.name)
+                    self._findings.error(
+                        "MG1104",
+                        at,
+                        consumer.ref,
+                        f"plugin {entry.plugin.plugin} for one consumer is not supported; "
+                        "the consumer cannot get in",
                         "name it on the Ingress or the Service",
                         PLUGINS_FIELD,
                     )

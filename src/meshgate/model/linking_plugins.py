@@ -46,6 +46,7 @@ from meshgate.model.policy import (
     RedisTarget,
     RequestSize,
     RequestTransformer,
+    ResponseRateLimit,
     ResponseTransformer,
     Termination,
 )
@@ -68,6 +69,7 @@ _OF_ROUTES = (
     Redirection,
     RequestSize,
     RequestTransformer,
+    ResponseRateLimit,
     ResponseTransformer,
     Termination,
 )
@@ -146,7 +148,8 @@ class Plugins:
             found = (s for scope in scopes for s in scope if isinstance(s.policy, kind))
             first = next((s for s in found if not self._for_consumers_alone(s)), None)
             if first is not None:
-                policies.append(_of_route(first.policy, route_label, service_label))
+                policy = self._counting(first, rules.namespace)
+                policies.append(_of_route(policy, route_label, service_label))
         stranger = next((p for p in policies if isinstance(p, AUTHENTICATION) and p.anonymous), None)
         if stranger is not None and stranger.anonymous not in self._known:
             problem = f"there is no KongConsumer {stranger.anonymous!r} for strangers"
@@ -172,6 +175,14 @@ class Plugins:
         """Whether a plugin is for the combination of a route or service with consumers."""
         named = scoped.plugin.ref in self._names.members and not scoped.plugin.is_global
         return named and isinstance(scoped.policy, SCOPABLE)
+
+    def _counting(self, scoped: Scoped, namespace: str) -> Policy:
+        """The policy, with the name of its counters where it has any."""
+        policy = scoped.policy
+        if not isinstance(policy, ResponseRateLimit):
+            return policy
+        rule_id = f"{scoped.counter}/response-ratelimiting"
+        return replace(policy, rule_id=rule_id, redis=self._reachable(policy.redis, namespace))
 
     def _complete(
         self, policies: list[Policy], rules: EdgeRules, route_label: str, service_label: str

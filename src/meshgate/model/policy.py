@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 
 from meshgate.core.origin import BUILT_IN, Origin
-from meshgate.core.secret import Secret
 from meshgate.model.policies.access import (
     Acl,
     BasicAuth,
@@ -37,6 +35,16 @@ from meshgate.model.policies.change import (
     ResponseTransformer,
 )
 from meshgate.model.policies.grpc import GrpcGateway, GrpcWeb
+from meshgate.model.policies.limits import (
+    ConsumerLimits,
+    LimitBy,
+    Limits,
+    LimitStore,
+    NamedLimits,
+    RateLimit,
+    RedisTarget,
+    ResponseRateLimit,
+)
 
 __all__ = [
     "AUTHENTICATION",
@@ -59,6 +67,7 @@ __all__ = [
     "LimitStore",
     "Limits",
     "MtlsAuth",
+    "NamedLimits",
     "Opa",
     "OpenIdConnect",
     "Policy",
@@ -70,6 +79,7 @@ __all__ = [
     "RedisTarget",
     "RequestSize",
     "RequestTransformer",
+    "ResponseRateLimit",
     "ResponseTransformer",
     "Session",
     "Termination",
@@ -113,84 +123,6 @@ class KeyAuth:
     origin: Origin = BUILT_IN
 
 
-class LimitBy(enum.Enum):
-    CONSUMER = "consumer"
-    CREDENTIAL = "credential"
-    IP = "ip"
-    SERVICE = "service"
-    HEADER = "header"
-    PATH = "path"
-
-
-class LimitStore(enum.Enum):
-    LOCAL = "local"
-    """Each gateway counts for itself, in Envoy."""
-    REDIS = "redis"
-    """One exact count for all gateways."""
-    QUOTA = "quota"
-    """One limit for all gateways, each of which is lent a part of it and counts in Envoy."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Requests per calendar window; None where there is no limit."""
-
-    second: int | None = None
-    minute: int | None = None
-    hour: int | None = None
-    day: int | None = None
-    month: int | None = None
-    year: int | None = None
-
-    def windows(self) -> tuple[tuple[str, int], ...]:
-        """The limits that are set, shortest window first: `(("minute", 100), ...)`."""
-        names = ("second", "minute", "hour", "day", "month", "year")
-        return tuple((n, v) for n in names if (v := getattr(self, n)) is not None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedisTarget:
-    host: str
-    """A DNS name or address; the name of a Service of ours leads to its pods."""
-    port: int = 6379
-    username: str = ""
-    password: Secret | None = None
-    database: int = 0
-    ssl: bool = False
-    ssl_verify: bool = False
-    server_name: str = ""
-    timeout_ms: int = 2000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsumerLimits:
-    """Limits that replace a rule's own for one consumer."""
-
-    consumer_id: str
-    limits: Limits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimit:
-    """Kong's `rate-limiting`."""
-
-    rule_id: str
-    """Names the counter: the same for all rules made of one edge rule."""
-    limits: Limits
-    store: LimitStore = LimitStore.LOCAL
-    limit_by: LimitBy = LimitBy.CONSUMER
-    header_name: str = ""
-    path: str = ""
-    redis: RedisTarget | None = None
-    fault_tolerant: bool = True
-    hide_client_headers: bool = False
-    error_code: int = 429
-    error_message: str = "API rate limit exceeded"
-    service_id: str = ""
-    consumer_limits: tuple[ConsumerLimits, ...] = ()
-    origin: Origin = BUILT_IN
-
-
 Policy = (
     Acl
     | BasicAuth
@@ -215,6 +147,7 @@ Policy = (
     | Redirection
     | RequestSize
     | RequestTransformer
+    | ResponseRateLimit
     | ResponseTransformer
     | Session
     | Termination

@@ -22,6 +22,7 @@ from meshgate.model.policy import (
     Redirection,
     RequestSize,
     RequestTransformer,
+    ResponseRateLimit,
     ResponseTransformer,
     Termination,
 )
@@ -45,6 +46,7 @@ from meshgate.policies import (
     redirect,
     request_size,
     request_termination,
+    response_rate_limit,
     transformers,
 )
 from meshgate.policies.edge_policies import EdgeFilter, EdgePolicies
@@ -138,6 +140,13 @@ CHAIN: tuple[EdgeFilter, ...] = (
         rate_limit_quota.listener_filters,
         rate_limit_quota.route_parts,
         rate_limit_quota.replies,
+    ),
+    # Kong's priority 900: what answers cost counts, and the service is told what is left.
+    Plain(
+        ResponseRateLimit,
+        response_rate_limit.listener_filters,
+        response_rate_limit.route_parts,
+        response_rate_limit.replies,
     ),
     # Kong's priority 801: nothing behind it reads what it changes.
     Plain(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from meshgate.core.clock import Clock
-from meshgate.model.policy import RateLimit
+from meshgate.model.policy import RateLimit, RedisTarget
 from meshgate.ratelimit.answer import PASS, Verdict, WindowUse, encode, speaker
 from meshgate.ratelimit.counters import Counter, StoreUnavailable, Taken
 from meshgate.ratelimit.descriptors import RequestFacts, counter_prefix, read_request
@@ -51,8 +51,11 @@ class Limiter:
         self._plans: dict[bytes, _Plan] = {}
         """By the request's bytes: clients repeat themselves, so most requests are not even parsed."""
 
-    def replace_rules(self, rules: Mapping[str, RateLimit]) -> None:
-        """Counts by these rules from now on; what was counted under a rule's id stays counted."""
+    def replace_rules(self, rules: Mapping[str, RateLimit], others: Iterable[RedisTarget] = ()) -> None:
+        """Counts by these rules from now on; what was counted under a rule's id stays counted.
+
+        `others`: where somebody else counts, whose connections are to stay too.
+        """
         now = self._clock.monotonic()
         gone = {name: (rule, now + RETIRED_RULES_S) for name, rule in self._rules.items()}
         self._retired = {
@@ -63,7 +66,8 @@ class Limiter:
         self._rules = rules
         self._plans.clear()
         known = [*rules.values(), *(rule for rule, _ in self._retired.values())]
-        self._stores.keep(target for rule in known if (target := redis_of(rule)) is not None)
+        targets = {target for rule in known if (target := redis_of(rule)) is not None}
+        self._stores.keep(targets | set(others))
 
     async def decide(self, message: bytes) -> bytes:
         """The serialised `RateLimitResponse` to a serialised `RateLimitRequest`.

@@ -24,14 +24,17 @@ class MemoryStore:
     def __len__(self) -> int:
         return len(self._counts)
 
-    def take(self, counters: tuple[Counter, ...], now: float) -> Taken:
-        """Counts one request in all `counters`, or in none where one is full. `now`: epoch seconds."""
+    def take(self, counters: tuple[Counter, ...], now: float, by: int = 1) -> Taken:
+        """Counts one request in all `counters`, or in none where one is full. `now`: epoch seconds.
+
+        `by`: what it counts; 0 only looks.
+        """
         counts = self._counts
         used = tuple(counts[c.key][0] if c.key in counts else 0 for c in counters)
         if any(count >= counter.limit for count, counter in zip(used, counters, strict=True)):
             return Taken(False, used)
-        for count, counter in zip(used, counters, strict=True):
-            counts[counter.key] = (count + 1, counter.ends)
+        for count, counter in zip(used, counters, strict=True) if by else ():
+            counts[counter.key] = (count + by, counter.ends)
         if len(counts) > self._max:
             self._drop(now)
         return Taken(True, used)

@@ -35,29 +35,29 @@ costs this process far more than a request in it does.
 """
 _PROBE_FIRST_S, _PROBE_MOST_S = 0.05, 1.0
 
-# KEYS: all counters. ARGV: per request how many counters it has and per counter
+# KEYS: all counters. ARGV: per request how many counters it has, what it counts, and per counter
 # its limit and seconds to live. Answers one line: `;` between requests, each `accepted used used ...`.
 _SCRIPT = """
 local out, key, arg = {}, 1, 1
 while arg <= #ARGV do
-  local count = tonumber(ARGV[arg])
+  local count, by = tonumber(ARGV[arg]), ARGV[arg + 1]
   local line, accepted = {'1'}, true
   for i = 0, count - 1 do
     local used = redis.call('GET', KEYS[key + i]) or '0'
     line[i + 2] = used
-    if tonumber(used) >= tonumber(ARGV[arg + 1 + 2 * i]) then accepted = false end
+    if tonumber(used) >= tonumber(ARGV[arg + 2 + 2 * i]) then accepted = false end
   end
-  if accepted then
+  if accepted and by ~= '0' then
     for i = 0, count - 1 do
-      if redis.call('INCR', KEYS[key + i]) == 1 then
-        redis.call('EXPIRE', KEYS[key + i], ARGV[arg + 2 + 2 * i])
+      if redis.call('INCRBY', KEYS[key + i], by) == tonumber(by) then
+        redis.call('EXPIRE', KEYS[key + i], ARGV[arg + 3 + 2 * i])
       end
     end
-  else
+  elseif not accepted then
     line[1] = '0'
   end
   out[#out + 1] = table.concat(line, ' ')
-  key, arg = key + count, arg + 1 + 2 * count
+  key, arg = key + count, arg + 2 + 2 * count
 end
 return {ok = table.concat(out, ';')}
 """
@@ -72,6 +72,7 @@ class _Waiting:
     deadline: float
     """Loop time by which the outcome must be known."""
     now: float
+    by: int
 
 
 class RedisStore:
@@ -95,10 +96,11 @@ class RedisStore:
         """Whether Redis answered when it was last asked."""
         return self._available
 
-    async def take(self, counters: tuple[Counter, ...], now: float) -> Taken:
+    async def take(self, counters: tuple[Counter, ...], now: float, by: int = 1) -> Taken:
         """Counts one request in all `counters`, or in none where one of them is full.
 
-        `now`: epoch seconds. Answers within the target's timeout; raises `StoreUnavailable`.
+        `now`: epoch seconds; `by`: what it counts, 0 only looks. Answers within the target's
+        timeout; raises `StoreUnavailable`.
         """
         if not self._available:
             raise StoreUnavailable("the counter store is not available")
@@ -108,7 +110,8 @@ class RedisStore:
         outcome: asyncio.Future[Taken] = loop.create_future()
         arrival = loop.time()
         self._arrivals.append(arrival)
-        self._waiting.append(_Waiting(counters, outcome, arrival + self._target.timeout_ms / 1000, now))
+        deadline = arrival + self._target.timeout_ms / 1000
+        self._waiting.append(_Waiting(counters, outcome, deadline, now, by))
         self._wake.set()
         return await outcome
 
@@ -148,7 +151,7 @@ class RedisStore:
     async def _count(self, batch: list[_Waiting]) -> None:
         try:
             async with asyncio.timeout_at(min(waiting.deadline for waiting in batch)):
-                outcomes = await self._call([(waiting.counters, waiting.now) for waiting in batch])
+                outcomes = await self._call([(one.counters, one.now, one.by) for one in batch])
         except (RedisError, OSError, ValueError) as error:
             self._available = False
             self._fail([*batch, *self._waiting])
@@ -163,11 +166,11 @@ class RedisStore:
             if not waiting.outcome.done():
                 waiting.outcome.set_result(taken)
 
-    async def _call(self, requests: list[tuple[tuple[Counter, ...], float]]) -> list[Taken]:
+    async def _call(self, requests: list[tuple[tuple[Counter, ...], float, int]]) -> list[Taken]:
         keys: list[str] = []
         arguments: list[int] = []
-        for counters, now in requests:
-            arguments.append(len(counters))
+        for counters, now, by in requests:
+            arguments += (len(counters), by)
             for counter in counters:
                 keys.append(counter.key)
                 arguments += (counter.limit, max(1, counter.ends - int(now)) + EXPIRY_SLACK_S)
@@ -186,7 +189,7 @@ class RedisStore:
             pause = min(pause * 2, _PROBE_MOST_S)
             try:
                 async with asyncio.timeout(self._target.timeout_ms / 1000):
-                    await self._call([((probe,), 0.0)])
+                    await self._call([((probe,), 0.0, 1)])
             except (RedisError, OSError, ValueError):
                 continue
             self._available = True

@@ -10,12 +10,22 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from meshgate.core import typed_json
 from meshgate.core.secret import Secret
-from meshgate.model.policy import ConsumerLimits, LimitBy, Limits, LimitStore, RateLimit, RedisTarget
+from meshgate.model.policy import (
+    ConsumerLimits,
+    LimitBy,
+    Limits,
+    LimitStore,
+    RateLimit,
+    RedisTarget,
+    ResponseRateLimit,
+)
 from meshgate.ratelimit.windows import Window
 
 FORMAT = 1
@@ -29,12 +39,19 @@ class RulesError(ValueError):
     """The rules file cannot be used; the message names the rule and field, never a value."""
 
 
-def write_rules(path: Path, rules: Iterable[RateLimit]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ResponseRules:
+    """Those by what answers cost, as they are written."""
+
+    rules: tuple[ResponseRateLimit, ...] = ()
+
+
+def write_rules(path: Path, rules: Iterable[RateLimit], responses: Iterable[ResponseRateLimit] = ()) -> None:
     """Replaces the rules file atomically, mode 0600. Raises `OSError`."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(serialise(rules))
+            file.write(serialise(rules, responses))
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
@@ -45,6 +62,15 @@ def write_rules(path: Path, rules: Iterable[RateLimit]) -> None:
 
 def read_rules(path: Path) -> Mapping[str, RateLimit]:
     """The rules by id. Raises `RulesError`, also where the file cannot be read."""
+    return parse(_read(path))
+
+
+def read_response_rules(path: Path) -> Mapping[str, ResponseRateLimit]:
+    """Those by what answers cost, by id. Raises `RulesError`."""
+    return parse_responses(_read(path))
+
+
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)
@@ -52,16 +78,29 @@ def read_rules(path: Path) -> Mapping[str, RateLimit]:
         raise RulesError(f"cannot read the rules file: {error.strerror}") from error
     if len(text) > MAX_BYTES:
         raise RulesError("the rules file is too large")
-    return parse(text)
+    return text
 
 
-def serialise(rules: Iterable[RateLimit]) -> str:
+def serialise(rules: Iterable[RateLimit], responses: Iterable[ResponseRateLimit] = ()) -> str:
     """The file's text, sorted by id; it holds the passwords in the clear.
 
     Rules of the same id are one rule (one edge rule may be lowered to several routes).
     """
     ordered = [rule for _, rule in sorted({rule.rule_id: rule for rule in rules}.items())]
-    return json.dumps({"format": FORMAT, "rules": [_rule_to_json(rule) for rule in ordered]}, indent=1) + "\n"
+    document: dict[str, Any] = {"format": FORMAT, "rules": [_rule_to_json(rule) for rule in ordered]}
+    costs = tuple(rule for _, rule in sorted({rule.rule_id: rule for rule in responses}.items()))
+    document["responses"] = typed_json.dump(_ResponseRules(rules=costs))
+    return json.dumps(document, indent=1) + "\n"
+
+
+def parse_responses(text: bytes | str) -> Mapping[str, ResponseRateLimit]:
+    """The rules by what answers cost, by id, read-only. Raises `RulesError`."""
+    try:
+        written = json.loads(text).get("responses")
+        found = typed_json.load(_ResponseRules, written) if written else _ResponseRules()
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RulesError("responses: not what is written there") from error
+    return MappingProxyType({rule.rule_id: rule for rule in found.rules})
 
 
 def parse(text: bytes | str) -> Mapping[str, RateLimit]:

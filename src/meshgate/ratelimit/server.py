@@ -11,11 +11,13 @@ import grpc
 import structlog
 
 from meshgate.core.clock import Clock
-from meshgate.model.policy import RateLimit
+from meshgate.model.policy import RateLimit, ResponseRateLimit
 from meshgate.ratelimit.counters import StoreUnavailable
 from meshgate.ratelimit.descriptors import MalformedRequest
 from meshgate.ratelimit.limiter import Limiter, UnknownRuleError
 from meshgate.ratelimit.quota_server import QuotaServer
+from meshgate.ratelimit.response_limits import ResponseLimiter
+from meshgate.ratelimit.response_server import ResponseServer
 from meshgate.ratelimit.stores import RedisStores
 from meshgate.ratelimit.watch import RulesWatch
 
@@ -83,13 +85,17 @@ async def serving(*, rules: Path, listen: str, clock: Clock) -> AsyncIterator[Ru
         limiter = Limiter(clock=clock, stores=stores)
         quotas = QuotaServer(clock, lambda: watch.refresh())
 
-        def apply(found: Mapping[str, RateLimit]) -> None:
-            limiter.replace_rules(found)
+        responses = ResponseLimiter(clock=clock, stores=stores, tasks=tasks)
+
+        def apply(found: Mapping[str, RateLimit], costs: Mapping[str, ResponseRateLimit]) -> None:
+            responses.replace_rules(costs)
+            limiter.replace_rules(found, responses.targets())
             quotas.replace_rules(found)
 
         watch = RulesWatch(rules, apply)
         watch.load()
-        server = _make_server(_Handler(limiter, watch), quotas, listen)
+        more = (quotas.handler(), ResponseServer(responses, watch.refresh).handler())
+        server = _make_server(_Handler(limiter, watch), more, listen)
         await server.start()
         background = (tasks.create_task(watch.run()), tasks.create_task(quotas.run()))
         try:
@@ -101,13 +107,15 @@ async def serving(*, rules: Path, listen: str, clock: Clock) -> AsyncIterator[Ru
             stores.keep(())
 
 
-def _make_server(handler: _Handler, quotas: QuotaServer, listen: str) -> grpc.aio.Server:
+def _make_server(
+    handler: _Handler, more: tuple[grpc.GenericRpcHandler[bytes, bytes], ...], listen: str
+) -> grpc.aio.Server:
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT)
     method = grpc.unary_unary_rpc_method_handler(handler.should_rate_limit)
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler(SERVICE, {"ShouldRateLimit": method}),
-            quotas.handler(),
+            *more,
         )
     )
     server.add_insecure_port(listen)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import structlog
 
-from meshgate.model.policy import RateLimit
-from meshgate.ratelimit.rules_file import RulesError, read_rules
+from meshgate.model.policy import RateLimit, ResponseRateLimit
+from meshgate.ratelimit.rules_file import RulesError, read_response_rules, read_rules
 
 POLL_S = 0.2
 """How often the file is looked at; a rule that Envoy names early is looked for at once."""
@@ -20,7 +20,11 @@ _log = structlog.get_logger("meshgate.ratelimit")
 class RulesWatch:
     """Reads one rules file and hands its rules over."""
 
-    def __init__(self, path: Path, apply: Callable[[Mapping[str, RateLimit]], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        apply: Callable[[Mapping[str, RateLimit], Mapping[str, ResponseRateLimit]], None],
+    ) -> None:
         self._path = path
         self._apply = apply
         self._seen: tuple[int, int, int] | None = None
@@ -29,9 +33,9 @@ class RulesWatch:
     def load(self) -> None:
         """Takes the file up for the first time. Raises `RulesError`."""
         self._seen = self._signature()
-        rules = read_rules(self._path)
-        self._apply(rules)
-        _log.info("rules_loaded", rules=len(rules))
+        rules, responses = read_rules(self._path), read_response_rules(self._path)
+        self._apply(rules, responses)
+        _log.info("rules_loaded", rules=len(rules) + len(responses))
 
     def refresh(self) -> bool:
         """Takes the file up where it has changed; true where that changed the rules."""

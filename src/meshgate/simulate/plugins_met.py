@@ -31,6 +31,7 @@ from meshgate.model.policy import (
     Redirection,
     RequestSize,
     RequestTransformer,
+    ResponseRateLimit,
     ResponseTransformer,
     Termination,
 )
@@ -49,6 +50,7 @@ from meshgate.policies import (
     redirect,
     request_size,
     request_termination,
+    response_rate_limit,
     transformers,
 )
 from meshgate.simulate.bridged_met import bridged_met
@@ -116,6 +118,9 @@ def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
             return "correlation-id", f"header {policy.header_name} names the request"
         case RequestTransformer() if {transformers.REQUEST_FILTER, transformers.REQUEST_SCRIPT} & set(on):
             return "request-transformer", "changes the request on its way to the service"
+        case ResponseRateLimit() if response_rate_limit.FILTER in on:
+            names = ", ".join(limit.name for limit in policy.limits)
+            return "response-ratelimiting", f"counts what answers say that they cost: {names}; 429 beyond"
         case ResponseTransformer() if {transformers.RESPONSE_FILTER, transformers.LATE_RESPONSE_FILTER} & set(
             on
         ):

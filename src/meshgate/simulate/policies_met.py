@@ -38,6 +38,7 @@ from meshgate.model.policy import (
     Redirection,
     RequestSize,
     RequestTransformer,
+    ResponseRateLimit,
     ResponseTransformer,
     Termination,
 )
@@ -61,6 +62,7 @@ _ORDER: tuple[type[Policy], ...] = (
     Acl,
     Opa,
     RateLimit,
+    ResponseRateLimit,
     RequestTransformer,
     ResponseTransformer,
     Redirection,

@@ -45,6 +45,10 @@ from meshgate.dialects.kong.plugins.request_transformer import (
     RequestTransformerConfig,
     lower_request_transformer,
 )
+from meshgate.dialects.kong.plugins.response_ratelimiting import (
+    ResponseRateLimitingConfig,
+    lower_response_ratelimiting,
+)
 from meshgate.dialects.kong.plugins.response_transformer import (
     ResponseTransformerConfig,
     lower_response_transformer,
@@ -123,6 +127,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "request-size-limiting": _plugin(RequestSizeLimitingConfig, lower_request_size_limiting),
         "request-termination": _plugin(RequestTerminationConfig, lower_request_termination),
         "request-transformer": _plugin(RequestTransformerConfig, lower_request_transformer),
+        "response-ratelimiting": _plugin(ResponseRateLimitingConfig, lower_response_ratelimiting),
         "response-transformer": _plugin(ResponseTransformerConfig, lower_response_transformer),
         "session": _plugin(SessionConfig, lower_session),
     }
