@@ -5,11 +5,13 @@ The answers that differ from Kong's are listed in docs/jwt.md; this file measure
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.e2e import tokens
 from tests.e2e.edge_manifests import ALICE_KEY, BOB_KEY, CAROL_KEY
@@ -105,6 +107,38 @@ def test_a_bad_token_is_refused(edge: Meshgate, case: str) -> None:
     refused(edge.ask("jwt.example.test", headers=[("Authorization", f"Bearer {token}")]), body, INVALID)
     if "#" not in token:  # which would end the query
         refused(edge.ask("jwt.example.test", f"/?jwt={token}"), body, INVALID)
+
+
+OWN_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+SELF_MADE: dict[str, Callable[[], str]] = {
+    "kid that is a path, signed with nothing": lambda: by_hand(
+        {"alg": "HS256", "kid": "../../../../dev/null"}, claims(tokens.ALICE_ISSUER)
+    ),
+    "kid that is SQL": lambda: by_hand(
+        {"alg": "HS256", "kid": "x' UNION SELECT 'k'--"}, claims(tokens.ALICE_ISSUER), b"k"
+    ),
+    "kid of alice's, claims of bob's": lambda: by_hand(
+        {"alg": "HS256", "kid": tokens.ALICE_ISSUER}, claims(tokens.BOB_ISSUER), SECRET
+    ),
+    "a key of its own": lambda: jwt.encode(
+        claims(tokens.BOB_ISSUER), OWN_KEY, "RS256", headers={"jwk": _jwk(), "kid": "own"}
+    ),
+    "a place of its own": lambda: jwt.encode(
+        claims(tokens.BOB_ISSUER), OWN_KEY, "RS256", headers={"jku": "http://127.0.0.1:1/", "x5u": "file:///"}
+    ),
+    "none in other letters": lambda: by_hand({"alg": "nOnE"}, claims(tokens.ALICE_ISSUER)),
+    "30 KB, and tampered": lambda: tampered(alice(pad="x" * 30_000)),
+}
+
+
+def _jwk() -> dict[str, object]:
+    return dict(json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(OWN_KEY.public_key())))
+
+
+@pytest.mark.parametrize("case", SELF_MADE)
+def test_what_a_token_says_of_its_key_is_not_believed(edge: Meshgate, case: str) -> None:
+    answer = edge.ask("jwt.example.test", headers=[("Authorization", f"Bearer {SELF_MADE[case]()}")])
+    assert (answer.status, answer.header("www-authenticate")) == (401, INVALID)
 
 
 @pytest.mark.parametrize("value", [None, "", "Bearer", "Bearer ", "Basic YWxhZGRpbjpvcGVu", "raw"])
