@@ -250,3 +250,31 @@ def test_without_plugins_of_the_service(tmp_path: Path) -> None:
     manifests = PRECEDENCE.replace('"c, cs"', '"c"')
     answers = asked(manifests, [_ask(p, n) for p, n in expected], tmp_path)
     assert [a.seen.headers["x-mark"] for a in answers] == [[m] for m in expected.values()]
+
+
+@pytest.mark.envoy
+def test_a_consumers_plugins_are_not_passed_by(tmp_path: Path) -> None:
+    """Where a plugin makes another request of it before it is known who asks."""
+    moved = json.dumps({"access": ["kong.service.request.set_path(kong.request.get_query_arg('to'))"]})
+    manifests = (
+        plugin("key", "key-auth", "{}")
+        + plugin("ended", "request-termination", "{status_code: 402}")
+        + plugin("moved", "pre-function", moved)
+        + route("here", "key", "moved")
+        + route("there")
+        + _consumer("carol", "ended")
+        + _consumer("none")
+    )
+    lost, same, other = asked(
+        manifests,
+        [
+            _ask("/here?to=/there", "carol"),
+            _ask("/here?to=/here/x", "carol"),
+            _ask("/here?to=/there", "none"),
+        ],
+        tmp_path,
+        allow_lua=True,
+    )
+    assert (lost.status, lost.reached) == (500, False)
+    assert (same.status, same.reached) == (402, False)
+    assert other.seen.path == "/there?to=/there"

@@ -32,9 +32,14 @@ local function text_of(value, what)
   return tostring(value)
 end
 
+-- Headers by which messages are told apart: they are Envoy's.
+local FRAMING = {
+  ["content-length"] = true, ["transfer-encoding"] = true, connection = true, upgrade = true,
+}
+
 local function header_name(name)
   name = text_of(name, "header"):lower()
-  if not name:find("^[%w!#$&'*+.^_`|~-]+$") or name:sub(1, 11) == "x-meshgate-" then
+  if FRAMING[name] or not name:find("^[%w!#$&'*+.^_`|~-]+$") or name:sub(1, 11) == "x-meshgate-" then
     error("header " .. name .. " cannot be set", 3)
   end
   return name

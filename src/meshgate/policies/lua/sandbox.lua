@@ -75,7 +75,7 @@ local function new_globals()
   end
   found.require = function(name)
     local module = MODULES[name] or error("require '" .. tostring(name) .. "' is not available here", 2)
-    return setmetatable({}, { __index = module })
+    return setmetatable({}, { __index = module, __metatable = false })
   end
   return found
 end

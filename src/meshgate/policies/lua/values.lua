@@ -14,7 +14,12 @@ values.null = setmetatable({}, {
   __metatable = false,
 })
 -- Marks a table as an array, also an empty one.
-values.array_mt = {}
+values.array_mt = setmetatable({}, {
+  __newindex = function()
+    error("array_mt cannot be changed", 2)
+  end,
+  __metatable = false,
+})
 
 local function blanks(text, at)
   return text:find("[^ \t\r\n]", at) or #text + 1
