@@ -54,8 +54,8 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             text=(
                 "A username and a password: Secrets with the label `konghq.com/credential: basic-auth`. "
                 "Envoy's configuration holds SHA-1 hashes of the passwords, never themselves; choose "
-                "long ones. `Proxy-Authorization` is not read. With other plugins that authenticate, "
-                "all must agree."
+                "long ones. `Proxy-Authorization` comes before `Authorization`; where both are there, "
+                "the first alone counts. With other plugins that authenticate, all must agree."
             ),
         ),
         "bot-detection": Section(

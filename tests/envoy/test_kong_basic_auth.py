@@ -92,3 +92,26 @@ def test_no_password_is_in_the_configuration() -> None:
     config = self_contained(Reader(stand_in(build(documents).model)), gateway_proxy()).SerializeToString()
     assert b"Sesame" not in config
     assert b"alice:{SHA}" in config
+
+
+@pytest.mark.envoy
+def test_a_proxys_header_comes_first(tmp_path: Path) -> None:
+    ((_, alice),), ((_, bob),) = _login("alice", "Open:Sesame 1%"), _login("bob's", "pw")
+    ours = ("x-meshgate-basic-login", alice)
+    first, hidden, wrong, forged = asked(
+        MANIFESTS,
+        [
+            Ask("/basic", headers=(("Proxy-Authorization", alice), ("Authorization", bob))),
+            Ask("/hidden", headers=(("Proxy-Authorization", alice), ("Authorization", "Bearer x"))),
+            Ask("/basic", headers=(("Proxy-Authorization", "Basic eDp5"), ("Authorization", "Basic eDp5"))),
+            Ask("/basic", headers=(ours,)),
+        ],
+        tmp_path,
+    )
+    assert first.seen.headers["x-consumer-username"] == ["alice"]
+    assert first.seen.headers["proxy-authorization"] == [alice]
+    assert not [name for name in first.seen.headers if name.startswith("x-meshgate-")]
+    assert hidden.seen.headers["x-consumer-username"] == ["alice"]
+    assert not {"authorization", "proxy-authorization"} & set(hidden.seen.headers)
+    for answer in (wrong, forged):
+        _is_refused(answer, "service")

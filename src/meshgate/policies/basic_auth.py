@@ -1,7 +1,7 @@
 """Kong's `basic-auth` with Envoy's `basic_auth`.
 
-Envoy knows passwords by their SHA-1 alone, so that is what its configuration holds. It reads
-`Authorization` only; Kong also takes `Proxy-Authorization`.
+Envoy knows passwords by their SHA-1 alone, so that is what its configuration holds. Where
+they are looked for: `basic_login`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from meshgate.model.consumer import Consumer
 from meshgate.model.policy import BasicAuth
+from meshgate.policies.basic_login import LOGIN_HEADER
 from meshgate.policies.packing import http_filter, pack
 from meshgate.policies.parts import RouteParts
 from meshgate.policies.replies import unauthorized_reply
@@ -38,6 +39,7 @@ def listener_filters(
     config = pb.BasicAuth(
         users=base_pb2.DataSource(inline_string="\n".join(users or [_NOBODY])),
         forward_username_header=CREDENTIAL_HEADER,
+        authentication_header=LOGIN_HEADER,
     )
     return (http_filter(FILTER, config, disabled=True),)
 
@@ -48,9 +50,8 @@ def route_parts(policy: BasicAuth) -> RouteParts:
         return RouteParts()
     on = route_pb.FilterConfig()
     on.config.SetInParent()
-    hidden = ("authorization",) if policy.hide_credentials else ()
     metadata = {"basic_realm": policy.realm}
-    return RouteParts(filters={FILTER: pack(on)}, metadata=metadata, remove_request_headers=hidden)
+    return RouteParts(filters={FILTER: pack(on)}, metadata=metadata)
 
 
 def replies(policies: tuple[BasicAuth, ...]) -> tuple[hcm.ResponseMapper, ...]:

@@ -29,6 +29,7 @@ from meshgate.model.policy import (
 from meshgate.policies import (
     acl,
     basic_auth,
+    basic_login,
     bot_detection,
     client_certificate,
     correlation_id,
@@ -93,6 +94,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Plain(KeyAuth, key_in_body.listener_filters, key_in_body.route_parts, key_in_body.replies),
     # Who is it? Kong's priority 1250; with jwt on one route both must agree to let in.
     NativeAuthentication(KeyAuth, key_auth.listener_filters, key_auth.route_parts),
+    # Where a username and password may be, before somebody asks for them.
+    Plain(BasicAuth, basic_login.listener_filters, basic_login.route_parts),
     # Who is it? Kong's priority 1100; with others on one route all must agree.
     NativeAuthentication(
         BasicAuth,

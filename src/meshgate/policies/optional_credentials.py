@@ -23,6 +23,7 @@ from xds.type.matcher.v3 import matcher_pb2
 from meshgate.model.consumer import Consumer
 from meshgate.model.policy import BasicAuth, KeyAuth
 from meshgate.policies.anonymous import holds_text, somebody
+from meshgate.policies.basic_login import CREDENTIALS, LOGIN_HEADER
 from meshgate.policies.consumer_headers import identity_changes
 from meshgate.policies.key_auth import config_name
 from meshgate.policies.key_in_body import KEY_HEADER
@@ -30,7 +31,6 @@ from meshgate.policies.packing import extension, http_filter, pack, xds_extensio
 from meshgate.policies.parts import RouteParts
 
 KEY_FILTER, BASIC_FILTER = "meshgate.key_auth.optional", "meshgate.basic_auth.optional"
-_AUTHORIZATION = "authorization"
 Table = dict[str, header_mutation_pb2.HeaderMutation]
 
 
@@ -122,12 +122,13 @@ def _basic_matcher(consumers: tuple[Consumer, ...], *, hide: bool) -> matcher_pb
         for credential in consumer.basic:
             changes = identity_changes(consumer, credential.username)
             if hide:
-                changes.mutations.request_mutations.add(remove=_AUTHORIZATION)
+                for name in CREDENTIALS:
+                    changes.mutations.request_mutations.add(remove=name)
             pair = f"{credential.username}:".encode() + credential.password.reveal()
             text = base64.b64encode(pair).decode()
             # Kong takes either case of the B.
             table[f"Basic {text}"] = table[f"basic {text}"] = changes
-    place = xds_extension("header", http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=_AUTHORIZATION))
+    place = xds_extension("header", http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=LOGIN_HEADER))
     return _first([place], table)
 
 

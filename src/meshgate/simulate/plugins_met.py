@@ -153,7 +153,8 @@ def _description(policy: GrpcGateway) -> str:
 
 def _basic(policy: BasicAuth, consumers: Sequence[Consumer], headers: Mapping[str, str]) -> PolicyMet:
     kind, says = "basic-auth", "a username and a password are needed in header authorization"
-    scheme, _, encoded = headers.get("authorization", "").partition(" ")
+    given = headers.get("proxy-authorization") or headers.get("authorization", "")
+    scheme, _, encoded = given.partition(" ")
     if scheme.lower() != "basic":
         return PolicyMet(kind=kind, says=f"{says}; there is none", origin=policy.origin, refuses=401)
     try:
