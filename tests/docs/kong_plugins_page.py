@@ -188,6 +188,25 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             ),
             notes={"cache_ttl": "works: consumers are looked up at no cost"},
         ),
+        "oauth2": Section(
+            test="envoy/test_kong_oauth2.py",
+            config=(
+                "{scopes: [read, write], mandatory_scope: true, enable_client_credentials: true, "
+                "enable_authorization_code: true, provision_key: demo-only}"
+            ),
+            text=(
+                "The gateway hands out tokens (RFC 6749) to applications: Secrets with the label "
+                "`konghq.com/credential: oauth2`, a `name`, a `client_id`, a `client_secret` and "
+                "`redirect_uris` (separated by commas); with `client_type: public` no secret. `POST "
+                ".../oauth2/token` and `POST .../oauth2/authorize` on the route's paths are the "
+                "endpoints, by HTTPS alone. Your login page asks for a code with the `provision_key` and "
+                "`authenticated_userid`. Tokens are kept as hashes in `oauth2.db` in the state directory "
+                "and survive restarts; they are good for the KongPlugin that handed them out (in Kong: "
+                "for the service). Secrets are compared as they are; `hash_secret` has no effect. A "
+                "parameter that has two values is refused; bodies are read up to 16 KiB, and a token in "
+                "one is not taken out of it. The [bridge](#the-bridge) decides."
+            ),
+        ),
         "opa": Section(
             test="envoy/test_kong_opa.py",
             config="{opa_host: opa, opa_path: /v1/data/shop/allow, include_consumer_in_opa_input: true}",

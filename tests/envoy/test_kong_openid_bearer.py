@@ -53,7 +53,10 @@ def _manifests(issuer: str) -> str:
             "authenticated_groups_claim: [groups], downstream_headers_names: [x-who], "
             "downstream_headers_claims: [sub]",
         )
-        + oidc("strangers", "auth_methods: [bearer], anonymous: guest")
+        + oidc(
+            "strangers",
+            "auth_methods: [bearer], anonymous: guest, upstream_headers: [{header: X-User, path: [sub]}]",
+        )
         + oidc(
             "cookie",
             "auth_methods: [bearer], bearer_token_param_type: [cookie, body], bearer_token_cookie_name: tok",
@@ -267,7 +270,8 @@ async def _whose_token_it_is(provider: Provider, get: Get) -> None:
     assert (await get("/staff", provider.token(groups=["day shift"]))).status == 403
     assert (await get("/staff", provider.token(preferred_username="ann"))).status == 403
 
-    stranger = await get("/strangers")
+    stranger = await get("/strangers", None, ("x-user", "root"))
+    assert "x-user" not in stranger.seen.headers
     assert stranger.seen.headers["x-anonymous-consumer"] == ["true"]
     assert stranger.seen.headers["x-consumer-username"] == ["guest"]
     assert (await get("/strangers", "opaque")).seen.headers["x-consumer-username"] == ["guest"]

@@ -8,8 +8,10 @@ from meshgate.bridge.deciding import Step
 from meshgate.bridge.hmac_auth import HmacCheck
 from meshgate.bridge.ldap_auth import LdapCheck
 from meshgate.bridge.mtls_auth import MtlsCheck
+from meshgate.bridge.oauth.check import OWN_HEADERS, OAuth2Check
 from meshgate.bridge.opa import OpaCheck
 from meshgate.bridge.openid.check import OpenIdCheck
+from meshgate.bridge.openid.passing import told_headers
 from meshgate.bridge.session import SessionCheck
 from meshgate.bridge.tools import Tools
 from meshgate.model.policies.bridged import (
@@ -17,6 +19,7 @@ from meshgate.model.policies.bridged import (
     HmacAuth,
     LdapAuth,
     MtlsAuth,
+    OAuth2,
     Opa,
     OpenIdConnect,
     Session,
@@ -38,9 +41,21 @@ def _step(policy: Bridged, tools: Tools) -> Step:
             return Step(name="session", ask=session.ask, finish=session.finish)
         case LdapAuth():
             return Step(name="ldap-auth", ask=LdapCheck(policy, tools).ask, anonymous=anonymous)
+        case OAuth2():
+            return Step(
+                name="oauth2",
+                ask=OAuth2Check(policy, tools).ask,
+                anonymous=anonymous,
+                own_headers=OWN_HEADERS,
+            )
         case Opa():
             return Step(name="opa", ask=OpaCheck(policy, tools).ask)
         case HmacAuth():
             return Step(name="hmac-auth", ask=HmacCheck(policy, tools).ask, anonymous=anonymous)
         case OpenIdConnect():
-            return Step(name="openid-connect", ask=OpenIdCheck(policy, tools).ask, anonymous=anonymous)
+            return Step(
+                name="openid-connect",
+                ask=OpenIdCheck(policy, tools).ask,
+                anonymous=anonymous,
+                own_headers=told_headers(policy.upstream),
+            )

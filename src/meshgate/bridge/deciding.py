@@ -30,11 +30,13 @@ class Step:
     ask: Ask
     anonymous: bool = False
     finish: Finish | None = None
+    own_headers: tuple[str, ...] = ()
+    """What it alone tells the service, in lower case: a client's own never reach it, whoever asks."""
 
 
 async def decide(steps: Sequence[Step], request: Request, known: Identity | None) -> Verdict:
     """The answer of all steps together. A check that breaks refuses with 500."""
-    so_far = Allow()
+    so_far = Allow(remove_headers=tuple(name for step in steps for name in step.own_headers))
     for step in steps:
         if step.anonymous and known is not None:
             continue

@@ -47,9 +47,9 @@ MakeSteps = Callable[[Sequence[Bridged], Tools], tuple[Step, ...]]
 class Bridge:
     """The newest configuration, and the answers by it."""
 
-    def __init__(self, clock: Clock, make: MakeSteps) -> None:
+    def __init__(self, clock: Clock, make: MakeSteps, state: Path | None = None) -> None:
         self._clock, self._make = clock, make
-        self._kept = Kept(clock, self.session)
+        self._kept = Kept(clock, self.session, state)
         self._session: aiohttp.ClientSession | None = None
         self._rules: Mapping[str, tuple[Step, ...]] = {}
         self._directory = Directory(())
@@ -117,7 +117,7 @@ async def serving(
     Raises `config.ConfigError` where the configuration cannot be read at the start, and
     `RuntimeError` where the address cannot be bound.
     """
-    bridge = Bridge(clock, make)
+    bridge = Bridge(clock, make, config.parent)
     watch = ConfigWatch(config, bridge.replace)
     watch.load()
     bridge.refresh = watch.refresh

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import aiohttp
 
 from meshgate.bridge.logins import Logins
+from meshgate.bridge.oauth.store import TokenStore
 from meshgate.bridge.openid.memory import OpenidMemory
 from meshgate.bridge.revocation import Revocations
 from meshgate.bridge.sessions import Sessions
@@ -42,11 +44,19 @@ class Directory:
 class Kept:
     """What outlives a configuration."""
 
-    def __init__(self, clock: Clock, http: Callable[[], aiohttp.ClientSession]) -> None:
+    def __init__(
+        self, clock: Clock, http: Callable[[], aiohttp.ClientSession], state: Path | None = None
+    ) -> None:
+        self._state = state
         self.openid = OpenidMemory(clock)
         self.revocations = Revocations(clock, http)
         self.logins = Logins(clock)
         self.sessions = Sessions(clock)
+
+    @cached_property
+    def oauth_tokens(self) -> TokenStore:
+        """What `oauth2` handed out; the file is made at its first use."""
+        return TokenStore(self._state / "oauth2.db" if self._state is not None else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,17 @@ class MtlsCredential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth2Credential:
+    """Kong's `oauth2` credential: an application of the consumer's that may ask for tokens."""
+
+    name: str
+    client_id: str
+    client_secret: Secret | None = None
+    """None: the application is public and can keep none."""
+    redirect_uris: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupMembership:
     """Kong's `acl` credential, which lets nobody in but says what its consumer belongs to."""
 
@@ -66,6 +77,7 @@ class Consumer:
     basic: tuple[BasicCredential, ...] = ()
     hmac: tuple[HmacCredential, ...] = ()
     mtls: tuple[MtlsCredential, ...] = ()
+    applications: tuple[OAuth2Credential, ...] = ()
     groups: tuple[str, ...] = ()
     """Of `acl` credentials."""
     consumer_groups: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ from meshgate.model.consumer import (
     JwtCredential,
     KeyCredential,
     MtlsCredential,
+    OAuth2Credential,
 )
 from meshgate.model.declared import SecretObject
 
@@ -41,19 +42,28 @@ ALGORITHMS = SHARED_KEY_ALGORITHMS | _RSA_ALGORITHMS | frozenset(_CURVES) | {"Ed
 _MINIMUM_RSA_BITS = 1024
 """Shorter keys have been factored in public; whoever does that signs tokens of their own."""
 
-_UNSUPPORTED_TYPES = frozenset({"oauth2", "konnect"})
+_UNSUPPORTED_TYPES = frozenset({"konnect"})
 _BASIC_AUTH_KEYS = frozenset({"username", "password"})
 _HMAC_AUTH_KEYS = frozenset({"username", "secret"})
 _MTLS_AUTH_KEYS = frozenset({"subject_name", "ca_certificate"})
+_OAUTH2_KEYS = frozenset(
+    {"name", "client_id", "client_secret", "redirect_uris", "client_type", "hash_secret"}
+)
 _ACL_KEYS = frozenset({"group"})
-_TYPES = frozenset({"jwt", "key-auth", "basic-auth", "hmac-auth", "mtls-auth", "acl"})
+_TYPES = frozenset({"jwt", "key-auth", "basic-auth", "hmac-auth", "mtls-auth", "oauth2", "acl"})
 _JWT_KEYS = frozenset({"key", "secret", "algorithm", "rsa_public_key"})
 _KEY_AUTH_KEYS = frozenset({"key"})
 _WITHOUT_EFFECT = frozenset({"id", "tags", "kongCredType"})
 """Known to Kong, with no influence on who gets in."""
 
 Credential = (
-    JwtCredential | KeyCredential | BasicCredential | HmacCredential | MtlsCredential | GroupMembership
+    JwtCredential
+    | KeyCredential
+    | BasicCredential
+    | HmacCredential
+    | MtlsCredential
+    | OAuth2Credential
+    | GroupMembership
 )
 
 
@@ -94,6 +104,9 @@ class _Reading:
             case "mtls-auth":
                 self._check_keys(_MTLS_AUTH_KEYS)
                 found = self._mtls()
+            case "oauth2":
+                self._check_keys(_OAUTH2_KEYS)
+                found = self._oauth2()
             case "acl":
                 self._check_keys(_ACL_KEYS)
                 found = self._group()
@@ -110,7 +123,7 @@ class _Reading:
                 known = "is not supported yet" if kind in _UNSUPPORTED_TYPES else "is unknown"
                 self._error(
                     f"credential type {kind[:64]!r} {known}; nobody gets in by it",
-                    "use jwt, key-auth, basic-auth, hmac-auth or mtls-auth",
+                    "use jwt, key-auth, basic-auth, hmac-auth, mtls-auth or oauth2",
                     ("metadata", "labels", CREDENTIAL_LABEL),
                 )
                 return None
@@ -192,6 +205,36 @@ class _Reading:
         if not subject or authority is None:
             return None
         return MtlsCredential(subject_name=subject, ca_id=authority)
+
+    def _oauth2(self) -> OAuth2Credential | None:
+        name = self._line("name") if "name" in self._data else ""
+        client = self._line("client_id") if "client_id" in self._data else ""
+        for field, value in (("name", name), ("client_id", client)):
+            if value == "":
+                self._error(
+                    f"an oauth2 credential needs a {field}; Kong would invent a client_id",
+                    f"set data.{field} or stringData.{field}",
+                    ("data", field),
+                )
+        kind = self._text("client_type") if "client_type" in self._data else "confidential"
+        if kind not in ("confidential", "public"):
+            self._error("must be confidential or public", "", ("data", "client_type"))
+        secret = None
+        if kind == "confidential":
+            secret = self._shared("client_secret", "an oauth2 credential needs a client_secret")
+        elif "client_secret" in self._data:
+            self._error("a public client has no secret", "remove it", ("data", "client_secret"))
+        text = self._text("redirect_uris") if "redirect_uris" in self._data else ""
+        uris = tuple(text.replace(",", " ").split()) if text is not None else ()
+        if text is None or not all(_is_redirect_uri(uri) for uri in uris):
+            self._error(
+                "must be absolute addresses without a fragment, separated by commas",
+                "",
+                ("data", "redirect_uris"),
+            )
+        if not name or not client or (kind == "confidential" and secret is None):
+            return None
+        return OAuth2Credential(name=name, client_id=client, client_secret=secret, redirect_uris=uris)
 
     def _group(self) -> GroupMembership | None:
         group = self._line("group") if "group" in self._data else ""
@@ -310,6 +353,12 @@ class _Reading:
                 remedy=remedy,
             )
         )
+
+
+def _is_redirect_uri(text: str) -> bool:
+    scheme, colon, rest = text.partition(":")
+    known = scheme.isascii() and scheme[:1].isalpha() and scheme.lower() not in ("javascript", "data")
+    return known and bool(colon and rest) and text.isprintable() and "#" not in text
 
 
 def _wanted_key(algorithm: str) -> str:

@@ -25,6 +25,7 @@ from meshgate.model.policy import (
     KeyAuth,
     LdapAuth,
     MtlsAuth,
+    OAuth2,
     Opa,
     OpenIdConnect,
     PostFunction,
@@ -110,6 +111,7 @@ class ConsumerPlugins:
                     | LdapAuth()
                     | MtlsAuth()
                     | Session()
+                    | OAuth2()
                     | Opa()
                     | OpenIdConnect()
                     | Acl()

@@ -15,6 +15,7 @@ from meshgate.model.consumer import (
     JwtCredential,
     KeyCredential,
     MtlsCredential,
+    OAuth2Credential,
 )
 from meshgate.model.credentials import Credential, read_credential
 from meshgate.model.declared import ConsumerObject
@@ -80,6 +81,7 @@ def link_consumers(
             basic=_of(BasicCredential, kept),
             hmac=_of(HmacCredential, kept),
             mtls=_of(MtlsCredential, kept),
+            applications=_of(OAuth2Credential, kept),
             groups=tuple(dict.fromkeys(groups)),
             consumer_groups=declared.groups,
             all_groups_known=None not in credentials,
@@ -121,6 +123,8 @@ def _mark(credential: Credential) -> tuple[bytes | str, str]:
             return signer, f"hmac-auth username {signer!r}"
         case MtlsCredential(subject_name=subject, ca_id=authority):
             return f"{subject}\n{authority}", f"mtls-auth subject {subject!r}"
+        case OAuth2Credential(client_id=client):
+            return client, f"oauth2 client_id {client!r}"
         case GroupMembership():
             return "", ""
         case _:

@@ -21,6 +21,7 @@ from meshgate.model.policies.bridged import (
     HmacAuth,
     LdapAuth,
     MtlsAuth,
+    OAuth2,
     Opa,
     OpenIdConnect,
     Session,
@@ -68,6 +69,7 @@ __all__ = [
     "Limits",
     "MtlsAuth",
     "NamedLimits",
+    "OAuth2",
     "Opa",
     "OpenIdConnect",
     "Policy",
@@ -138,6 +140,7 @@ Policy = (
     | KeyAuth
     | LdapAuth
     | MtlsAuth
+    | OAuth2
     | OpenIdConnect
     | PostFunction
     | PreFunction

@@ -15,7 +15,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.type.v3 import http_status_pb2
 
 from meshgate.core.typed_json import dump
-from meshgate.model.policies.bridged import BRIDGED, Bridged, MtlsAuth, Opa, OpenIdConnect, Stage
+from meshgate.model.policies.bridged import BRIDGED, Bridged, MtlsAuth, OAuth2, Opa, OpenIdConnect, Stage
 from meshgate.model.policy import Policy
 from meshgate.policies import captures, client_certificate
 from meshgate.policies.packing import duration, http_filter, pack
@@ -86,7 +86,9 @@ def route_parts(policies: tuple[Policy, ...], stage: Stage) -> RouteParts:
         body = per_route.check_settings.with_request_body
         body.max_request_bytes, body.pack_as_bytes = most, True
         # Who only looks for a form lets longer bodies pass, of which it is shown the beginning.
-        body.allow_partial_message = all(isinstance(p, OpenIdConnect) for p in found if p.max_body_bytes)
+        body.allow_partial_message = all(
+            isinstance(p, OpenIdConnect | OAuth2) for p in found if p.max_body_bytes
+        )
     return RouteParts(filters={FILTERS[stage]: pack(per_route)}, metadata={METADATA: stage.value})
 
 

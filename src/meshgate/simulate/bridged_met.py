@@ -15,6 +15,7 @@ from meshgate.model.policies.bridged import (
     HmacAuth,
     LdapAuth,
     MtlsAuth,
+    OAuth2,
     Opa,
     OpenIdConnect,
     Session,
@@ -44,6 +45,9 @@ def bridged_met(policy: Bridged, on: Collection[str], headers: Mapping[str, str]
         case HmacAuth():
             says = "a signature (HMAC) is needed in header authorization"
             return _credential("hmac-auth", says, policy, headers)
+        case OAuth2():
+            says = f"a token that this gateway handed out is needed in header {policy.auth_header_name}"
+            return _credential("oauth2", says, policy, headers, (policy.auth_header_name,))
         case OpenIdConnect():
             return _openid(policy, headers)
         case _:

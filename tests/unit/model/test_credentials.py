@@ -218,13 +218,13 @@ def test_mtls_credentials_name_a_subject() -> None:
 
 
 def test_a_type_that_is_not_supported_or_missing_lets_nobody_in() -> None:
-    assert read("oauth2", client_id="u", client_secret="p") == (
+    assert read("konnect", client_id="u", client_secret="p") == (
         None,
         [
             (
                 "error metadata.labels['konghq.com/credential']: "
-                "credential type 'oauth2' is not supported yet; nobody gets in by it; "
-                "use jwt, key-auth, basic-auth, hmac-auth or mtls-auth"
+                "credential type 'konnect' is not supported yet; nobody gets in by it; "
+                "use jwt, key-auth, basic-auth, hmac-auth, mtls-auth or oauth2"
             )
         ],
     )

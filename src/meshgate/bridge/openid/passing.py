@@ -72,6 +72,14 @@ def headers(passed: PassedTokens, evidence: Evidence) -> tuple[Headers, tuple[st
     return found, tuple(name for name, text in wanted.items() if not text)
 
 
+def told_headers(passed: PassedTokens) -> tuple[str, ...]:
+    """Names of all these headers; Authorization is not among them, for another plugin may look at it."""
+    spelled = (passed.access_token, passed.id_token, passed.refresh_token)
+    names = [one.partition(":")[0] for one in spelled] + [passed.user_info, passed.introspection]
+    names += [name for name, _ in passed.claims]
+    return tuple(dict.fromkeys(name for name in names if name and name != "authorization"))
+
+
 def _wanted(passed: PassedTokens, evidence: Evidence) -> Iterator[tuple[str, str]]:
     tokens = evidence.tokens
     for spelled, token in (

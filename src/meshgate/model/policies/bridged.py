@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.model.policies.client_certificate import MtlsAuth
 from meshgate.model.policies.directory import LdapAuth
+from meshgate.model.policies.oauth import OAuth2
 from meshgate.model.policies.open_policy import Opa
 from meshgate.model.policies.openid import OpenIdConnect
 from meshgate.model.policies.session import Session
@@ -26,6 +27,7 @@ __all__ = [
     "HmacAuth",
     "LdapAuth",
     "MtlsAuth",
+    "OAuth2",
     "Opa",
     "OpenIdConnect",
     "Session",
@@ -88,13 +90,14 @@ class HmacAuth:
         return 1024 * 1024 if self.validate_request_body else 0
 
 
-BridgedAuthentication = Session | MtlsAuth | LdapAuth | OpenIdConnect | HmacAuth
+BridgedAuthentication = Session | MtlsAuth | OAuth2 | LdapAuth | OpenIdConnect | HmacAuth
 Bridged = BridgedAuthentication | Opa
 """All of them."""
 
 BRIDGED_AUTHENTICATION: tuple[type[BridgedAuthentication], ...] = (
     Session,
     MtlsAuth,
+    OAuth2,
     LdapAuth,
     OpenIdConnect,
     HmacAuth,

@@ -66,3 +66,30 @@ def test_it_arrives(plugin: str, credential: str, kind: str) -> None:
     assert [(h.username, h.secret.reveal()) for h in consumer.hmac] in ([], [("ann-1", b"hush")])
     assert [(m.subject_name, m.ca_id) for m in consumer.mtls] in ([], [("ann", "ca-1")])
     assert consumer.hmac or consumer.mtls or consumer.groups == ("staff",)
+
+
+def test_applications_and_what_hands_out_tokens() -> None:
+    plugin = "{name: oauth2, config: {enable_client_credentials: true, provision_key: null, anonymous: null}}"
+    model = _imported(
+        f"services: [{{name: a, host: a.example, routes: [{{paths: [/a], plugins: [{plugin}]}}]}}]\n"
+        "consumers:\n- username: ann\n  oauth2_credentials:\n"
+        "  - {name: app, client_id: app-1, client_secret: hush, client_type: confidential,\n"
+        "     redirect_uris: ['https://a.example/in', 'https://a.example/two']}\n"
+    )
+    assert _of_routes(model) == ["OAuth2"]
+    (consumer,) = model.consumers.values()
+    (app,) = consumer.applications
+    assert (app.name, app.client_id) == ("app", "app-1")
+    assert app.redirect_uris == ("https://a.example/in", "https://a.example/two")
+
+
+def test_an_export_of_openid_connect_with_its_defaults_says_nothing_new() -> None:
+    config = (
+        "{issuer: 'https://login.example', auth_methods: [bearer], anonymous: null, session_storage: cookie, "
+        "verify_signature: true, principals: null, redis: null, proof_of_possession_mtls: 'off'}"
+    )
+    plugin = f"{{name: openid-connect, config: {config}}}"
+    model = _imported(
+        f"services: [{{name: a, host: a.example, routes: [{{paths: [/a], plugins: [{plugin}]}}]}}]\n"
+    )
+    assert _of_routes(model) == ["OpenIdConnect"]

@@ -95,8 +95,8 @@ def test_a_plugin_that_cannot_be_told_is_closed(config: str, why: str) -> None:
 
 
 def test_an_unsupported_plugin_can_be_inferred_and_is_closed() -> None:
-    found = plugin(f"{HEAD}config: {{enable_client_credentials: true}}\n")
-    assert (found.plugin, found.policy) == ("oauth2", None)
+    found = plugin(f"{HEAD}config: {{block_on_first_violation: true, limits: {{}}}}\n")
+    assert (found.plugin, found.policy) == ("response-ratelimiting", None)
     assert candidates(("echo", "trigger")) == ("request-termination",)
 
 

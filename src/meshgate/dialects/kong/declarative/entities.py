@@ -197,7 +197,10 @@ CREDENTIALS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "basicauth_credentials": ("basic-auth", ("username", "password")),
     "hmacauth_credentials": ("hmac-auth", ("username", "secret")),
     "jwt_secrets": ("jwt", ("algorithm", "rsa_public_key", "key", "secret")),
-    "oauth2_credentials": ("oauth2", ("name", "client_id", "client_secret", "redirect_uris")),
+    "oauth2_credentials": (
+        "oauth2",
+        ("name", "client_id", "client_secret", "client_type", "redirect_uris"),
+    ),
     "acls": ("acl", ("group",)),
     "mtls_auth_credentials": ("mtls-auth", ("subject_name", "ca_certificate")),
 }

@@ -28,6 +28,7 @@ from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
 from meshgate.dialects.kong.plugins.key_auth import KeyAuthConfig, lower_key_auth
 from meshgate.dialects.kong.plugins.ldap_auth import LdapAuthConfig, lower_ldap_auth
 from meshgate.dialects.kong.plugins.mtls_auth import MtlsAuthConfig, lower_mtls_auth
+from meshgate.dialects.kong.plugins.oauth2 import OAuth2Config, lower_oauth2
 from meshgate.dialects.kong.plugins.opa import OpaConfig, lower_opa
 from meshgate.dialects.kong.plugins.openid_connect import OpenidConnectConfig, lower_openid_connect
 from meshgate.dialects.kong.plugins.proxy_cache import ProxyCacheConfig, lower_proxy_cache
@@ -117,6 +118,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "key-auth": _plugin(KeyAuthConfig, lower_key_auth),
         "ldap-auth": _plugin(LdapAuthConfig, lower_ldap_auth),
         "mtls-auth": _plugin(MtlsAuthConfig, lower_mtls_auth),
+        "oauth2": _plugin(OAuth2Config, lower_oauth2),
         "openid-connect": _plugin(OpenidConnectConfig, lower_openid_connect),
         "post-function": _plugin(FunctionConfig, lower_post_function),
         "pre-function": _plugin(FunctionConfig, lower_pre_function),
