@@ -87,6 +87,11 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             ),
             notes={"preflight_continue": "works, but for several origins (warned)"},
         ),
+        "file-log": Section(
+            test="envoy/test_kong_logs.py",
+            config="{path: /var/log/shop/requests.log}",
+            text="See [kong-logs.md](kong-logs.md).",
+        ),
         "grpc-gateway": Section(
             test="envoy/test_kong_grpc_gateway.py",
             config="{proto: protos/shop.proto}",
@@ -117,6 +122,11 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "signed, joined by `, `. `validate_request_body` holds back bodies until they are whole, "
                 "up to 1 MiB (413). `hmac-sha224` must be asked for. The [bridge](#the-bridge) decides."
             ),
+        ),
+        "http-log": Section(
+            test="envoy/test_kong_logs.py",
+            config="{http_endpoint: 'http://127.0.0.1:9880/requests', queue: {max_batch_size: 100}}",
+            text="See [kong-logs.md](kong-logs.md).",
         ),
         "ip-restriction": Section(
             test="envoy/test_kong_ip_restriction.py",
@@ -165,6 +175,11 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "names other authorities than the system's). Without `ldaps` or `start_tls` passwords "
                 "go to it in the clear. The [bridge](#the-bridge) asks."
             ),
+        ),
+        "loggly": Section(
+            test="envoy/test_kong_logs.py",
+            config="{key: only-an-example, tags: [shop]}",
+            text="See [kong-logs.md](kong-logs.md). The key is in no message of ours.",
         ),
         "mtls-auth": Section(
             test="envoy/test_kong_mtls_auth.py",
@@ -346,6 +361,21 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "cookie_persistent": "old spelling, warned",
             },
         ),
+        "syslog": Section(
+            test="envoy/test_kong_logs.py",
+            config="{facility: local3, log_level: warning, server_errors_severity: err}",
+            text="See [kong-logs.md](kong-logs.md). The message goes to `/dev/log` of this machine.",
+        ),
+        "tcp-log": Section(
+            test="envoy/test_kong_logs.py",
+            config="{host: 127.0.0.1, port: 5170}",
+            text="See [kong-logs.md](kong-logs.md).",
+        ),
+        "udp-log": Section(
+            test="envoy/test_kong_logs.py",
+            config="{host: 127.0.0.1, port: 5171}",
+            text="See [kong-logs.md](kong-logs.md).",
+        ),
     }
 )
 
@@ -370,9 +400,8 @@ TAIL = """
 ## Plugins that are not here
 
 What refers to one of them answers 503, but for those that only watch (`prometheus`,
-`opentelemetry`, `zipkin`, `http-log`, `tcp-log`, `udp-log`, `file-log`, `syslog`, `statsd`, `datadog`,
-`loggly`): they are left out with a warning, and requests pass. The list is in
-[kinds.md](kinds.md#plugins-that-are-refused).
+`opentelemetry`, `zipkin`, `statsd`, `datadog`): they are left out with a warning, and requests pass.
+The list is in [kinds.md](kinds.md#plugins-that-are-refused).
 
 ## Config out of Secrets
 

@@ -9,8 +9,10 @@ from meshgate.bridge.config import BridgeConfig, write_config
 from meshgate.model.graph import Model
 from meshgate.model.policies.bridged import Bridged, servers
 from meshgate.model.policies.cached import ProxyCache
+from meshgate.model.policies.logs import LoggedRoute
 from meshgate.policies import proxy_cache
 from meshgate.policies.bridge import rules
+from meshgate.policies.route_logs import logged_id, logged_routes
 from meshgate.runtime.daemons import Daemon
 
 NAME = "bridge"
@@ -21,10 +23,12 @@ def bridge_config(model: Model, instances: Instances = NO_INSTANCES) -> BridgeCo
     """The rules of all routes, each once, and the consumers where there is any; and where services
     of ours that policies ask are."""
     found: dict[str, tuple[Bridged, ...]] = {}
+    logged: dict[str, LoggedRoute] = {}
     for edge_host in model.edge_hosts.values():
         for rule in edge_host.rules:
             found.update(rules(rule.policies))
-    if not found:
+            logged.update({logged_id(route): route for route in logged_routes(rule)})
+    if not found and not logged:
         return BridgeConfig()
     consumers = tuple(model.consumers[key] for key in sorted(model.consumers))
     asked = {server for policies in found.values() for p in policies for server in servers(p)}
@@ -32,7 +36,12 @@ def bridge_config(model: Model, instances: Instances = NO_INSTANCES) -> BridgeCo
     for host, port in sorted(asked):
         if (place := pod_place(model, instances, host, port)) is not None:
             places[f"{host}:{port}"] = f"{place[0]}:{place[1]}"
-    return BridgeConfig(rules=dict(sorted(found.items())), consumers=consumers, places=places)
+    return BridgeConfig(
+        rules=dict(sorted(found.items())),
+        logged=dict(sorted(logged.items())),
+        consumers=consumers,
+        places=places,
+    )
 
 
 def cache_config(model: Model) -> BridgeConfig:

@@ -18,6 +18,7 @@ from meshgate.core.typed_json import MalformedError, dump, load
 from meshgate.model.consumer import Consumer
 from meshgate.model.policies.bridged import Bridged
 from meshgate.model.policies.cached import ProxyCache
+from meshgate.model.policies.logs import LoggedRoute
 from meshgate.model.service import EMPTY
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -34,6 +35,8 @@ class BridgeConfig:
 
     rules: Mapping[str, tuple[Bridged, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Id, as Envoy names it -> the policies of one route at one stage, in the order of their asking."""
+    logged: Mapping[str, LoggedRoute] = field(default_factory=lambda: MappingProxyType({}))
+    """Id, as Envoy names it -> a route whose requests are written down."""
     consumers: tuple[Consumer, ...] = ()
     places: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     """`host:port` of a service of ours -> `address:port` of a pod of it."""
@@ -43,7 +46,7 @@ class BridgeConfig:
     @property
     def needed(self) -> bool:
         """Whether anybody will ask."""
-        return bool(self.rules or self.caches)
+        return bool(self.rules or self.caches or self.logged)
 
 
 def write_config(path: Path, config: BridgeConfig) -> None:

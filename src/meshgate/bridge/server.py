@@ -17,6 +17,8 @@ from meshgate.bridge.cache.service import CacheService
 from meshgate.bridge.checks import make_steps
 from meshgate.bridge.config import BridgeConfig
 from meshgate.bridge.deciding import Step, decide
+from meshgate.bridge.log_service import METHOD, LogService
+from meshgate.bridge.log_service import SERVICE as ACCESS_LOG
 from meshgate.bridge.request import Allow, Deny, Identity, Request, failed
 from meshgate.bridge.tools import Directory, Kept, Tools
 from meshgate.bridge.watch import ConfigWatch
@@ -53,6 +55,7 @@ class Bridge:
         self._session: aiohttp.ClientSession | None = None
         self._rules: Mapping[str, tuple[Step, ...]] = {}
         self._directory = Directory(())
+        self.logs = LogService(clock)
         self.refresh: Callable[[], bool] = lambda: False
         """Looks for a newer configuration; true where there was one."""
         self.cache = CacheService(clock, lambda: self.refresh())
@@ -69,6 +72,7 @@ class Bridge:
         )
         self._rules = {rule: self._make(policies, tools) for rule, policies in config.rules.items()}
         self.cache.replace(config.caches)
+        self.logs.replace(config.logged, self._directory)
 
     def session(self) -> aiohttp.ClientSession:
         """The way to other servers, opened at its first use."""
@@ -104,6 +108,7 @@ class Bridge:
 
     async def close(self) -> None:
         """Ends connections to other servers."""
+        await self.logs.close()
         if self._session is not None:
             await self._session.close()
 
@@ -125,6 +130,8 @@ async def serving(
     check = grpc.unary_unary_rpc_method_handler(bridge.check)
     authorization = grpc.method_handlers_generic_handler(AUTHORIZATION, {"Check": check})
     server.add_generic_rpc_handlers((authorization, *bridge.cache.handlers()))
+    log = grpc.stream_unary_rpc_method_handler(bridge.logs.stream)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(ACCESS_LOG, {METHOD: log}),))
     server.add_insecure_port(listen)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(bridge.close)

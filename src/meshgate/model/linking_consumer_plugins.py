@@ -16,14 +16,17 @@ from meshgate.model.policy import (
     BotDetection,
     CorrelationId,
     CrossOrigin,
+    FileLog,
     GrpcGateway,
     GrpcWeb,
     HmacAuth,
+    HttpLog,
     HttpsOnly,
     IpRestriction,
     JwtAuth,
     KeyAuth,
     LdapAuth,
+    Loggly,
     MtlsAuth,
     OAuth2,
     Opa,
@@ -38,7 +41,10 @@ from meshgate.model.policy import (
     ResponseRateLimit,
     ResponseTransformer,
     Session,
+    Syslog,
+    TcpLog,
     Termination,
+    UdpLog,
 )
 
 SCOPABLE = IpRestriction | RequestSize | RequestTransformer | ResponseTransformer | Redirection | Termination
@@ -150,12 +156,12 @@ class ConsumerPlugins:
                     | Termination()
                 ):
                     pass
-                case ProxyCache():
+                case ProxyCache() | HttpLog() | FileLog() | UdpLog() | TcpLog() | Loggly() | Syslog():
                     self._findings.warn(
                         "MG1103",
                         at,
                         consumer.ref,
-                        "plugin proxy-cache for one consumer is not supported; it has no effect",
+                        f"plugin {entry.plugin.plugin} for one consumer is not supported; it has no effect",
                         "name it on the Ingress or the Service",
                         PLUGINS_FIELD,
                     )

@@ -35,7 +35,7 @@ _OBSERVERS = frozenset(
         "zipkin",
     ]
 )
-"""Plugins that only watch: while they are unsupported, routes need not close for them."""
+"""Plugins that only watch: where one is broken, or not supported, requests pass without it."""
 
 
 @dataclass(frozen=True, slots=True)

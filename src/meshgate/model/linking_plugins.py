@@ -25,6 +25,7 @@ from meshgate.model.linking_variants import Owners, variants
 from meshgate.model.names import Name, requested_host
 from meshgate.model.policy import (
     AUTHENTICATION,
+    LOGS,
     Acl,
     BotDetection,
     ConsumerLimits,
@@ -72,6 +73,7 @@ _OF_ROUTES = (
     ResponseRateLimit,
     ResponseTransformer,
     Termination,
+    *LOGS,
 )
 """Kinds of which a route has at most one: the most specific; limits are more than that."""
 

@@ -46,9 +46,11 @@ from meshgate.model.policies.limits import (
     RedisTarget,
     ResponseRateLimit,
 )
+from meshgate.model.policies.logs import LOGS, FileLog, HttpLog, Log, Loggly, Syslog, TcpLog, UdpLog
 
 __all__ = [
     "AUTHENTICATION",
+    "LOGS",
     "Acl",
     "Authentication",
     "BasicAuth",
@@ -56,9 +58,11 @@ __all__ = [
     "ConsumerLimits",
     "CorrelationId",
     "CrossOrigin",
+    "FileLog",
     "GrpcGateway",
     "GrpcWeb",
     "HmacAuth",
+    "HttpLog",
     "HttpsOnly",
     "IpRestriction",
     "JwtAuth",
@@ -67,6 +71,8 @@ __all__ = [
     "LimitBy",
     "LimitStore",
     "Limits",
+    "Log",
+    "Loggly",
     "MtlsAuth",
     "NamedLimits",
     "OAuth2",
@@ -84,7 +90,10 @@ __all__ = [
     "ResponseRateLimit",
     "ResponseTransformer",
     "Session",
+    "Syslog",
+    "TcpLog",
     "Termination",
+    "UdpLog",
 ]
 
 
@@ -139,6 +148,7 @@ Policy = (
     | JwtAuth
     | KeyAuth
     | LdapAuth
+    | Log
     | MtlsAuth
     | OAuth2
     | OpenIdConnect

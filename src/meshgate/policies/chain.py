@@ -48,6 +48,7 @@ from meshgate.policies import (
     request_size,
     request_termination,
     response_rate_limit,
+    route_logs,
     transformers,
 )
 from meshgate.policies.edge_policies import EdgeFilter, EdgePolicies
@@ -57,6 +58,7 @@ from meshgate.policies.entries import (
     ConsumerHeaders,
     Cors,
     NativeAuthentication,
+    OfListener,
     OnlyHttps,
     Plain,
     Strangers,
@@ -70,6 +72,8 @@ AUTHENTICATED: EdgeFilter = Strangers()
 """The entry behind which Istio's policies stand: they want to know nothing of Kong's plugins."""
 
 CHAIN: tuple[EdgeFilter, ...] = (
+    # Outside of all: notes what the client sent and what it gets.
+    OfListener(route_logs.listener_filters),
     # Kong's priority -1000: behind all others, so the last that sees an answer.
     Functions(Place.OUTER),
     # Outermost, so that it changes what all others put into an answer; Kong's priority 800.

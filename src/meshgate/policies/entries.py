@@ -53,6 +53,22 @@ class Plain(Generic[P]):
 
 
 @dataclass(frozen=True, slots=True)
+class OfListener:
+    """An entry of which a route's part depends on more than its policies; see `virtual_host`."""
+
+    filters: Callable[[EdgePolicies], tuple[hcm.HttpFilter, ...]]
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return self.filters(edge)
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        return RouteParts()
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
 class NativeAuthentication(Generic[P]):
     """An entry that lets consumers in by their credentials."""
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from meshgate.model.consumer import Consumer
 from meshgate.model.policies.bridged import BRIDGED
 from meshgate.model.policies.grpc import ProtoConfigMap, ProtoFile, ProtoReflection
+from meshgate.model.policies.logs import LOGS
 from meshgate.model.policy import (
     Acl,
     BasicAuth,
@@ -54,6 +55,7 @@ from meshgate.policies import (
     transformers,
 )
 from meshgate.simulate.bridged_met import bridged_met
+from meshgate.simulate.logged_met import logged_met
 from meshgate.simulate.strings import parameters
 from meshgate.simulate.verdict import PolicyMet
 
@@ -78,6 +80,8 @@ def plugin_met(
         case policy if isinstance(policy, BRIDGED):
             asked = bridged_met(policy, on, headers)
             return optional(policy.anonymous, asked, so_far) if asked and policy.anonymous else asked
+        case policy if isinstance(policy, LOGS):
+            return logged_met(policy, on)
         case Acl() if acl.FILTER in on:
             return _acl(policy, consumers, so_far)
         case Termination() if {request_termination.FILTER, request_termination.ECHO_FILTER} & set(on):

@@ -17,6 +17,7 @@ from envoy.config.route.v3 import route_components_pb2 as pb
 from meshgate.model.consumer import Consumer
 from meshgate.model.policies.bridged import BRIDGED_AUTHENTICATION
 from meshgate.model.policy import (
+    LOGS,
     Acl,
     BasicAuth,
     BotDetection,
@@ -68,6 +69,7 @@ _ORDER: tuple[type[Policy], ...] = (
     Redirection,
     ProxyCache,
     GrpcWeb,
+    *LOGS,
     Termination,
     PostFunction,
 )

@@ -94,14 +94,19 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             "preflight_continue allow_origin_absent",
         ),
         "datadog": _known(_R),
-        "file-log": _known(_R),
+        "file-log": _known(_R, "path reopen custom_fields_by_lua", "path"),
         "grpc-gateway": _known(_C, "proto"),
         "grpc-web": _known(_C, "proto pass_stripped_path allow_origin_header"),
         "hmac-auth": _known(
             _A,
             "hide_credentials clock_skew anonymous validate_request_body enforce_headers algorithms realm",
         ),
-        "http-log": _known(_R),
+        "http-log": _known(
+            _R,
+            "http_endpoint method content_type timeout keepalive retry_count queue_size flush_timeout "
+            "headers queue custom_fields_by_lua",
+            "http_endpoint",
+        ),
         "ip-restriction": _known(_A, "allow deny status message", "allow deny"),
         "jwt": _known(
             _A,
@@ -121,7 +126,12 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             "base_dn",
             "attribute",
         ),
-        "loggly": _known(_R),
+        "loggly": _known(
+            _R,
+            "host port key tags log_level successful_severity client_errors_severity "
+            "server_errors_severity timeout custom_fields_by_lua",
+            "key",
+        ),
         "mtls-auth": _known(
             _A,
             "ca_certificates skip_consumer_lookup consumer_by authenticated_group_by default_consumer "
@@ -193,9 +203,13 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
         ),
         "standard-webhooks": _known(_A),
         "statsd": _known(_R),
-        "syslog": _known(_R),
-        "tcp-log": _known(_R),
-        "udp-log": _known(_R),
+        "syslog": _known(
+            _R,
+            "log_level successful_severity client_errors_severity server_errors_severity "
+            "custom_fields_by_lua facility",
+        ),
+        "tcp-log": _known(_R, "host port timeout keepalive tls tls_sni custom_fields_by_lua", "host", "port"),
+        "udp-log": _known(_R, "host port timeout custom_fields_by_lua", "host", "port"),
         "zipkin": _known(_R),
     }
 )

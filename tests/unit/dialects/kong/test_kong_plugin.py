@@ -193,7 +193,7 @@ def test_a_config_that_is_no_object() -> None:
 def test_a_disabled_plugin_is_off_and_only_warned_about() -> None:
     found = plugin(f"{HEAD}plugin: jwt\ndisabled: true\n")
     assert (found.disabled, found.problem) == (True, "")
-    text = f"{HEAD}plugin: file-log\ndisabled: true\n"
+    text = f"{HEAD}plugin: aws-lambda\ndisabled: true\n"
     assert (plugin(text).disabled, plugin(text).problem) == (True, "")
     (line,) = said(text)
     assert line.startswith("f.yaml:4:9: warning MG2102 ")

@@ -23,10 +23,19 @@ from meshgate.dialects.kong.plugins.functions import FunctionConfig, lower_post_
 from meshgate.dialects.kong.plugins.grpc_gateway import GrpcGatewayConfig, lower_grpc_gateway
 from meshgate.dialects.kong.plugins.grpc_web import GrpcWebConfig, lower_grpc_web
 from meshgate.dialects.kong.plugins.hmac_auth import HmacAuthConfig, lower_hmac_auth
+from meshgate.dialects.kong.plugins.http_log import HttpLogConfig, lower_http_log
 from meshgate.dialects.kong.plugins.ip_restriction import IpRestrictionConfig, lower_ip_restriction
 from meshgate.dialects.kong.plugins.jwt import JwtConfig, lower_jwt
 from meshgate.dialects.kong.plugins.key_auth import KeyAuthConfig, lower_key_auth
 from meshgate.dialects.kong.plugins.ldap_auth import LdapAuthConfig, lower_ldap_auth
+from meshgate.dialects.kong.plugins.line_logs import (
+    FileLogConfig,
+    TcpLogConfig,
+    UdpLogConfig,
+    lower_file_log,
+    lower_tcp_log,
+    lower_udp_log,
+)
 from meshgate.dialects.kong.plugins.mtls_auth import MtlsAuthConfig, lower_mtls_auth
 from meshgate.dialects.kong.plugins.oauth2 import OAuth2Config, lower_oauth2
 from meshgate.dialects.kong.plugins.opa import OpaConfig, lower_opa
@@ -55,6 +64,12 @@ from meshgate.dialects.kong.plugins.response_transformer import (
     lower_response_transformer,
 )
 from meshgate.dialects.kong.plugins.session import SessionConfig, lower_session
+from meshgate.dialects.kong.plugins.severity_logs import (
+    LogglyConfig,
+    SyslogConfig,
+    lower_loggly,
+    lower_syslog,
+)
 from meshgate.dialects.schema import check
 from meshgate.model.policy import Policy
 
@@ -110,13 +125,16 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "bot-detection": _plugin(BotDetectionConfig, lower_bot_detection),
         "correlation-id": _plugin(CorrelationIdConfig, lower_correlation_id),
         "cors": _plugin(CorsConfig, lower_cors),
+        "file-log": _plugin(FileLogConfig, lower_file_log),
         "grpc-gateway": _plugin(GrpcGatewayConfig, lower_grpc_gateway),
         "grpc-web": _plugin(GrpcWebConfig, lower_grpc_web),
         "hmac-auth": _plugin(HmacAuthConfig, lower_hmac_auth),
+        "http-log": _plugin(HttpLogConfig, lower_http_log),
         "ip-restriction": _plugin(IpRestrictionConfig, lower_ip_restriction),
         "jwt": _plugin(JwtConfig, lower_jwt),
         "key-auth": _plugin(KeyAuthConfig, lower_key_auth),
         "ldap-auth": _plugin(LdapAuthConfig, lower_ldap_auth),
+        "loggly": _plugin(LogglyConfig, lower_loggly),
         "mtls-auth": _plugin(MtlsAuthConfig, lower_mtls_auth),
         "oauth2": _plugin(OAuth2Config, lower_oauth2),
         "openid-connect": _plugin(OpenidConnectConfig, lower_openid_connect),
@@ -132,6 +150,9 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "response-ratelimiting": _plugin(ResponseRateLimitingConfig, lower_response_ratelimiting),
         "response-transformer": _plugin(ResponseTransformerConfig, lower_response_transformer),
         "session": _plugin(SessionConfig, lower_session),
+        "syslog": _plugin(SyslogConfig, lower_syslog),
+        "tcp-log": _plugin(TcpLogConfig, lower_tcp_log),
+        "udp-log": _plugin(UdpLogConfig, lower_udp_log),
     }
 )
 """By Kong's name of the plugin."""

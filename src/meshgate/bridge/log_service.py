@@ -1,0 +1,152 @@
+"""Takes Envoy's access log, and hands each entry to the receivers of its route.
+
+Receivers and what waits for them outlive a configuration; those that no route names any more
+send the rest of it and end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import assert_never
+
+import grpc
+import structlog
+from envoy.data.accesslog.v3 import accesslog_pb2
+from envoy.service.accesslog.v3 import als_pb2
+from google.protobuf.message import DecodeError
+
+from meshgate.bridge.log_entry import Values, kong_entry
+from meshgate.bridge.log_queue import LogQueue
+from meshgate.bridge.log_receivers import (
+    FileReceiver,
+    HttpReceiver,
+    Receiver,
+    SyslogReceiver,
+    TcpReceiver,
+    UdpReceiver,
+)
+from meshgate.bridge.syslog_lines import loggly_message, syslog_message
+from meshgate.bridge.tools import Directory
+from meshgate.core.clock import Clock
+from meshgate.core.typed_json import dump
+from meshgate.model.policies.logs import (
+    AT_ONCE,
+    FileLog,
+    HttpLog,
+    Log,
+    LoggedRoute,
+    Loggly,
+    QueueLimits,
+    Syslog,
+    TcpLog,
+    UdpLog,
+)
+from meshgate.policies.route_logs import ROUTE_TAG
+
+SERVICE = "envoy.service.accesslog.v3.AccessLogService"
+METHOD = "StreamAccessLogs"
+SYSLOG_SOCKET = Path("/dev/log")
+GRACE_S = 2.0
+"""How long what waits may be sent when a receiver is no longer named, or the bridge stops."""
+
+_log = structlog.get_logger("meshgate.bridge")
+_Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+class LogService:
+    """The receivers of one bridge."""
+
+    def __init__(self, clock: Clock, syslog: Path = SYSLOG_SOCKET) -> None:
+        self._clock, self._syslog = clock, syslog
+        self._routes: Mapping[str, LoggedRoute] = {}
+        self._directory = Directory(())
+        self._outlets: dict[str, _Outlet] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def replace(self, routes: Mapping[str, LoggedRoute], directory: Directory) -> None:
+        """Writes down the requests of these routes from now on."""
+        self._routes, self._directory = routes, directory
+        named = {dump(log) for route in routes.values() for log in route.logs}
+        for key in self._outlets.keys() - named:
+            task = asyncio.get_running_loop().create_task(self._outlets.pop(key).close())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def stream(self, messages: AsyncIterator[bytes], context: _Context) -> bytes:
+        """Answers `StreamAccessLogs`, which goes on as long as Envoy does."""
+        async for message in messages:
+            try:
+                told = als_pb2.StreamAccessLogsMessage.FromString(message)
+            except DecodeError:
+                _log.warning("access_log_not_understood")
+                continue
+            for entry in told.http_logs.log_entry:
+                self.take(entry)
+        return bytes(als_pb2.StreamAccessLogsResponse().SerializeToString())
+
+    def take(self, entry: accesslog_pb2.HTTPAccessLogEntry) -> None:
+        """Hands one entry to the receivers of its route; of routes that are gone nothing is told."""
+        route = self._routes.get(entry.common_properties.custom_tags.get(ROUTE_TAG, ""))
+        if route is None:
+            return
+        values = kong_entry(entry, route, self._directory)
+        text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+        for log in route.logs:
+            message = self._message(log, values, text)
+            if message is not None:
+                self._outlet(log).queue.put(message)
+
+    def _message(self, log: Log, values: Values, text: bytes) -> bytes | None:
+        match log:
+            case HttpLog() | TcpLog() | UdpLog() | FileLog():
+                return text
+            case Syslog():
+                return syslog_message(log, values, text, self._clock.now())
+            case Loggly():
+                return loggly_message(log, values, text, self._clock.now(), socket.gethostname())
+            case _:
+                assert_never(log)
+
+    def _outlet(self, log: Log) -> _Outlet:
+        key = dump(log)
+        if key not in self._outlets:
+            self._outlets[key] = _Outlet(log, self._receiver(log), self._clock)
+        return self._outlets[key]
+
+    def _receiver(self, log: Log) -> Receiver:
+        match log:
+            case HttpLog():
+                return HttpReceiver(log)
+            case TcpLog():
+                return TcpReceiver(log, self._clock)
+            case UdpLog() | Loggly():
+                return UdpReceiver(log.host, log.port, log.timeout_ms)
+            case FileLog():
+                return FileReceiver(log)
+            case Syslog():
+                return SyslogReceiver(self._syslog)
+            case _:
+                assert_never(log)
+
+    async def close(self) -> None:
+        """Sends what waits, and ends."""
+        outlets = list(self._outlets.values())
+        self._outlets.clear()
+        await asyncio.gather(*(outlet.close() for outlet in outlets), *self._ending)
+
+
+class _Outlet:
+    """One receiver, and what waits for it."""
+
+    def __init__(self, log: Log, receiver: Receiver, clock: Clock) -> None:
+        self._receiver = receiver
+        limits: QueueLimits = log.queue if isinstance(log, HttpLog) else AT_ONCE
+        self.queue = LogQueue(type(log).__name__, limits, receiver.send, clock)
+
+    async def close(self) -> None:
+        await self.queue.close(GRACE_S)
+        await self._receiver.close()

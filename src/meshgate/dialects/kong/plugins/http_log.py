@@ -1,0 +1,104 @@
+"""Kong's `http-log`: each request as JSON, to an HTTP server (schema of Kong 3.9.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from meshgate.core.secret import Secret
+from meshgate.dialects.kong.plugins.config import Config, Report, ShownHeaderName
+from meshgate.dialects.kong.plugins.queue import Batch, Coalescing, QueueConfig, lower_queue
+from meshgate.dialects.schema import SecretText
+from meshgate.model.policies.logs import HttpLog, QueueLimits
+
+Milliseconds = Annotated[float, Field(gt=0, le=2**31 - 2)]
+LUA = "no Lua runs here; entries have the usual fields"
+_OWN = frozenset({"host", "content-length", "content-type"})
+"""Headers that nobody may set."""
+_OLD_QUEUE_SIZE, _OLD_FLUSH_TIMEOUT = 1, 2
+"""What these fields were by default: then they say nothing, as in Kong."""
+
+
+class HttpLogConfig(Config):
+    """Every field of the plugin."""
+
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
+        "custom_fields_by_lua": LUA,
+        "retry_count": "it does nothing in Kong either; use queue.max_retry_time",
+    }
+
+    http_endpoint: SecretText
+    method: Literal["POST", "PUT", "PATCH"] = "POST"
+    content_type: Literal["application/json", "application/json; charset=utf-8"] = "application/json"
+    timeout: Milliseconds = 10_000
+    keepalive: Milliseconds = 60_000
+    headers: dict[ShownHeaderName, SecretText] | None = None
+    queue: QueueConfig = QueueConfig()
+    queue_size: Batch | None = None
+    flush_timeout: Coalescing | None = None
+
+
+def lower_http_log(config: HttpLogConfig, report: Report) -> HttpLog:
+    """The policy."""
+    user = _check_endpoint(config.http_endpoint, report)
+    headers = config.headers or {}
+    for name in headers:
+        if name.lower() in _OWN:
+            report.error("MG2103", ("headers", name), "is set by the gateway itself", "leave it out")
+        elif name.lower() == "authorization" and user:
+            report.error(
+                "MG2103", ("headers", name), "says who it is a second time: http_endpoint holds a user"
+            )
+    return HttpLog(
+        endpoint=config.http_endpoint,
+        method=config.method,
+        content_type=config.content_type,
+        timeout_ms=config.timeout,
+        keepalive_ms=config.keepalive,
+        headers=tuple(sorted(headers.items())),
+        queue=_queue(config, report),
+        origin=report.origin(),
+    )
+
+
+def _check_endpoint(endpoint: Secret, report: Report) -> str:
+    """Reports a URL that cannot be one, without showing it; gives its user."""
+    text = endpoint.reveal_text()
+    remedy = "write it like http://logs.example:8080/path"
+    try:
+        found = urlsplit(text)
+        if found.scheme in ("http", "https") and found.hostname and found.port != 0 and _is_line(text):
+            return found.username or ""
+    except ValueError:
+        pass
+    report.error("MG2103", ("http_endpoint",), "must be a URL with http or https", remedy)
+    return ""
+
+
+def _is_line(text: str) -> bool:
+    return text.isprintable() and " " not in text
+
+
+def _queue(config: HttpLogConfig, report: Report) -> QueueLimits:
+    """The queue, with what the old fields say of it."""
+    queue = lower_queue(config.queue)
+    if config.queue_size is not None:
+        report.warn(
+            "MG2104", ("queue_size",), "is the old spelling of queue.max_batch_size", "write queue instead"
+        )
+        if config.queue_size != _OLD_QUEUE_SIZE:
+            queue = replace(queue, max_batch_size=config.queue_size)
+    if config.flush_timeout is not None:
+        report.warn(
+            "MG2104",
+            ("flush_timeout",),
+            "is the old spelling of queue.max_coalescing_delay",
+            "write queue instead",
+        )
+        if config.flush_timeout != _OLD_FLUSH_TIMEOUT:
+            queue = replace(queue, max_coalescing_delay_s=config.flush_timeout)
+    return queue

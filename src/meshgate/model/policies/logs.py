@@ -1,0 +1,159 @@
+"""Kong's plugins that write down each request, as data: to whom, and how.
+
+They only watch: nothing about them may stop a request. Envoy tells the bridge of requests that have
+ended, and the bridge tells the receivers.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.core.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueLimits:
+    """Kong's `queue`: how entries wait for their receiver."""
+
+    max_batch_size: int = 1
+    max_coalescing_delay_s: float = 1
+    """How long a batch that is not full waits for more."""
+    max_entries: int = 10_000
+    """Waiting ones; beyond, the oldest is dropped."""
+    max_bytes: int | None = None
+    max_retry_time_s: float = 60
+    """How long a batch is tried again after its first failure; then it is lost."""
+    initial_retry_delay_s: float = 0.01
+    max_retry_delay_s: float = 60
+    concurrent: bool = False
+    """`concurrency_limit: -1`: every entry is sent by itself, at once."""
+
+
+AT_ONCE = QueueLimits(max_batch_size=1000, max_coalescing_delay_s=0, max_retry_time_s=-1)
+"""Of plugins that have no queue in Kong: what waits is sent together, and never again."""
+
+
+class Severity(enum.Enum):
+    """Syslog's; the value is its number: the lower, the worse."""
+
+    EMERG = 0
+    ALERT = 1
+    CRIT = 2
+    ERR = 3
+    WARNING = 4
+    NOTICE = 5
+    INFO = 6
+    DEBUG = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Severities:
+    """How severe an answer is, by its status, and what is worth telling."""
+
+    log_level: Severity = Severity.INFO
+    """What is less severe is not told."""
+    successful: Severity = Severity.INFO
+    client_errors: Severity = Severity.INFO
+    server_errors: Severity = Severity.INFO
+
+    def of(self, status: int) -> Severity | None:
+        """The severity of an answer; None where it is not told."""
+        found = self.successful
+        if status >= 500:
+            found = self.server_errors
+        elif status >= 400:
+            found = self.client_errors
+        return found if found.value <= self.log_level.value else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpLog:
+    """Kong's `http-log`."""
+
+    endpoint: Secret
+    """A URL, which may hold a password."""
+    method: str = "POST"
+    content_type: str = "application/json"
+    timeout_ms: float = 10_000
+    keepalive_ms: float = 60_000
+    headers: tuple[tuple[str, Secret], ...] = ()
+    queue: QueueLimits = QueueLimits()
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpLog:
+    """Kong's `tcp-log`."""
+
+    host: str
+    port: int
+    timeout_ms: float = 10_000
+    keepalive_ms: float = 60_000
+    tls: bool = False
+    tls_sni: str = ""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UdpLog:
+    """Kong's `udp-log`."""
+
+    host: str
+    port: int
+    timeout_ms: float = 10_000
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLog:
+    """Kong's `file-log`."""
+
+    path: str
+    reopen: bool = False
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Syslog:
+    """Kong's `syslog`: this machine's."""
+
+    facility: str = "user"
+    severities: Severities = Severities()
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loggly:
+    """Kong's `loggly`: syslog's form, over UDP, with a customer's key."""
+
+    key: Secret
+    host: str = "logs-01.loggly.com"
+    port: int = 514
+    tags: tuple[str, ...] = ("kong",)
+    severities: Severities = Severities()
+    timeout_ms: float = 10_000
+    origin: Origin = BUILT_IN
+
+
+Log = HttpLog | FileLog | UdpLog | TcpLog | Loggly | Syslog
+
+LOGS: tuple[type[Log], ...] = (HttpLog, FileLog, UdpLog, TcpLog, Loggly, Syslog)
+"""All of them, in Kong's order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedRoute:
+    """What the bridge must know to write down the requests of a route."""
+
+    logs: tuple[Log, ...]
+    route: str
+    """Kong's name of it."""
+    service: str
+    """Kong's name of it; empty where the route leads to none."""
+    host: str = ""
+    port: int = 0
+    """Of the service."""
+    hidden: tuple[str, ...] = ()
+    """Headers and query parameters, in lower case, in which credentials are sent."""

@@ -1,0 +1,132 @@
+"""Plugins that write requests down: Envoy tells `meshgate.bridge` of each that has ended.
+
+By its gRPC access log, out of band: no request waits for the bridge, and while it is away
+entries are lost. Envoy's log names headers one by one; all of them are noted by a small
+program in Lua, on such routes only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import config_source_pb2
+from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
+from envoy.extensions.access_loggers.grpc.v3 import als_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from meshgate.core.typed_json import dump
+from meshgate.model.policies.logs import LOGS, Log, LoggedRoute
+from meshgate.model.policy import JwtAuth, KeyAuth, Policy
+from meshgate.model.route import Forward, Rule
+from meshgate.policies.bridge import CLUSTER
+from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
+from meshgate.policies.edge_policies import EdgePolicies
+from meshgate.policies.packing import duration, extension, pack
+from meshgate.policies.parts import METADATA_NAMESPACE, RouteParts
+from meshgate.policies.scripts import script_data, script_filter
+
+FILTER = "meshgate.headers_seen"
+METADATA = "log"
+"""Key of a route's metadata: the id of what the bridge knows about it."""
+HEADERS_NAMESPACE = "meshgate.log"
+"""Where the program notes headers: `request`, `response`."""
+LOG_NAME = "meshgate.kong"
+ROUTE_TAG, TLS_VERSION_TAG, TLS_CIPHER_TAG = "log", "tls_version", "tls_cipher"
+IDENTITY = (CONSUMER_ID, CREDENTIAL_ID)
+"""Headers that say who asked."""
+FLUSH_MS = 250
+"""How long Envoy gathers entries at most."""
+
+
+def logged_route(rule: Rule, policies: tuple[Policy, ...]) -> LoggedRoute | None:
+    """What the bridge must know of a rule's route with these policies; None where none of them writes
+    its requests down."""
+    logs = _logs(policies)
+    if not logs:
+        return None
+    first = None
+    if isinstance(rule.action, Forward) and rule.action.destinations:
+        first = rule.action.destinations[0].destination
+    return LoggedRoute(
+        logs=logs,
+        route=rule.route_label or rule.name,
+        service=rule.service_label,
+        host=first.host if first else "",
+        port=first.port if first else 0,
+        hidden=_hidden(policies),
+    )
+
+
+def logged_routes(rule: Rule) -> tuple[LoggedRoute, ...]:
+    """The same for all routes that are made of a rule."""
+    of_each = (rule.policies, *(variant.policies for variant in rule.variants))
+    return tuple(route for policies in of_each if (route := logged_route(rule, policies)) is not None)
+
+
+def logged_id(route: LoggedRoute) -> str:
+    """Stands for that route; equal for equal ones."""
+    return hashlib.sha256(dump(route).encode()).hexdigest()[:20]
+
+
+def listener_filters(edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+    """The program that notes headers, where any route is written down."""
+    return (script_filter(FILTER, "headers_seen"),) if _logs(edge.policies) else ()
+
+
+def route_parts(rule: Rule, policies: tuple[Policy, ...]) -> RouteParts:
+    """Switches the program on, and says in the route's metadata what it is."""
+    route = logged_route(rule, policies)
+    if route is None:
+        return RouteParts()
+    return RouteParts(filters={FILTER: script_data({})}, metadata={METADATA: logged_id(route)})
+
+
+def access_logs(edge: EdgePolicies) -> tuple[accesslog_pb2.AccessLog, ...]:
+    """The log to the bridge of routes that say so; none where none does."""
+    if not _logs(edge.policies):
+        return ()
+    config = als_pb2.HttpGrpcAccessLogConfig(additional_request_headers_to_log=IDENTITY)
+    common = config.common_config
+    common.log_name = LOG_NAME
+    common.transport_api_version = config_source_pb2.ApiVersion.V3
+    common.grpc_service.envoy_grpc.cluster_name = CLUSTER
+    common.buffer_flush_interval.CopyFrom(duration(FLUSH_MS))
+    for tag, value in (
+        (ROUTE_TAG, f"%METADATA(ROUTE:{METADATA_NAMESPACE}:{METADATA})%"),
+        (TLS_VERSION_TAG, "%DOWNSTREAM_TLS_VERSION%"),
+        (TLS_CIPHER_TAG, "%DOWNSTREAM_TLS_CIPHER%"),
+    ):
+        common.custom_tags.add(tag=tag, value=value)
+    found = accesslog_pb2.AccessLog(name="envoy.access_loggers.http_grpc", typed_config=pack(config))
+    found.filter.CopyFrom(of_routes_with(METADATA))
+    return (found,)
+
+
+def of_routes_with(key: str) -> accesslog_pb2.AccessLogFilter:
+    """Lets through requests to routes whose metadata has a key."""
+    expression = f"'{key}' in xds.route_metadata.filter_metadata['{METADATA_NAMESPACE}']"
+    name = "envoy.access_loggers.extension_filters.cel"
+    typed = extension(name, cel_pb2.ExpressionFilter(expression=expression))
+    found = accesslog_pb2.AccessLogFilter()
+    found.extension_filter.name = typed.name
+    found.extension_filter.typed_config.CopyFrom(typed.typed_config)
+    return found
+
+
+def _logs(policies: tuple[Policy, ...]) -> tuple[Log, ...]:
+    return tuple(p for kind in LOGS for p in policies if isinstance(p, kind))
+
+
+def _hidden(policies: tuple[Policy, ...]) -> tuple[str, ...]:
+    """Names of headers and parameters in which the route's plugins look for credentials."""
+    names: set[str] = set()
+    for policy in policies:
+        match policy:
+            case KeyAuth():
+                names.update(policy.key_names)
+            case JwtAuth():
+                names.update((*policy.header_names, *policy.uri_param_names))
+            case _:
+                pass
+    return tuple(sorted({name.lower() for name in names}))
