@@ -291,3 +291,35 @@ spec:
 def test_without_tls_nobody_has_a_certificate(tmp_path: Path) -> None:
     (answer,) = asked(MANIFESTS, [Ask("/certified", headers=(("host", "clients.shop.example"),))], tmp_path)
     _is_refused(answer, NOTHING)
+
+
+API = """---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  gatewayClassName: meshgate
+  listeners:
+  - {name: clients, port: 443, protocol: HTTPS, hostname: clients.shop.example,
+    tls: {certificateRefs: [{name: server}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: api, annotations: {konghq.com/plugins: certified}}
+spec:
+  parentRefs: [{name: edge}]
+  rules: [{matches: [{path: {value: /api}}], backendRefs: [{name: shop, port: 80}]}]
+"""
+
+
+@pytest.mark.envoy
+def test_a_listener_of_the_gateway_api_asks_too(asking: Asking) -> None:
+    requests = [
+        asking.ask("/api", ROOT.signs(named("dave"))),
+        asking.ask("/api", OTHER.signs(named("dave"))),
+        asking.ask("/api"),
+    ]
+    dave, bad, none = asked(MANIFESTS + API, requests, asking.folder, listener="gateway.127.104.80.199.443")
+    assert dave.seen.headers["x-consumer-username"] == ["dave"]
+    _is_refused(bad, BAD)
+    _is_refused(none, NOTHING)
