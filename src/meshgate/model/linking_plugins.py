@@ -112,8 +112,8 @@ class Plugins:
         found = {c.name: self._of_each.of(c) for c in consumers if c.plugin_names or c.groups}
         self._of_consumer = {name: own for name, own in found.items() if own.own or own.of_groups}
         let_in = {n: own for n, own in self._of_consumer.items() if n not in self._of_each.closed}
-        self._owners = Owners(of_consumer=let_in, bound=self._bound)
-        everybody = Owners(of_consumer=self._of_consumer, bound=self._bound)
+        self._owners = Owners.collect(let_in, self._bound)
+        everybody = Owners.collect(self._of_consumer, self._bound)
         self._names.members = everybody.members
 
     @property

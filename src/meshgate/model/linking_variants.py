@@ -26,6 +26,19 @@ class Owners:
     of_consumer: Mapping[Name, OwnPlugins]
     bound: frozenset[ObjectRef]
     """Plugins that an Ingress, a route or a Service names: with a consumer, for the combination."""
+    alike: tuple[tuple[OwnPlugins, tuple[str, ...]], ...]
+    """Of those that can make variants, each once with the ids of its consumers."""
+
+    @classmethod
+    def collect(cls, of_consumer: Mapping[Name, OwnPlugins], bound: frozenset[ObjectRef]) -> Owners:
+        """Thousands of consumers of one group count once for each route."""
+        found: dict[tuple[tuple[ObjectRef, ...], ...], tuple[OwnPlugins, list[str]]] = {}
+        for name, own in of_consumer.items():
+            if any(isinstance(p.policy, SCOPABLE) for p in (*own.own, *own.of_groups)):
+                key = (tuple(p.ref for p in own.own), tuple(p.ref for p in own.of_groups))
+                found.setdefault(key, (own, []))[1].append(consumer_id(name))
+        alike = tuple((own, tuple(ids)) for own, ids in found.values())
+        return cls(of_consumer=of_consumer, bound=bound, alike=alike)
 
     @property
     def members(self) -> frozenset[ObjectRef]:
@@ -38,16 +51,14 @@ def variants(
 ) -> tuple[ConsumerVariant, ...]:
     """The policies that stand in the place of `base` for some consumers; alike ones together."""
     found: dict[tuple[Policy, ...], list[str]] = {}
-    for name, own in owners.of_consumer.items():
+    for own, ids in owners.alike:
         chosen = _chosen(route, service, own, owners.bound)
         if not chosen:
             continue
         kept = [chosen.pop(type(policy), policy) for policy in base]
         policies = (*kept, *chosen.values())
-        found.setdefault(policies, []).append(consumer_id(name))
-    return tuple(
-        ConsumerVariant(consumers=tuple(sorted(ids)), policies=policies) for policies, ids in found.items()
-    )
+        found.setdefault(policies, []).extend(ids)
+    return tuple(ConsumerVariant(consumers=tuple(sorted(ids)), policies=p) for p, ids in found.items())
 
 
 def _chosen(
