@@ -6,6 +6,7 @@ consumer with service, group with service, consumer, group, route, service, glob
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from meshgate.model.linking_consumers import consumer_id
 from meshgate.model.linking_plugin_names import Scoped
 from meshgate.model.names import Name
 from meshgate.model.policy import Policy
-from meshgate.model.route import ConsumerVariant
+from meshgate.model.route import ConsumerClass, ConsumerVariant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +27,8 @@ class Owners:
     of_consumer: Mapping[Name, OwnPlugins]
     bound: frozenset[ObjectRef]
     """Plugins that an Ingress, a route or a Service names: with a consumer, for the combination."""
-    alike: tuple[tuple[OwnPlugins, tuple[str, ...]], ...]
-    """Of those that can make variants, each once with the ids of its consumers."""
+    classes: tuple[tuple[OwnPlugins, ConsumerClass], ...]
+    """Those that can make variants, each once with its consumers."""
 
     @classmethod
     def collect(cls, of_consumer: Mapping[Name, OwnPlugins], bound: frozenset[ObjectRef]) -> Owners:
@@ -37,8 +38,11 @@ class Owners:
             if any(isinstance(p.policy, SCOPABLE) for p in (*own.own, *own.of_groups)):
                 key = (tuple(p.ref for p in own.own), tuple(p.ref for p in own.of_groups))
                 found.setdefault(key, (own, []))[1].append(consumer_id(name))
-        alike = tuple((own, tuple(ids)) for own, ids in found.values())
-        return cls(of_consumer=of_consumer, bound=bound, alike=alike)
+        classes = tuple(
+            (own, ConsumerClass(name=_class_name(key), consumers=tuple(sorted(ids))))
+            for key, (own, ids) in found.items()
+        )
+        return cls(of_consumer=of_consumer, bound=bound, classes=classes)
 
     @property
     def members(self) -> frozenset[ObjectRef]:
@@ -50,15 +54,21 @@ def variants(
     base: Sequence[Policy], route: Sequence[Scoped], service: Sequence[Scoped], owners: Owners
 ) -> tuple[ConsumerVariant, ...]:
     """The policies that stand in the place of `base` for some consumers; alike ones together."""
-    found: dict[tuple[Policy, ...], list[str]] = {}
-    for own, ids in owners.alike:
+    found: dict[tuple[Policy, ...], list[ConsumerClass]] = {}
+    for own, members in owners.classes:
         chosen = _chosen(route, service, own, owners.bound)
         if not chosen:
             continue
         kept = [chosen.pop(type(policy), policy) for policy in base]
         policies = (*kept, *chosen.values())
-        found.setdefault(policies, []).extend(ids)
-    return tuple(ConsumerVariant(consumers=tuple(sorted(ids)), policies=p) for p, ids in found.items())
+        found.setdefault(policies, []).append(members)
+    return tuple(ConsumerVariant(classes=tuple(c), policies=p) for p, c in found.items())
+
+
+def _class_name(key: tuple[tuple[ObjectRef, ...], ...]) -> str:
+    """Says nothing about the plugins but whether they are the same."""
+    text = "|".join(",".join(map(str, refs)) for refs in key)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _chosen(

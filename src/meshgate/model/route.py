@@ -251,11 +251,20 @@ Action = Forward | Redirect | DirectResponse | Refuse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerClass:
+    """Consumers who have the same plugins of their own."""
+
+    name: str
+    """The same wherever they are met."""
+    consumers: tuple[str, ...]
+    """Ids, sorted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerVariant:
     """What a rule's policies are for some consumers, once it is known who asks."""
 
-    consumers: tuple[str, ...]
-    """Ids, sorted."""
+    classes: tuple[ConsumerClass, ...]
     policies: tuple[Policy, ...]
     """All of them, in the place of the rule's."""
 

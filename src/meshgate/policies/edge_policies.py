@@ -33,8 +33,8 @@ class EdgePolicies:
     """What services speak, by `Transcoding.key`; only where routes are made."""
     claims_choose: bool = False
     """Whether a route asks for a claim of a token."""
-    varies: bool = False
-    """Whether a route is another one for some consumers."""
+    classes: Mapping[str, str] = field(default_factory=dict)
+    """Consumer's id -> the class of consumers whose routes are other ones; empty where none are."""
 
     @classmethod
     def collect(cls, consumers: Mapping[str, Consumer], hosts: Mapping[str, EdgeHost]) -> EdgePolicies:
@@ -51,8 +51,20 @@ class EdgePolicies:
             consumers=tuple(consumers[key] for key in sorted(consumers)),
             policies=tuple(found[key] for key in sorted(found)),
             claims_choose=claims,
-            varies=any(rule.variants for host in hosts.values() for rule in host.rules),
+            classes={
+                consumer: members.name
+                for host in hosts.values()
+                for rule in host.rules
+                for variant in rule.variants
+                for members in variant.classes
+                for consumer in members.consumers
+            },
         )
+
+    @property
+    def varies(self) -> bool:
+        """Whether a route is another one for some consumers."""
+        return bool(self.classes)
 
     def of(self, kind: type[P]) -> tuple[P, ...]:
         """Those of one kind."""

@@ -33,10 +33,13 @@ def source(*files: str) -> str:
     return "".join((*parts, _read(main)))
 
 
-def script_filter(name: str, *files: str) -> hcm.HttpFilter:
-    """A filter that runs the program on routes that say so; it never chooses another route."""
+def script_filter(name: str, *files: str, before: str = "") -> hcm.HttpFilter:
+    """A filter that runs the program on routes that say so; it never chooses another route by itself.
+
+    `before`: a text in Lua that the program finds before it.
+    """
     config = lua_pb2.Lua(clear_route_cache=boolean(False))
-    config.default_source_code.CopyFrom(base_pb2.DataSource(inline_string=source(*files)))
+    config.default_source_code.CopyFrom(base_pb2.DataSource(inline_string=before + source(*files)))
     return http_filter(name, config, disabled=True)
 
 

@@ -41,7 +41,12 @@ class Chooser:
 
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
         """The program, where any route has variants."""
-        return (scripts.script_filter(FILTER, "json", "guard", "consumer_variant"),) if edge.varies else ()
+        if not edge.varies:
+            return ()
+        # Once for all routes, which know classes alone: a route does not grow with its consumers.
+        entries = "".join(f'["{consumer}"]="{name}",' for consumer, name in sorted(edge.classes.items()))
+        table = f"local classes = {{{entries}}}\n"
+        return (scripts.script_filter(FILTER, "json", "guard", "consumer_variant", before=table),)
 
     def route(self, policies: tuple[object, ...], edge: EdgePolicies) -> RouteParts:
         """Nothing: what a route needs depends on all of its variants, see `with_variants`."""
@@ -76,9 +81,9 @@ def with_variants(
     names = {name for parts in (base, *others) for name in parts.filters}
     limit = max(parts.body_limit for parts in (base, *others))
     table = {
-        consumer: variant_name(rule, number)
+        members.name: variant_name(rule, number)
         for number, variant in enumerate(rule.variants)
-        for consumer in variant.consumers
+        for members in variant.classes
     }
     chooser = RouteParts(filters={FILTER: scripts.script_data(table)}, body_limit=limit)
     after = RouteParts(remove_request_headers=(VARIANT,), body_limit=limit)

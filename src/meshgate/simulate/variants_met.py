@@ -22,7 +22,7 @@ def variant_of(
     if caller is None:
         return None
     for number, variant in enumerate(rule.variants):
-        if caller.id in variant.consumers:
+        if any(caller.id in members.consumers for members in variant.classes):
             name = route.name + variant_name(rule, number).removeprefix(rule.name)
             found = next((r for r in host.routes if r.name == name), None)
             return (found, replace(rule, policies=variant.policies)) if found is not None else None
