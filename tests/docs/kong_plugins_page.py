@@ -36,6 +36,11 @@ _HANDSHAKE = {"certificate": "closed where set", "rewrite": "works, just before 
 
 SECTIONS: Mapping[str, Section] = MappingProxyType(
     {
+        "acme": Section(
+            test="e2e/test_acme.py",
+            config="{account_email: ops@shop.example, tos_accepted: true, domains: [shop.example]}",
+            text="See [acme.md](acme.md).",
+        ),
         "acl": Section(
             test="envoy/test_kong_acl.py",
             config="{allow: [staff]}",

@@ -175,7 +175,8 @@ class AppBackend:
         live = self.plane.live.diagnostics
         daemons = tuple(_daemon_trouble(*trouble) for trouble in self.plane.runtime.troubles())
         refused = refused_patches(self.plane.live.model, self.plane.server.status(), self.plane.expected)
-        return (*self.problems, *live, *self.plane.server.faults(), *refused, *daemons)
+        acme = self.plane.acme.problems()
+        return (*self.problems, *live, *self.plane.server.faults(), *refused, *daemons, *acme)
 
     def _listener_refused(self) -> bool:
         """Whether the gateway's Envoy could not take one of its listeners, e.g. for a port in use."""

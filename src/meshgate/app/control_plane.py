@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from meshgate.app.acme import AcmeCertificates
 from meshgate.app.addresses import ServiceAddresses
 from meshgate.app.bridge import BridgeFiles
 from meshgate.app.certificates import usable_certificates
@@ -36,6 +37,7 @@ from meshgate.identity.rotation import SvidManager
 from meshgate.identity.secrets import trust_bundle
 from meshgate.identity.spiffe import SpiffeId
 from meshgate.identity.storage import load_or_create
+from meshgate.model.edge import Certificate
 from meshgate.model.graph import Model
 from meshgate.model.names import GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT, TRUST_DOMAIN
 from meshgate.model.proxy import Isolation as ModelIsolation
@@ -103,6 +105,14 @@ class ControlPlane:
         self._addresses = ServiceAddresses(options.state / "addresses.json")
         self.runtime = LocalRuntime(self._runtime_options(place))
         self._told: tuple[Diagnostic, ...] = ()
+        self._secret_certificates: Mapping[str, Certificate] = {}
+        self.acme = AcmeCertificates(
+            state=options.state,
+            clock=self.clock,
+            gateway=(options.gateway_address, options.http_port),
+            publish=lambda facet, entries: self.server.publish_facet(facet, entries),
+            renewed=self._publish_certificates,
+        )
         self._descriptors = Descriptors(pods_of=self._pods_behind, changed=self._publish_descriptors)
         self.server: XdsServer = Server(
             self._store,
@@ -166,16 +176,19 @@ class ControlPlane:
         following = group.create_task(self._follow_statuses())
         rotating = group.create_task(self.svids.run(lambda _: self._publish_svids()))
         describing = group.create_task(self._descriptors.run())
-        return serving, following, rotating, describing
+        certifying = group.create_task(self.acme.run())
+        return serving, following, rotating, describing, certifying
 
     async def update(self, documents: tuple[Document, ...]) -> None:
         """Makes these objects the configuration: certificates, routes, pods, names, in this order."""
         built = await asyncio.to_thread(build, documents, self._memo, allow_lua=self.options.allow_lua)
         certificates, problems = usable_certificates(built.model, self.clock.now())
+        self._secret_certificates = certificates
+        self.acme.update(built.model, certificates)
         await self._descriptors.update(built.model, built.declared)
         model = replace(
             built.model,
-            certificates=certificates,
+            certificates={**certificates, **self.acme.certificates()},
             descriptors=self._descriptors.facet,
             addresses=self._service_addresses(built.model),
             trust_bundle_pem={TRUST_DOMAIN: self._bundle},
@@ -190,6 +203,7 @@ class ControlPlane:
         self._publish_svids()
         self._write_rules()
         await self.runtime.want(self._bridge.write(model, self.live.instances))
+        self._publish_certificates()
         self.server.publish(model)
         self.gateway_statuses.take(model.statuses, self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         if model.envoy_patches:
@@ -279,6 +293,11 @@ class ControlPlane:
 
     def _tell_problems(self) -> None:
         self.live.diagnostics = ordered((*self._told, *self._descriptors.problems))
+
+    def _publish_certificates(self) -> None:
+        """Those of Secrets, and those that an authority gave; also when one has just come."""
+        found = {**self._secret_certificates, **self.acme.certificates()}
+        self.server.publish_facet("certificates", found)
 
     def _publish_svids(self) -> None:
         """One certificate for each identity in use; others are forgotten."""

@@ -78,6 +78,7 @@ CODES = MappingProxyType(
         "MG4004": "an environment value cannot be resolved",
         "MG4005": "a process that serves all pods does not run; it is started again and again",
         "MG4006": "a dead sidecar cannot be bypassed in both directions here",
+        "MG4007": "an authority gave no certificate for a host",
         "MG9001": "Meshgate met a bug of its own while reading this; the object is left out",
     }
 )

@@ -130,6 +130,8 @@ class Model:
     """Trust domain -> roots."""
     descriptors: Mapping[str, ProtoDescriptor] = field(default_factory=dict)
     """By `Transcoding.key`: descriptions of gRPC services that could be had. Changes in a lane of its own."""
+    acme_challenges: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    """Host of the edge -> (path, answer) that an authority asks for. Changes in a lane of its own."""
     local_ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Proxy id -> `host:port` of a service -> its local port (ports isolation)."""
 

@@ -12,6 +12,7 @@ from meshgate.model.linking_plugin_names import OF_CONSUMER, PLUGINS_FIELD, Plug
 from meshgate.model.names import Name
 from meshgate.model.policy import (
     Acl,
+    Acme,
     BasicAuth,
     BotDetection,
     CorrelationId,
@@ -121,6 +122,7 @@ class ConsumerPlugins:
                     | Opa()
                     | OpenIdConnect()
                     | Acl()
+                    | Acme()
                     | BotDetection()
                     | CrossOrigin()
                     | HttpsOnly()

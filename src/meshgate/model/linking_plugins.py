@@ -27,6 +27,7 @@ from meshgate.model.policy import (
     AUTHENTICATION,
     LOGS,
     Acl,
+    Acme,
     BotDetection,
     ConsumerLimits,
     CorrelationId,
@@ -57,6 +58,7 @@ from meshgate.model.service import Service
 _OF_ROUTES = (
     *AUTHENTICATION,
     Acl,
+    Acme,
     BotDetection,
     CorrelationId,
     CrossOrigin,

@@ -15,6 +15,7 @@ from meshgate.model.policies.access import (
     RequestSize,
     Termination,
 )
+from meshgate.model.policies.acme import Acme
 from meshgate.model.policies.bridged import (
     BRIDGED_AUTHENTICATION,
     BridgedAuthentication,
@@ -52,6 +53,7 @@ __all__ = [
     "AUTHENTICATION",
     "LOGS",
     "Acl",
+    "Acme",
     "Authentication",
     "BasicAuth",
     "BotDetection",
@@ -136,6 +138,7 @@ class KeyAuth:
 
 Policy = (
     Acl
+    | Acme
     | BasicAuth
     | BotDetection
     | CorrelationId

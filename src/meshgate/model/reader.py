@@ -84,6 +84,10 @@ class Reader:
     def certificate(self, name: str) -> Certificate | None:
         return self._one("certificates", name, self._model.certificates)
 
+    def acme_challenges(self, host: str) -> tuple[tuple[str, str], ...]:
+        """(path, answer) that an authority asks for at a host of the edge."""
+        return self._one("acme_challenges", host, self._model.acme_challenges) or ()
+
     def instances(self, key: str) -> tuple[Instance, ...]:
         return self._one("instances", key, self._model.instances) or ()
 

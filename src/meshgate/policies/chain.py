@@ -7,6 +7,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from meshgate.model.policies.bridged import Stage
 from meshgate.model.policy import (
     Acl,
+    Acme,
     BasicAuth,
     BotDetection,
     CorrelationId,
@@ -28,6 +29,7 @@ from meshgate.model.policy import (
 )
 from meshgate.policies import (
     acl,
+    acme,
     basic_auth,
     basic_login,
     bot_detection,
@@ -78,6 +80,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Functions(Place.OUTER),
     # Outermost, so that it changes what all others put into an answer; Kong's priority 800.
     Plain(ResponseTransformer, transformers.response_filters, transformers.response_parts),
+    # Kong's priority 1705: only what the gateway answers for an authority.
+    Plain(Acme, acme.listener_filters, answers=acme.replies),
     # Kong's router decides this before any plugin runs.
     OnlyHttps(),
     # What programs further down may want to know of the path, before anything changes it.

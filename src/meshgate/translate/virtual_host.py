@@ -13,9 +13,10 @@ from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Destination, Forward, Refuse, Rule, WeightedDestination
 from meshgate.model.service import Service
-from meshgate.policies import EdgePolicies, RouteParts, captures, route_logs
+from meshgate.policies import EdgePolicies, RouteParts, acme, captures, route_logs
 from meshgate.policies.chain import route_parts
 from meshgate.policies.consumer_headers import INTERNAL_HEADERS, VARIANT
+from meshgate.policies.parts import METADATA_NAMESPACE
 from meshgate.policies.variants import variant_name, with_variants
 from meshgate.translate import external, visibility
 from meshgate.translate.names import (
@@ -32,6 +33,7 @@ from meshgate.translate.transcoding import with_descriptors
 NO_PARTS = RouteParts()
 BLOCK_ALL = "block_all"
 """Name of the route of hosts that are refused (REGISTRY_ONLY)."""
+ACME_CHALLENGE = "acme-challenge"
 LOST = "no-variant"
 """Name of the route of requests whose consumer's own plugins are not where they were."""
 SEVERAL_HOSTS = "several-hosts"
@@ -106,6 +108,7 @@ def edge(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | N
     found = pb.VirtualHost(
         name=resource_name, domains=[edge_host.host], request_headers_to_remove=INTERNAL_HEADERS
     )
+    found.routes.extend(map(_challenge, reader.acme_challenges(edge_host.host)))
     if edge_host.host.startswith("*"):
         found.routes.append(_several_hosts())
     plain: list[pb.Route] = []
@@ -119,6 +122,17 @@ def edge(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | N
         found.routes.append(_lost())
     found.routes.extend(plain)
     return found
+
+
+def _challenge(asked: tuple[str, str]) -> pb.Route:
+    """What an authority wants to see before it gives a certificate (RFC 8555, 8.3); no plugin runs."""
+    path, answer = asked
+    route = pb.Route(name=ACME_CHALLENGE)
+    route.match.path = path
+    route.direct_response.status = 200
+    route.direct_response.body.inline_string = answer
+    route.metadata.filter_metadata[METADATA_NAMESPACE].update({acme.METADATA: "challenge"})
+    return route
 
 
 def _edge_context(reader: Reader, proxy: Proxy, parts: RouteParts) -> RouteContext:

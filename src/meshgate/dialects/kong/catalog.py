@@ -76,7 +76,13 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             "allow deny hide_groups_header always_use_authenticated_groups include_consumer_groups",
             "allow deny",
         ),
-        "acme": _known(_C),
+        "acme": _known(
+            _C,
+            "account_email account_key api_uri tos_accepted eab_kid eab_hmac_key cert_type rsa_key_size "
+            "renew_threshold_days domains allow_any_domain fail_backoff_minutes storage storage_config "
+            "preferred_chain enable_ipv4_common_name",
+            "account_email",
+        ),
         "ai-prompt-decorator": _known(_C),
         "ai-prompt-guard": _known(_A),
         "ai-prompt-template": _known(_C),

@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from meshgate.core.diagnostics import Diagnostic, has_errors
 from meshgate.dialects.document import Document
 from meshgate.dialects.kong.plugins.acl import AclConfig, lower_acl
+from meshgate.dialects.kong.plugins.acme import AcmeConfig, lower_acme
 from meshgate.dialects.kong.plugins.basic_auth import BasicAuthConfig, lower_basic_auth
 from meshgate.dialects.kong.plugins.bot_detection import BotDetectionConfig, lower_bot_detection
 from meshgate.dialects.kong.plugins.config import Config, Report
@@ -121,6 +122,7 @@ def _plugin(config: type[C], lower: Callable[[C, Report], Policy]) -> Readable:
 SUPPORTED: Mapping[str, Readable] = MappingProxyType(
     {
         "acl": _plugin(AclConfig, lower_acl),
+        "acme": _plugin(AcmeConfig, lower_acme),
         "basic-auth": _plugin(BasicAuthConfig, lower_basic_auth),
         "bot-detection": _plugin(BotDetectionConfig, lower_bot_detection),
         "correlation-id": _plugin(CorrelationIdConfig, lower_correlation_id),
