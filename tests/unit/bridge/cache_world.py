@@ -81,7 +81,7 @@ class World:
         said = exchange.response(status, ((":status", str(status)), *headers), ended=not body)
         if isinstance(said, Given):
             exchange.end()
-            return Got(said.status, said.headers, said.body, asked)
+            return Got(said.status, (*said.headers, *said.added), said.body, asked)
         if said.then is Then.RESPONSE_BODY:
             half = len(body) // 2
             if exchange.response_body(body[:half], ended=False).then is Then.RESPONSE_BODY:
@@ -94,7 +94,7 @@ class World:
         exchange, said = self.begin(request, body)
         if isinstance(said, Given):
             exchange.end()
-            return Got(said.status, said.headers, said.body, None)
+            return Got(said.status, (*said.headers, *said.added), said.body, None)
         assert service is not None, "the service was asked"
         return self.finish(exchange, said, request, service)
 

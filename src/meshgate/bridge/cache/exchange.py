@@ -214,7 +214,7 @@ class Exchange:
         found = give(self._request, stored)
         age = (("age", str(int(stored.times.age_s(now)))),) if self._policy.show_age else ()
         self._count()
-        return replace(found, headers=(*found.headers, *age, *self._shown()))
+        return replace(found, added=(*age, *self._shown()))
 
     def _bypass(self) -> Go:
         self._status = Status.BYPASS

@@ -35,6 +35,8 @@ class Given:
 
     status: int
     headers: Headers = ()
+    added: Headers = ()
+    """Said anew each time."""
     body: bytes = b""
 
 

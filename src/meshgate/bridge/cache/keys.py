@@ -8,32 +8,34 @@ and host, headers that services take for the address, whose credentials came, a 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
 from meshgate.bridge.request import Request
 from meshgate.model.policies.cached import ProxyCache
 
-ADDRESS_HEADERS = (
-    "forwarded",
-    "front-end-https",
-    "x-forwarded-host",
-    "x-forwarded-path",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-scheme",
-    "x-forwarded-server",
-    "x-forwarded-ssl",
-    "x-host",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-host",
-    "x-original-uri",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-url-scheme",
+ADDRESS_HEADERS = frozenset(
+    (
+        "forwarded",
+        "front-end-https",
+        "x-forwarded-host",
+        "x-forwarded-path",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-scheme",
+        "x-forwarded-server",
+        "x-forwarded-ssl",
+        "x-host",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-original-host",
+        "x-original-uri",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-url-scheme",
+    )
 )
 """Headers from which many a service makes links, or chooses what it answers."""
 
@@ -52,6 +54,12 @@ def cache_key(rule: str, policy: ProxyCache, request: Request, *, method: str = 
     place of the request's own; `body`: the hash of its body.
     """
     path, _, query = request.path.partition("?")
+    fields: dict[str, list[str]] = {}
+    for name, value in request.headers:
+        fields.setdefault(name, []).append(value)
+    chosen = fields.keys() & (
+        ADDRESS_HEADERS.union(policy.vary_headers) if policy.vary_headers else ADDRESS_HEADERS
+    )
     parts = (
         rule,
         policy.route,
@@ -60,11 +68,12 @@ def cache_key(rule: str, policy: ProxyCache, request: Request, *, method: str = 
         request.host.lower(),
         path.lower() if policy.ignore_path_case else path,
         _parameters(query, policy.vary_parameters),
-        _who(policy, request),
-        [(name, request.values(name)) for name in sorted((*policy.vary_headers, *ADDRESS_HEADERS))],
+        _who(policy, fields),
+        [(name, fields[name]) for name in sorted(chosen)],
         body,
     )
-    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
+    # Python's own notation tells all texts apart, and is quick to write.
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def selected(names: tuple[str, ...], request: Request) -> Selected:
@@ -77,13 +86,12 @@ def _normal(request: Request, name: str) -> str | None:
     return _COMMA.sub(",", ",".join(lines)).strip() if lines else None
 
 
-def _who(policy: ProxyCache, request: Request) -> list[object]:
+def _who(policy: ProxyCache, fields: Mapping[str, list[str]]) -> list[object]:
     """Whose answer it is. Without `cache_control` nobody says whether others may see what somebody's
     Authorization brought, so each has their own."""
-    consumer = request.values(CONSUMER)
-    found: list[object] = [consumer or request.values(CREDENTIAL), request.values(GROUPS)]
+    found: list[object] = [fields.get(CONSUMER) or fields.get(CREDENTIAL), fields.get(GROUPS)]
     if not policy.cache_control:
-        found.append(request.values("authorization"))
+        found.append(fields.get("authorization"))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import assert_never
 
 from envoy.config.core.v3 import base_pb2
@@ -67,9 +68,18 @@ def given(answer: Given) -> bytes:
     message = pb.ProcessingResponse()
     immediate = message.immediate_response
     immediate.status.code = answer.status  # the enum's numbers are HTTP's
-    immediate.headers.set_headers.extend(_options(answer.headers))
+    immediate.headers.set_headers.extend(_options(answer.added))
     immediate.body = answer.body
     immediate.details = DETAILS
+    # Of messages that stand one behind the other a reader makes one.
+    return _packed(answer.headers) + bytes(message.SerializeToString())
+
+
+@lru_cache(maxsize=256)
+def _packed(headers: Headers) -> bytes:
+    """The part of an answer that is the same for each client."""
+    message = pb.ProcessingResponse()
+    message.immediate_response.headers.set_headers.extend(_options(headers))
     return bytes(message.SerializeToString())
 
 
