@@ -449,9 +449,10 @@ such a plugin get 500.
 
 A KongConsumer or a KongConsumerGroup (a consumer says which groups it is in by `consumerGroups`) can
 name plugins too, which then hold for it alone: `rate-limiting`, `ip-restriction`, `request-size-limiting`,
-`request-transformer`, `response-transformer`, `redirect` and `request-termination`. A name on an Ingress or
-Service and on a consumer or group means the combination alone. Of one plugin's configurations the most
-specific counts, as in Kong: consumer with route, group with route, consumer with service, group with service,
+`request-transformer`, `response-transformer`, `redirect`, `proxy-cache` and `request-termination`. A name
+on an Ingress or Service and on a consumer or group means the combination alone. Of one plugin's
+configurations the most specific counts, as in Kong:
+consumer with route, group with route, consumer with service, group with service,
 consumer, group, route, service, global. What decides who somebody is (`jwt`, `key-auth`, ...), `acl`, `cors`,
 `bot-detection`, `pre-function` and `post-function` cannot be set for a consumer, as in Kong;
 `correlation-id` and `grpc-web` run before it is known who asks, and have no effect there (warned). A

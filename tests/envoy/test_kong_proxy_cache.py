@@ -34,6 +34,10 @@ MANIFESTS = (
         "proxy-cache",
         "{strategy: memory, response_headers: {age: false, X-Cache-Status: false, X-Cache-Key: false}}",
     )
+    + consumer("cat", {"cat-key": ("key-auth", {"key": "cat-key"})}).replace(
+        "class: kong", "class: kong, konghq.com/plugins: cats"
+    )
+    + plugin("cats", "proxy-cache", "{strategy: memory}")
     + plugin("key", "key-auth", "{}")
     + plugin("say", "response-transformer", "{add: {headers: ['x-said:yes']}}")
     + plugin("once", "rate-limiting", "{minute: 2, policy: local}")
@@ -43,6 +47,7 @@ MANIFESTS = (
     + route("mine", "kong", "key")
     + route("all", "kong", "say", "once")
     + route("plain")
+    + route("own", "key")
 )
 
 
@@ -264,6 +269,10 @@ def test_with_other_plugins(tmp_path: Path) -> None:
             say("/all"),
             say("/all"),
             say("/all"),
+            say("/own", ann),
+            say("/own", ("apikey", "cat-key"), body="the cat's"),
+            say("/own", ("apikey", "cat-key")),
+            say("/own", ann),
         ],
         tmp_path,
     )
@@ -278,6 +287,8 @@ def test_with_other_plugins(tmp_path: Path) -> None:
     assert [g["x-ratelimit-remaining-minute"] for g in got[6:8]] == ["1", "0"]
     assert got[7].cache == HIT
     assert got[8].status == 429
+    assert [g.cache for g in got[9:]] == [(None, True), MISS, HIT, (None, True)]
+    assert got[11].body == b"the cat's"
 
 
 @pytest.mark.envoy

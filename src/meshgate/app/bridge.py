@@ -49,7 +49,7 @@ def cache_config(model: Model) -> BridgeConfig:
     found: dict[str, ProxyCache] = {}
     for host in model.edge_hosts.values():
         for rule in host.rules:
-            found.update(proxy_cache.rules(rule.policies))
+            found.update(proxy_cache.rules(rule.every_policy))
     return BridgeConfig(caches=dict(sorted(found.items())))
 
 

@@ -48,7 +48,15 @@ from meshgate.model.policy import (
     UdpLog,
 )
 
-SCOPABLE = IpRestriction | RequestSize | RequestTransformer | ResponseTransformer | Redirection | Termination
+SCOPABLE = (
+    IpRestriction
+    | ProxyCache
+    | RequestSize
+    | RequestTransformer
+    | ResponseTransformer
+    | Redirection
+    | Termination
+)
 """Plugins that run when it is known who asks, so that they can be for one consumer. (Limits are too,
 in their own way.)"""
 
@@ -151,6 +159,7 @@ class ConsumerPlugins:
                 case (
                     RateLimit()
                     | IpRestriction()
+                    | ProxyCache()
                     | RequestSize()
                     | RequestTransformer()
                     | ResponseTransformer()
@@ -158,7 +167,7 @@ class ConsumerPlugins:
                     | Termination()
                 ):
                     pass
-                case ProxyCache() | HttpLog() | FileLog() | UdpLog() | TcpLog() | Loggly() | Syslog():
+                case HttpLog() | FileLog() | UdpLog() | TcpLog() | Loggly() | Syslog():
                     self._findings.warn(
                         "MG1103",
                         at,

@@ -173,7 +173,13 @@ class Plugins:
             redis = self._reachable(limit.redis, rules.namespace)
             policies.append(replace(limit, service_id=service_label, redis=redis))
         different = variants(policies, route, scopes[1], self._owners) if authenticated else ()
-        return Applied(tuple(policies), variants=different)
+        return Applied(
+            tuple(policies),
+            variants=tuple(
+                replace(v, policies=tuple(_of_route(p, route_label, service_label) for p in v.policies))
+                for v in different
+            ),
+        )
 
     def _for_consumers_alone(self, scoped: Scoped) -> bool:
         """Whether a plugin is for the combination of a route or service with consumers."""

@@ -10,6 +10,7 @@ import hashlib
 from envoy.config.core.v3 import base_pb2
 from envoy.extensions.filters.http.ext_proc.v3 import ext_proc_pb2 as pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from google.protobuf import any_pb2
 
 from meshgate.core.typed_json import dump
 from meshgate.model.policies.cached import ProxyCache
@@ -63,6 +64,11 @@ def route_parts(policy: ProxyCache) -> RouteParts:
     per_route = pb.ExtProcPerRoute()
     per_route.overrides.grpc_initial_metadata.append(base_pb2.HeaderValue(key=RULE, value=rule_id(policy)))
     return RouteParts(filters={FILTER: pack(per_route)}, metadata={METADATA: "on"})
+
+
+def idle_parts() -> any_pb2.Any:
+    """Switches the filter on without anything to do."""
+    return pack(pb.ExtProcPerRoute(disabled=True))
 
 
 def replies(policies: tuple[ProxyCache, ...]) -> tuple[hcm.ResponseMapper, ...]:

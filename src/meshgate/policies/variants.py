@@ -17,7 +17,7 @@ from google.protobuf import any_pb2
 
 from meshgate.model.policy import ResponseTransformer
 from meshgate.model.route import Rule
-from meshgate.policies import request_size, request_termination, scripts, transformers
+from meshgate.policies import proxy_cache, request_size, request_termination, scripts, transformers
 from meshgate.policies.consumer_headers import VARIANT
 from meshgate.policies.edge_policies import EdgePolicies
 from meshgate.policies.packing import pack
@@ -105,6 +105,7 @@ def _idle(name: str) -> any_pb2.Any:
 
 _IDLE: Mapping[str, any_pb2.Any] = {
     request_size.COUNTING_FILTER: request_size.idle_parts(),
+    proxy_cache.FILTER: proxy_cache.idle_parts(),
     **{
         name: scripts.script_data({})
         for name in (
