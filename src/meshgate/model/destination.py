@@ -147,6 +147,8 @@ class ClientTls:
     """The server's name is the Host that is sent to it."""
     verify_depth: int | None = None
     """Authorities between the server's certificate and a trusted one, at most."""
+    system_authorities: bool = False
+    """Those that the system trusts, though there is a `credential` (for the client's certificate)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,6 +154,8 @@ class ApiGateway:
     port_validations: tuple[tuple[int, ClientValidation | None], ...] = ()
     client_certificate: Reference | None = None
     """What the gateway shows to backends with TLS."""
+    is_default: bool = False
+    """Routes that ask for no Gateway in particular are its own (`defaultScope`)."""
     listener_sets: NamespacePolicy = NamespacePolicy(source="None")
     created: str = ""
     generation: int = 0

@@ -121,6 +121,8 @@ class ApiRoute:
     ref: ObjectRef
     kind: RouteKind
     parents: tuple[ParentRef, ...]
+    default_gateways: bool = False
+    """Gateways that are everybody's are parents too."""
     hostnames: tuple[str, ...] = ()
     """Lower case."""
     rules: tuple[RouteRule, ...] = ()

@@ -75,9 +75,52 @@ def link_backend_tls(
         found.statuses[status_key(policy.ref)] = status
     for name, sections in chosen.items():
         service = given.services[name]
-        own = _for_gateway(service, sections, destinations.get(service.host, ()))
+        shown = _ClientCertificates(references, used_by, found, findings)
+        own = _for_gateway(service, sections, destinations.get(service.host, ()), shown)
         found.destinations[service.host] = (own, *destinations.get(service.host, ()))
     return found
+
+
+@dataclass(slots=True)
+class _ClientCertificates:
+    """What Gateways show to backends (`spec.tls.backend`)."""
+
+    references: References
+    used_by: Mapping[tuple[Name, int], tuple[ApiGateway, ...]]
+    found: LinkedBackendTls
+    findings: Findings
+
+    def at(
+        self, service: Service, port: int, settings: ClientTls | None
+    ) -> tuple[ClientTlsMode, ClientTls | None]:
+        """The same with the certificate of the Gateway that leads there; of several, the oldest's.
+
+        One proxy serves all Gateways, and has one way to speak to a port.
+        """
+        showing = [g for g in self.used_by.get((service.name, port), ()) if g.client_certificate is not None]
+        if settings is None or not showing:
+            return ClientTlsMode.SIMPLE, settings
+        first = oldest_first(showing)[0]
+        for other in showing:
+            if other.client_certificate != first.client_certificate:
+                message = (
+                    f"port {port} of {service.name} is shown the certificate of {first.ref}, which is older"
+                )
+                self.findings.warn(
+                    "MG3008", other.origin, other.ref, message, "give both the same certificate"
+                )
+        assert first.client_certificate is not None
+        pair = self.references.certificate("Gateway", first.ref.namespace, first.client_certificate)
+        if isinstance(pair, Problem):
+            return ClientTlsMode.SIMPLE, settings  # the Gateway's status says why
+        name = settings.credential or f"backend-tls.system.{service.name.namespace}.{service.name.name}"
+        credential = f"{name}.{first.name.namespace}.{first.name.name}"
+        trusted = self.found.credentials.get(f"{GATEWAY_NAMESPACE}/{settings.credential}")
+        key = f"{GATEWAY_NAMESPACE}/{credential}"
+        authorities = trusted.ca_pem if trusted is not None else b""
+        self.found.credentials[key] = replace(pair, name=key, ca_pem=authorities)
+        shown = replace(settings, credential=credential, system_authorities=not settings.credential)
+        return ClientTlsMode.MUTUAL, shown
 
 
 def _accepted(
@@ -139,7 +182,10 @@ def gateway_base(service: Service, existing: Iterable[DestinationPolicy]) -> Des
 
 
 def _for_gateway(
-    service: Service, sections: Mapping[str, ClientTls | None], existing: Iterable[DestinationPolicy]
+    service: Service,
+    sections: Mapping[str, ClientTls | None],
+    existing: Iterable[DestinationPolicy],
+    shown: _ClientCertificates,
 ) -> DestinationPolicy:
     """What the gateway's DestinationRule for the Service is, with TLS to the ports that are meant."""
     base = gateway_base(service, existing)
@@ -148,7 +194,8 @@ def _for_gateway(
         if port.name in sections or "" in sections:
             settings = sections[port.name] if port.name in sections else sections[""]
             own = special.get(port.number, replace(base.policy, ports=()))
-            special[port.number] = replace(own, tls=ClientTlsMode.SIMPLE, client_tls=settings)
+            mode, settings = shown.at(service, port.number, settings)
+            special[port.number] = replace(own, tls=mode, client_tls=settings)
     policy: TrafficPolicy = replace(base.policy, ports=tuple(sorted(special.items())))
     return replace(base, namespace=GATEWAY_NAMESPACE, policy=policy, export_to=(GATEWAY_NAMESPACE,))
 

@@ -25,11 +25,12 @@ from meshgate.model.linking_gateway_api_refs import Problem, References
 from meshgate.model.linking_gateway_api_rules import Entrance, Ranked, RouteRules, plugin_uses
 from meshgate.model.linking_gateway_api_status import accepted, gateway_status, report, set_status
 from meshgate.model.linking_gateway_api_tables import Tables
+from meshgate.model.linking_gateway_hosts import host_intersection
 from meshgate.model.linking_input import Findings, Input, oldest_first
 from meshgate.model.linking_plugins import Plugins
 from meshgate.model.names import Name
 from meshgate.model.route import WeightedDestination
-from meshgate.model.status import ObjectStatus, ParentStatus
+from meshgate.model.status import Condition, ObjectStatus, ParentStatus
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class _Linking:
         self._services = ServiceRoutes(given)
         self._found = LinkedGatewayApi(services=self._services)
         self._listeners: list[LinkedListener] = []
+        self._ours: list[ApiGateway] = []
         self._attachments: dict[int, list[Attachment]] = {}
         self._routes: dict[ObjectRef, RouteRules] = {}
         self._rules: dict[tuple[ObjectRef, Entrance], tuple[Ranked, ...]] = {}
@@ -73,7 +75,9 @@ class _Linking:
         for declared in classes.values():
             if declared is not None:
                 self._found.statuses[status_key(declared.ref)] = class_status(declared)
-        ours = [g for g in oldest_first(self._given.declared.api_gateways) if g.class_name in classes]
+        self._ours = ours = [
+            g for g in oldest_first(self._given.declared.api_gateways) if g.class_name in classes
+        ]
         self._report_classes(classes)
         sets, refusals = self._sets(ours)
         for gateway in ours:
@@ -124,7 +128,7 @@ class _Linking:
         return taken, said
 
     def _attach(self, route: ApiRoute) -> None:
-        asked = ((p, self._asked(route, p)) for p in route.parents)
+        asked = ((p, self._asked(route, p)) for p in (*route.parents, *self._defaults(route)))
         parents = [(parent, attached) for parent, attached in asked if attached is not None]
         if not parents:
             return
@@ -153,7 +157,35 @@ class _Linking:
     def _asked(self, route: ApiRoute, parent: ParentRef) -> Attached | None:
         if is_service(parent):
             return Attached(self._services.accepted(route, parent))
-        return attach(route, parent, self._listeners, self._given)
+        found = attach(route, parent, self._listeners, self._given)
+        return found if found is None else self._beside_others(route, parent, found)
+
+    def _defaults(self, route: ApiRoute) -> tuple[ParentRef, ...]:
+        """Gateways that are everybody's, for a route that asks for such, but those that it names."""
+        if not route.default_gateways:
+            return ()
+        named = {parent.name for parent in route.parents if parent.kind == "Gateway"}
+        return tuple(
+            ParentRef(
+                group=GATEWAY_GROUP, kind="Gateway", name=g.name, namespace_given=True, origin=route.origin
+            )
+            for g in self._ours
+            if g.is_default and g.name not in named
+        )
+
+    def _beside_others(self, route: ApiRoute, parent: ParentRef, found: Attached) -> Attached:
+        """The same, or a refusal where an older route of the other HTTP kind has one of the hostnames."""
+        places = {id(listener): number for number, listener in enumerate(self._listeners)}
+        for own in found.attachments:
+            for other in self._attachments.get(places[id(own.listener)], ()):
+                if other.route.kind is route.kind or not (other.route.kind.is_http and route.kind.is_http):
+                    continue
+                if any(host_intersection(a, b) for a in own.hostnames for b in other.hostnames):
+                    message = f"{other.route.ref} is older and has its hostnames at {parent.name}"
+                    return Attached(
+                        Condition(type="Accepted", holds=False, reason="Conflicted", message=message)
+                    )
+        return found
 
     def _note_use(self, attachment: Attachment) -> None:
         gateway = attachment.listener.gateway

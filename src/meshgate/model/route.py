@@ -184,6 +184,11 @@ class Cors:
     forward_unmatched: bool = True
     """Preflights of other origins go on to the service; else they are answered without permission."""
 
+    @property
+    def echoes(self) -> bool:
+        """Whether what a preflight asks for is allowed by name: with credentials `*` is worth nothing."""
+        return bool(self.allow_credentials) and "*" in (*self.allow_methods, *self.allow_headers)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPersistence:

@@ -23,6 +23,7 @@ HEADERS_FILTER = "meshgate.cors_headers"
 
 _ORIGIN = "access-control-allow-origin"
 _ALLOWED_HEADERS = "access-control-allow-headers"
+_ALLOWED_METHODS = "access-control-allow-methods"
 _CREDENTIALS = "access-control-allow-credentials"
 _EXPOSED = "access-control-expose-headers"
 
@@ -37,11 +38,29 @@ def cors_filter() -> hcm.HttpFilter:
     return http_filter(FILTER, cors_pb2.Cors())
 
 
-def listener_filters(policies: tuple[CrossOrigin, ...]) -> tuple[hcm.HttpFilter, ...]:
-    """The mutations, where any route has the plugin; must stand outside of `cors_filter`."""
-    if not policies:
+def listener_filters(
+    policies: tuple[CrossOrigin, ...], *, echoes: bool = False
+) -> tuple[hcm.HttpFilter, ...]:
+    """The mutations, where any route has the plugin or echoes; must stand outside of `cors_filter`."""
+    if not policies and not echoes:
         return ()
     return (http_filter(HEADERS_FILTER, header_mutation_pb2.HeaderMutation(), disabled=True),)
+
+
+def echo() -> any_pb2.Any:
+    """For a route whose rule is about cross-origin requests: `*` becomes what the preflight asks for.
+
+    Where it asks for nothing, nothing is left of the header but its name.
+    """
+    config = header_mutation_pb2.HeaderMutationPerRoute()
+    for name, asked in (
+        (_ALLOWED_HEADERS, "access-control-request-headers"),
+        (_ALLOWED_METHODS, "access-control-request-method"),
+    ):
+        told = header(name, f"%REQ({asked})%", _CHANGE)
+        told.keep_empty_value = True
+        config.mutations.response_mutations.add(append=told)
+    return pack(config)
 
 
 def route_parts(policy: CrossOrigin) -> RouteParts:

@@ -31,6 +31,8 @@ class EdgePolicies:
     """Where HTTPS is served; 0: nowhere."""
     descriptors: Mapping[str, ProtoDescriptor] = field(default_factory=dict)
     """What services speak, by `Transcoding.key`; only where routes are made."""
+    cors_echoes: bool = False
+    """Whether a rule that is no plugin's allows browsers to send what they ask for."""
     claims_choose: bool = False
     """Whether a route asks for a claim of a token."""
     classes: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class EdgePolicies:
                 for members in variant.classes
                 for consumer in members.consumers
             },
+            cors_echoes=any(r.cors is not None and r.cors.echoes for h in hosts.values() for r in h.rules),
         )
 
     @property

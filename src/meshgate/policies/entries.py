@@ -128,7 +128,7 @@ class Cors:
     """Envoy's `cors` is in every listener, for a VirtualService may ask for it on any route."""
 
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
-        return (*cors.listener_filters(edge.of(CrossOrigin)), cors.cors_filter())
+        return (*cors.listener_filters(edge.of(CrossOrigin), echoes=edge.cors_echoes), cors.cors_filter())
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
         return RouteParts.merge(cors.route_parts(p) for p in policies if isinstance(p, CrossOrigin))

@@ -64,7 +64,7 @@ def origination(
         if credential is None or not may_use(proxy, name):
             return None
         authorities, revoked = credential.ca_pem, credential.crl_pem
-        if not authorities and not settings.insecure_skip_verify:
+        if not (authorities or settings.insecure_skip_verify or settings.system_authorities):
             return None  # never the system's authorities in place of those that were named
         if policy.tls is ClientTlsMode.MUTUAL:
             if not credential.chain_pem:

@@ -112,7 +112,12 @@ def _route(context: RouteContext, rule: Rule, match: RequestMatch) -> pb.Route:
             route.typed_per_filter_config[name].CopyFrom(config)
     # A plugin at the edge speaks for what is behind it.
     if rule.cors is not None and cors.FILTER not in route.typed_per_filter_config:
-        route.typed_per_filter_config[cors.FILTER].CopyFrom(pack(cors.cors_policy(rule.cors)))
+        echoing = rule.cors.echoes and context.proxy.kind is ProxyKind.GATEWAY
+        route.typed_per_filter_config[cors.FILTER].CopyFrom(
+            pack(cors.cors_policy(rule.cors, echoing=echoing))
+        )
+        if echoing:
+            route.typed_per_filter_config[cors.HEADERS_FILTER].CopyFrom(cors.echo())
     if rule.fault is not None:
         route.typed_per_filter_config[FAULT_FILTER].CopyFrom(pack(_fault(rule.fault)))
     if parts.body_limit:

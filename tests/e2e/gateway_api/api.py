@@ -20,6 +20,7 @@ from tests.e2e.harness import Answer, Meshgate, until
 
 GROUP = "gateway.networking.k8s.io"
 INFRA, APP, WEB, MESH = "infra", "app", "web", "mesh"
+GRPC_ECHO = Path(__file__).with_name("grpc_echo.py")
 ECHO = Path(__file__).with_name("echo.py")
 Object = dict[str, Any]
 
@@ -57,6 +58,31 @@ def backend(name: str, namespace: str = INFRA, certificate: Path | None = None) 
             "apps/v1",
         ),
         obj("Service", name, {"selector": {"app": name}, "ports": ports}, namespace, "v1"),
+    ]
+
+
+def grpc_backend(name: str, namespace: str = INFRA, certificate: Path | None = None) -> list[Object]:
+    """A Deployment of `grpc_echo.py` and its Service: gRPC at 50051, with a certificate TLS at 50052."""
+    command = f"python3 {GRPC_ECHO} {name} 50051" + (f" 50052 {certificate}" if certificate else "")
+    chosen = {"app": name}
+    container = {
+        "name": "app",
+        "ports": [{"name": "grpc", "containerPort": 50051}, {"containerPort": 50052}],
+        "readinessProbe": {"tcpSocket": {"port": "grpc"}, "periodSeconds": 1},
+    }
+    template = {
+        "metadata": {"labels": chosen, "annotations": {"meshgate.dev/command": command}},
+        "spec": {"containers": [container]},
+    }
+    ports = [
+        {"name": "grpc", "port": 50051, "targetPort": 50051},
+        {"name": "tls", "port": 50052, "targetPort": 50052, "appProtocol": "grpc"},
+    ]
+    spec = {"selector": {"matchLabels": chosen}, "template": template}
+    service = {"selector": chosen, "ports": ports}
+    return [
+        obj("Deployment", name, spec, namespace, "apps/v1"),
+        obj("Service", name, service, namespace, "v1"),
     ]
 
 

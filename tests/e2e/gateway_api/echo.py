@@ -4,7 +4,8 @@
 
 `?delay=MS` waits, `?statuses=503,503,200&key=K` answers these in turn for one key, `?count=/path`
 says how many requests for that path came. A WebSocket gets its bytes back. At the second port
-connections and datagrams get `NAME:` and their bytes back; at the third HTTPS is spoken.
+connections and datagrams get `NAME:` and their bytes back; at the third HTTPS is spoken,
+to clients with a certificate (which is told as `client`) and without; the file holds the authority too.
 Requests in HTTP/2 are told by their preface alone, and counted in `seen`.
 """
 
@@ -73,8 +74,10 @@ async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         number = _turns[query["key"]]
         _turns[query["key"]] += 1
         status = int(turns[min(number, len(turns) - 1)])
+    shown = writer.get_extra_info("peercert") or {}
     body = {
         "pod": sys.argv[1],
+        "client": [value for _, value in shown.get("subjectAltName", ())],
         "method": method,
         "path": target,
         "host": lookup.get("host", ""),
@@ -117,6 +120,8 @@ async def main() -> None:
     if len(sys.argv) > 5:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(sys.argv[5])
+        context.load_verify_locations(sys.argv[5])
+        context.verify_mode = ssl.CERT_OPTIONAL
         port = int(os.environ.get(f"PORT_{sys.argv[4]}", sys.argv[4]))
         await asyncio.start_server(serve, host, port, ssl=context)
     await server.serve_forever()

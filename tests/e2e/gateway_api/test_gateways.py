@@ -317,3 +317,69 @@ def test_what_people_see(api: Api) -> None:
     assert "BackendNotFound" in text
     assert "Service infra/absent does not exist" in text
     assert "lastTransitionTime" in api.meshgate.cli("get", "httproute", "shown", "-n", "infra", "-o", "yaml")
+
+
+def test_certificates_that_backends_see(api: Api) -> None:
+    def parts(name: str, shown: str = "") -> list[Object]:
+        ports = [{"name": "https", "port": 8443, "targetPort": 8443, "appProtocol": "http"}]
+        service = obj("Service", name, {"selector": {"app": "one"}, "ports": ports}, api="v1")
+        roots = [{"group": "", "kind": "ConfigMap", "name": "shown-roots"}]
+        target = {"group": "", "kind": "Service", "name": name}
+        policy = {
+            "targetRefs": [target],
+            "validation": {"hostname": "backend.test", "caCertificateRefs": roots},
+        }
+        front = gateway(name, listener("http"))
+        if shown:
+            front["spec"]["tls"] = {"backend": {"clientCertificateRef": {"name": shown}}}
+        return [
+            service,
+            obj("BackendTLSPolicy", name, policy),
+            front,
+            route(name, name, rule(backends=[to(name, port=8443)])),
+        ]
+
+    api.apply(
+        authorities("shown-roots"),
+        secret("shown-pair", "gateway.test"),
+        *parts("shows", "shown-pair"),
+        *parts("shows-none"),
+    )
+    assert conditions(api.gateway("shows"))["ResolvedRefs"] == ("True", "ResolvedRefs")
+    assert api.caller("shows").ask("any.test").json()["client"] == ["gateway.test"]
+    assert api.caller("shows-none").ask("any.test").json()["client"] == []
+
+
+def test_gateways_for_everybody(api: Api) -> None:
+    wanting = route("wants-default", [], rule(backends=[to("one")]), hostnames=["default.test"])
+    wanting["spec"]["useDefaultGateways"] = "All"
+    api.apply(
+        gateway("everybodys", listener("http"), defaultScope="All"),
+        gateway("somebodys", listener("http")),
+        wanting,
+        route("wants-none", [], rule(backends=[to("two")]), hostnames=["none.test"]),
+    )
+    (parent,) = api.get("HTTPRoute", "wants-default")["status"]["parents"]
+    assert parent["parentRef"]["name"] == "everybodys"
+    assert api.caller("everybodys").pod("default.test") == "one"
+    assert api.caller("everybodys").pod("none.test") == "404"
+    assert api.listener("somebodys", "http")["attachedRoutes"] == 0
+
+
+def test_a_hostname_is_of_one_kind_of_route(api: Api) -> None:
+    api.apply(
+        gateway("kinds-apart", listener("http"), listener("named", hostname="*.named.test")),
+        route("first-http", [{"name": "kinds-apart", "sectionName": "http"}], rule(backends=[to("one")]),
+              hostnames=["both.test"]),
+        route("second-grpc", [{"name": "kinds-apart", "sectionName": "http"}],
+              rule(backends=[to("two")]), hostnames=["*.test"], kind="GRPCRoute"),
+        route("third-grpc", [{"name": "kinds-apart", "sectionName": "http"}],
+              rule(backends=[to("two")]), hostnames=["grpc.test"], kind="GRPCRoute"),
+        route("other-listener", [{"name": "kinds-apart", "sectionName": "named"}],
+              rule(backends=[to("two")]), kind="GRPCRoute"),
+    )  # fmt: skip
+    assert api.parents("HTTPRoute", "first-http")[0]["Accepted"] == ("True", "Accepted")
+    assert api.parents("GRPCRoute", "second-grpc")[0]["Accepted"] == ("False", "Conflicted")
+    assert api.parents("GRPCRoute", "third-grpc")[0]["Accepted"] == ("True", "Accepted")
+    assert api.parents("GRPCRoute", "other-listener")[0]["Accepted"] == ("True", "Accepted")
+    assert api.caller("kinds-apart").pod("both.test") == "one"

@@ -51,6 +51,10 @@ FULL, PREFIX = "ReplaceFullPath", "ReplacePrefixMatch"
 @pytest.fixture(scope="module")
 def filtered(api: Api) -> Caller:
     one = [to("one")]
+    everything = {
+        "allowOrigins": ["*"], "allowMethods": ["*"], "allowHeaders": ["*"], "exposeHeaders": ["*"],
+        "allowCredentials": True,
+    }  # fmt: skip
     cors = {
         "allowOrigins": ["https://www.foo.com", "https://*.bar.com"],
         "allowMethods": ["GET", "PUT"],
@@ -118,6 +122,7 @@ def filtered(api: Api) -> Caller:
               rule(prefix("/cors"), backends=one, filters=[{"type": "CORS", "cors": cors}]),
               rule(prefix("/any"), backends=one,
                    filters=[{"type": "CORS", "cors": {"allowOrigins": ["*"], "allowMethods": ["PUT"]}}]),
+              rule(prefix("/all"), backends=one, filters=[{"type": "CORS", "cors": everything}]),
               hostnames=["cors.test"]),
         route("times", "filters",
               rule(prefix("/request"), backends=one, timeouts={"request": "500ms"}),
@@ -266,6 +271,16 @@ def test_cors(filtered: Caller) -> None:
     for origin in ("https://foo.com", "http://www.foo.com", "https://bar.com"):
         answer = filtered.ask("cors.test", "/cors", "OPTIONS", {"Origin": origin, **asks})
         assert answer.header("access-control-allow-origin") is None
+    # With credentials browsers take no `*`: what they ask for is said by name, and `*` exposes nothing.
+    answer = filtered.ask("cors.test", "/all", "OPTIONS", {"Origin": "https://any.test", **asks})
+    assert answer.header("access-control-allow-origin") == "https://any.test"
+    assert answer.header("access-control-allow-methods") == "PUT"
+    assert answer.header("access-control-allow-headers") == "x-header-1"
+    assert answer.header("access-control-allow-credentials") == "true"
+    answer = filtered.ask("cors.test", "/all", "GET", {"Origin": "https://any.test"})
+    assert answer.header("access-control-allow-origin") == "https://any.test"
+    assert answer.header("access-control-allow-methods") is None
+    assert "*" not in (answer.header("access-control-expose-headers") or "")
     answer = filtered.ask("cors.test", "/any", "OPTIONS", {"Origin": "https://any.test", **asks})
     assert answer.header("access-control-allow-origin") in ("*", "https://any.test")
     assert answer.header("access-control-max-age") == "5"

@@ -35,7 +35,9 @@ class ValidationSpec(Spec):
     """`BackendTLSPolicyValidation`."""
 
     ca_certificate_refs: Items[ObjectRefSpec] = ()
-    well_known_ca_certificates: Literal["System"] | None = None
+    well_known_ca_certificates: Literal["System"] | None = Field(
+        default=None, alias="wellKnownCACertificates"
+    )
     hostname: PreciseHostname
     subject_alt_names: Items[SubjectAltNameSpec] = ()
 

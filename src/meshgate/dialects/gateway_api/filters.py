@@ -33,7 +33,6 @@ from meshgate.model.names import Name
 from meshgate.model.route import Cors, HeaderChanges, MatchKind, StringMatch
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 _FIELDS = {
     "RequestHeaderModifier": "requestHeaderModifier",
     "ResponseHeaderModifier": "responseHeaderModifier",
@@ -150,13 +149,10 @@ class CorsSpec(Spec):
     max_age: Annotated[int, Field(ge=1)] = 5
 
     def lower(self) -> Cors:
-        """The policy; with credentials a browser takes no `*`, so all methods are named."""
-        methods = self.allow_methods
-        if self.allow_credentials and "*" in methods:
-            methods = _METHODS
+        """The policy."""
         return Cors(
             allow_origins=tuple(_origin(o) for o in self.allow_origins),
-            allow_methods=methods,
+            allow_methods=self.allow_methods,
             allow_headers=self.allow_headers,
             expose_headers=self.expose_headers,
             max_age_s=self.max_age,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from meshgate.core.diagnostics import Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.gateway_api.listeners import ListenerSpec, lower_listeners
 from meshgate.dialects.gateway_api.references import NamespacesSpec, ObjectRefSpec, PortNumber
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import Annotations, Labels, ObjectSpec
-from meshgate.dialects.schema import Items, Spec, check, problem
+from meshgate.dialects.schema import Items, Spec, check
 from meshgate.model.declared import Declared
 from meshgate.model.gateway_api import GATEWAY_GROUP, ApiGateway, ClientValidation, NamespacePolicy
 from meshgate.model.names import Name
@@ -102,14 +101,13 @@ class AllowedListenersSpec(Spec):
 class GatewaySpec(Spec):
     """Fields of v1, standard and experimental."""
 
-    UNSUPPORTED: ClassVar[dict[str, str]] = {"defaultScope": "routes name their Gateways in parentRefs"}
-
     gateway_class_name: Annotated[str, Field(min_length=1)]
     listeners: Items[ListenerSpec] = ()
     addresses: Items[AddressSpec] = ()
     infrastructure: InfrastructureSpec = InfrastructureSpec()
     allowed_listeners: AllowedListenersSpec = AllowedListenersSpec()
     tls: GatewayTlsSpec = GatewayTlsSpec()
+    default_scope: Literal["All", "None"] = "None"
 
 
 class Gateway(ObjectSpec):
@@ -128,10 +126,6 @@ def lower_gateway(document: Document) -> Lowered:
     parameters = spec.infrastructure.parameters_ref
     sets = spec.allowed_listeners.namespaces
     certificate = spec.tls.backend.client_certificate_ref if spec.tls.backend else None
-    if certificate is not None:
-        message = "is checked, but not shown to backends: they see no certificate"
-        shown: FieldPath = ("spec", "tls", "backend", "clientCertificateRef")
-        said.append(problem(document, "MG1103", shown, message, severity=Severity.WARNING))
     declared = ApiGateway(
         ref=document.ref,
         name=Name(document.namespace, document.ref.name),
@@ -151,6 +145,7 @@ def lower_gateway(document: Document) -> Lowered:
             if certificate
             else None
         ),
+        is_default=spec.default_scope == "All",
         listener_sets=sets.lower("None") if sets else NamespacePolicy(source="None"),
         created=document.created,
         generation=document.generation,

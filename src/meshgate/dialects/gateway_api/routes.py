@@ -34,9 +34,8 @@ Weight = Annotated[int, Field(ge=0, le=MAX_WEIGHT)]
 class CommonRouteSpec(Spec):
     """`CommonRouteSpec`."""
 
-    UNSUPPORTED: ClassVar[dict[str, str]] = {"useDefaultGateways": "name the Gateway in parentRefs"}
-
     parent_refs: Items[ParentRefSpec] = ()
+    use_default_gateways: Literal["All", "None"] = "None"
 
 
 class HostnamesSpec(CommonRouteSpec):
@@ -121,6 +120,7 @@ def lowered_route(
         parents=tuple(
             parent.lower(document, ("spec", "parentRefs", i)) for i, parent in enumerate(spec.parent_refs)
         ),
+        default_gateways=spec.use_default_gateways == "All",
         hostnames=spec.hostnames if isinstance(spec, HostnamesSpec) else (),
         rules=rules,
         plugin_names=names,
