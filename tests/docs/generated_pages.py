@@ -68,7 +68,7 @@ from meshgate.dialects.schema import Spec
 from meshgate.dialects.shape import shape_of
 from meshgate.dialects.yaml_text import read_documents
 from meshgate.model.gateway_api import GATEWAY_GROUP, XGATEWAY_GROUP
-from tests.docs import analysis_page, istio_fields_page, kong_plugins_page
+from tests.docs import analysis_page, conformance_page, istio_fields_page, kong_plugins_page
 
 GENERATED = "<!-- Made by `make test ARGS='tests/docs --update-golden'`; do not edit. -->"
 
@@ -255,6 +255,7 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "kong-plugins.md": plugins_page,
         "istio-fields.md": istio_fields,
         "analyze.md": analyze_page,
+        "gateway-api-conformance.md": conformance_page.page,
         "cli.md": cli_page,
     }
 )

@@ -11,6 +11,7 @@ from meshgate.core.diagnostics import Severity
 from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.dialects.registry import KIND_PARSERS, lower_one
 from meshgate.dialects.yaml_text import read_documents
+from tests.docs import conformance_page
 from tests.docs.generated_pages import PAGES, SPECS
 from tests.docs.istio_fields_page import UNKNOWN, rows
 from tests.docs.kong_plugins_page import SECTIONS
@@ -55,6 +56,24 @@ def test_every_plugin_has_a_part_and_a_test_that_is_there() -> None:
     assert set(SECTIONS) == set(SUPPORTED)
     tests = DOCS.parent / "tests"
     assert [s.test for s in SECTIONS.values() if not (tests / s.test).is_file()] == []
+
+
+def test_every_behaviour_names_a_test_that_is_there() -> None:
+    folder = DOCS.parent / conformance_page.TESTS
+    for name, (features, test) in conformance_page.behaviours().items():
+        file, colons, function = test.partition("::")
+        assert features, name
+        if colons:
+            assert f"\ndef {function}(" in (folder / file).read_text(), f"{name}: there is no {test}"
+        else:
+            assert test.startswith(("no: ", "does not apply: ")), name
+
+
+def test_as_many_behaviours_are_tested_as_were_promised() -> None:
+    have = conformance_page.counts()
+    assert have["GATEWAY-HTTP core"] + have["GATEWAY-HTTP extended"] >= 96
+    assert (have["GATEWAY-GRPC core"], have["GATEWAY-GRPC extended"]) >= (16, 10)
+    assert have["GATEWAY-TLS core"] + have["GATEWAY-TLS extended"] >= 34
 
 
 @pytest.mark.parametrize("name", sorted(SECTIONS))

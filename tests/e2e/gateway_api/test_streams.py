@@ -30,22 +30,22 @@ from tests.e2e.gateway_api.certificates import client, secret
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 
 
-def tls(name: str, mode: str, port: int = 443, hostname: str = "") -> Object:
+def tls(name: str, mode: str, port: int = 443, hostname: str = "", secret: str = "streams") -> Object:
     """A TLS listener."""
     more: Object = {"mode": mode}
     if mode == "Terminate":
-        more["certificateRefs"] = [{"name": "streams"}]
+        more["certificateRefs"] = [{"name": secret}]
     return listener(name, port, "TLS", hostname, tls=more)
 
 
-def said(caller: Caller, sni: str = "", folder: Path | None = None) -> str:
-    """What comes back for `hi`; empty where the connection is closed."""
+def said(caller: Caller, sni: str = "", folder: Path | None = None, text: bytes = b"hi") -> str:
+    """What comes back for a text; empty where the connection is closed."""
     with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
         raw = stack.enter_context(socket.create_connection((caller.address, caller.port), timeout=10))
         connection: socket.socket = raw
         if folder:
             connection = stack.enter_context(client(folder).wrap_socket(raw, server_hostname=sni))
-        connection.sendall(b"hi")
+        connection.sendall(text)
         return connection.recv(100).decode()
     return ""
 
