@@ -15,7 +15,7 @@ import pytest
 from meshgate.sources.protos import compile_file
 from tests.envoy import shop_grpc
 from tests.envoy.grpc_edge import asked, described, edge
-from tests.envoy.kong_edge import Answer, Ask, plugin, route
+from tests.envoy.kong_edge import Answer, Ask, consumer, plugin, route
 
 pytestmark = pytest.mark.envoy
 PROTO = f"{{proto: {shop_grpc.PROTOS}/shop.proto}}"
@@ -259,3 +259,16 @@ def test_grpc_web_in_json(tmp_path: Path) -> None:
     assert message == b'\0\0\0\0\x06\n\x017"\x010'
     assert b"grpc-status:0\r\n" in trailers
     assert (unknown.status, body(unknown)["code"]) == (400, 3)
+
+
+def test_consumers_with_plugins_of_their_own(tmp_path: Path) -> None:
+    """A variant of the route makes gRPC too."""
+    own = plugin("own", "response-transformer", "{add: {headers: ['x-own:yes']}}")
+    anna = consumer("anna", {"anna-key": ("key-auth", {"key": "k-anna"})}).replace(
+        "annotations: {", "annotations: {konghq.com/plugins: own, "
+    )
+    manifests = plugin("gw", "grpc-gateway", PROTO) + plugin("key", "key-auth", "{}") + own + anna
+    requests = [Ask("/v1/items/7", headers=(("apikey", "k-anna"),)), Ask("/v1/items/7")]
+    hers, nobodys = asked(manifests + at("/v1", "gw", "key"), requests, tmp_path)
+    assert (body(hers)["id"], hers.header("x-own")) == ("7", "yes")
+    assert nobodys.status == 401

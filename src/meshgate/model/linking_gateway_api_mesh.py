@@ -11,12 +11,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from meshgate.model.gateway_api import ParentRef
-from meshgate.model.gateway_api_routes import ApiRoute
+from meshgate.model.gateway_api_routes import ApiRoute, RedirectFilter
 from meshgate.model.graph import MeshHost
 from meshgate.model.linking_edge import reachable
 from meshgate.model.linking_gateway_api_rules import Entrance, Ranked, RouteRules
 from meshgate.model.linking_input import Input
-from meshgate.model.route import Destination, Forward, RequestMatch, Rule, WeightedDestination
+from meshgate.model.route import (
+    Action,
+    Destination,
+    Forward,
+    Redirect,
+    RequestMatch,
+    Rule,
+    WeightedDestination,
+)
 from meshgate.model.service import Service
 from meshgate.model.status import Condition
 
@@ -58,11 +66,15 @@ class ServiceRoutes:
         key = (service.host, clients)
         ports = {parent.port} if parent.port else {port.number for port in service.ports}
         self._ports.setdefault(key, set()).update(ports)
-        for ranked in rules.at(Entrance("http", parent.port or 80)):
-            matches = tuple(replace(m, port=parent.port) for m in ranked.rule.matches or (_ANY,))
-            # Plugins of the gateway have no place at a client's sidecar.
-            rule = replace(ranked.rule, matches=matches, policies=(), variants=())
-            self._ranked.setdefault(key, []).append(replace(ranked, rule=rule))
+        # A redirect says which port was asked for, so it is another one for each port.
+        redirects = any(isinstance(f, RedirectFilter) for r in route.rules for f in r.filters)
+        for port in sorted(ports) if redirects else (parent.port,):
+            for ranked in rules.at(Entrance("http", port or 80)):
+                matches = tuple(replace(m, port=port) for m in ranked.rule.matches or (_ANY,))
+                # Plugins of the gateway have no place at a client's sidecar.
+                action = _with_port(ranked.rule.action, port)
+                rule = replace(ranked.rule, matches=matches, action=action, policies=(), variants=())
+                self._ranked.setdefault(key, []).append(replace(ranked, rule=rule))
 
     def join(self, hosts: Mapping[str, tuple[MeshHost, ...]]) -> dict[str, tuple[MeshHost, ...]]:
         """The mesh's hosts with these before what VirtualServices say; consumers' before producers'."""
@@ -92,3 +104,10 @@ class ServiceRoutes:
                 action=Forward(destinations=(WeightedDestination(destination=destination, weight=1),)),
                 origin=service.origin,
             )
+
+
+def _with_port(action: Action, port: int) -> Action:
+    """The same; a redirect to another scheme names its port where the Host that it keeps names one."""
+    if not isinstance(action, Redirect) or not action.scheme or action.authority or action.port:
+        return action
+    return action if port in (0, 80, 443) else replace(action, port=443 if action.scheme == "https" else 80)

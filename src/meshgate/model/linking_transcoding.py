@@ -37,7 +37,12 @@ def _rule(given: Input, rule: Rule, findings: Findings) -> Rule:
         return rule
     destination = rule.action.destinations[0].destination
     _compare(given, plugin, destination, findings)
-    return replace(rule, policies=tuple(_asking(p, destination) for p in rule.policies))
+
+    def asking(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+        return tuple(_asking(policy, destination) for policy in policies)
+
+    variants = tuple(replace(variant, policies=asking(variant.policies)) for variant in rule.variants)
+    return replace(rule, policies=asking(rule.policies), variants=variants)
 
 
 def _asking(policy: Policy, destination: Destination) -> Policy:

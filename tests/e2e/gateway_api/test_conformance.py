@@ -292,7 +292,7 @@ def test_redirects_and_headers_inside_the_mesh(api: Api) -> None:
         ("307", f"http://{host}/307"),
         ("308", f"http://{host}/308"),
         ("302", "http://mesh-two.mesh:8083/port"),
-        ("302", "https://mesh-two.mesh/scheme"),
+        ("302", "https://mesh-two.mesh:443/scheme"),
         ("302", f"http://{host}/whole"),
     ]
     seen = found[7]["headers"]
