@@ -19,6 +19,7 @@ CAPABILITIES = (
     "authorization",
     "jwt",
     "key-auth",
+    "openid-connect",
     "rate-limiting",
     "caching",
     "lua",

@@ -35,6 +35,7 @@ RUN = (
     "docs/telemetry.md",
     "docs/jwt.md",
     "docs/key-auth.md",
+    "docs/openid-connect.md",
     "docs/rate-limiting.md",
     "docs/caching.md",
     "docs/lua.md",
@@ -106,6 +107,9 @@ def test_the_commands_of_the_first_pages_as_root(page: str, folder: Path) -> Non
 
 def _type(page: str, folder: Path, isolation: str) -> None:
     http, https = _free_ports()
+    for file in (folder / "examples").rglob("*.yaml"):
+        if "http://localhost:8080" in (text := file.read_text()):
+            file.write_text(text.replace("localhost:8080", f"127.0.0.1:{http}"))
     for block, after in followed(ROOT / page):
         if block.language != "sh" or _INSTALLS.search(block.text):
             continue
