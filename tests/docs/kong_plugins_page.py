@@ -273,6 +273,14 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             ),
             notes={"memory.dictionary_name": "keeps apart what has other names"},
         ),
+        "prometheus": Section(
+            test="envoy/test_kong_prometheus.py",
+            config="{per_consumer: true, status_code_metrics: true, latency_metrics: true}",
+            text=(
+                "Envoy counts; `meshgate metrics` and `--metrics-port` show it ([kong-logs.md](kong-logs.md"
+                "#metrics)). As in Kong 3 nothing but what is asked for is counted."
+            ),
+        ),
         "rate-limiting": Section(
             test="envoy/test_ratelimit_service.py",
             config="{minute: 100, policy: local}",
@@ -404,8 +412,8 @@ against a real Envoy by the test in the last column.
 TAIL = """
 ## Plugins that are not here
 
-What refers to one of them answers 503, but for those that only watch (`prometheus`,
-`opentelemetry`, `zipkin`, `statsd`, `datadog`): they are left out with a warning, and requests pass.
+What refers to one of them answers 503, but for those that only watch (`opentelemetry`,
+`zipkin`, `statsd`, `datadog`): they are left out with a warning, and requests pass.
 The list is in [kinds.md](kinds.md#plugins-that-are-refused).
 
 ## Config out of Secrets

@@ -34,6 +34,7 @@ from meshgate.model.policy import (
     OpenIdConnect,
     PostFunction,
     PreFunction,
+    Prometheus,
     ProxyCache,
     RateLimit,
     Redirection,
@@ -167,7 +168,7 @@ class ConsumerPlugins:
                     | Termination()
                 ):
                     pass
-                case HttpLog() | FileLog() | UdpLog() | TcpLog() | Loggly() | Syslog():
+                case Prometheus() | HttpLog() | FileLog() | UdpLog() | TcpLog() | Loggly() | Syslog():
                     self._findings.warn(
                         "MG1103",
                         at,

@@ -36,6 +36,7 @@ from meshgate.model.policies.change import (
     RequestTransformer,
     ResponseTransformer,
 )
+from meshgate.model.policies.counts import Prometheus
 from meshgate.model.policies.grpc import GrpcGateway, GrpcWeb
 from meshgate.model.policies.limits import (
     ConsumerLimits,
@@ -83,6 +84,7 @@ __all__ = [
     "Policy",
     "PostFunction",
     "PreFunction",
+    "Prometheus",
     "ProxyCache",
     "RateLimit",
     "Redirection",
@@ -157,6 +159,7 @@ Policy = (
     | OpenIdConnect
     | PostFunction
     | PreFunction
+    | Prometheus
     | Opa
     | ProxyCache
     | RateLimit

@@ -103,9 +103,11 @@ def access_logs(edge: EdgePolicies) -> tuple[accesslog_pb2.AccessLog, ...]:
     return (found,)
 
 
-def of_routes_with(key: str) -> accesslog_pb2.AccessLogFilter:
-    """Lets through requests to routes whose metadata has a key."""
+def of_routes_with(key: str, condition: str = "") -> accesslog_pb2.AccessLogFilter:
+    """Lets through requests to routes whose metadata has a key, where a CEL expression holds too."""
     expression = f"'{key}' in xds.route_metadata.filter_metadata['{METADATA_NAMESPACE}']"
+    if condition:
+        expression = f"{expression} && {condition}"
     name = "envoy.access_loggers.extension_filters.cel"
     typed = extension(name, cel_pb2.ExpressionFilter(expression=expression))
     found = accesslog_pb2.AccessLogFilter()

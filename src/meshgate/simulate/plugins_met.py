@@ -28,6 +28,7 @@ from meshgate.model.policy import (
     Policy,
     PostFunction,
     PreFunction,
+    Prometheus,
     ProxyCache,
     Redirection,
     RequestSize,
@@ -80,6 +81,8 @@ def plugin_met(
         case policy if isinstance(policy, BRIDGED):
             asked = bridged_met(policy, on, headers)
             return optional(policy.anonymous, asked, so_far) if asked and policy.anonymous else asked
+        case Prometheus():
+            return PolicyMet(kind="prometheus", says="is counted", origin=policy.origin)
         case policy if isinstance(policy, LOGS):
             return logged_met(policy, on)
         case Acl() if acl.FILTER in on:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from meshgate.model.names import Name
+from meshgate.telemetry import kong
 from meshgate.telemetry.directory import NOBODY, UNKNOWN, Directory, Where, Who
 from meshgate.telemetry.exposition import Exposition, Labels, Sample, read
 from meshgate.translate.metrics import FIELDS, PREFIX, REMOVED_TAG, SEPARATOR, TRAFFIC_TAG
@@ -34,6 +35,9 @@ class Subject:
 def add_proxy(text: str, subject: Subject, directory: Directory, found: Exposition) -> None:
     """Adds what a proxy gave: traffic with Istio's labels, the rest with the pod's name."""
     for family, kind, sample in read(text):
+        if family.startswith(kong.ENVOY_PREFIX):
+            kong.add_counted(family, kind, sample, found)
+            continue
         if not family.startswith(_PREFIX):
             place = (*sample.labels, *subject.place)
             found.add(kind, family, (Sample(sample.name, place, sample.value),))

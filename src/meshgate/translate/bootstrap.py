@@ -19,6 +19,7 @@ from meshgate.policies.bridge import CLUSTER as BRIDGE_CLUSTER
 from meshgate.policies.packing import duration, pack, uint32
 from meshgate.policies.proxy_cache import CLUSTER as CACHE_CLUSTER
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
+from meshgate.policies.route_counts import BUCKETS, PREFIX
 from meshgate.translate.tls import ads_source
 from meshgate.translate.upstream_protocol import HTTP_OPTIONS
 
@@ -99,6 +100,7 @@ def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bo
         config.static_resources.clusters.append(socket_cluster(CACHE_CLUSTER, sockets.cache))
     config.layered_runtime.CopyFrom(runtime())
     if proxy.kind is ProxyKind.GATEWAY:
+        add_buckets(config)
         config.overload_manager.CopyFrom(overload_manager())
     return config
 
@@ -120,6 +122,13 @@ def runtime() -> bootstrap_pb2.LayeredRuntime:
         }
     )
     return found
+
+
+def add_buckets(config: bootstrap_pb2.Bootstrap) -> None:
+    """The limits of Kong's histograms, which only a bootstrap can set."""
+    for metric, limits in BUCKETS.items():
+        setting = config.stats_config.histogram_bucket_settings.add(buckets=map(float, limits))
+        setting.match.prefix = f"{PREFIX}.{metric}"
 
 
 def _admin(config: bootstrap_pb2.Bootstrap, path: str) -> None:

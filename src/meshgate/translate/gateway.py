@@ -17,7 +17,7 @@ from meshgate.model.policy import MtlsAuth, RateLimit
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Forward
-from meshgate.policies import CHAIN, EdgePolicies, route_logs
+from meshgate.policies import CHAIN, EdgePolicies, route_counts, route_logs
 from meshgate.policies.chain import AUTHENTICATED, plugin_replies
 from meshgate.policies.client_certificate import removed_headers
 from meshgate.policies.consumer_headers import early_removal
@@ -219,7 +219,7 @@ def _manager(
     manager.rds.config_source.CopyFrom(tls.ads_source())
     manager.early_header_mutation_extensions.append(early_removal(removed_headers(policies.of(MtlsAuth))))
     manager.local_reply_config.CopyFrom(local_replies(policies.of(RateLimit), plugin_replies(policies)))
-    manager.access_log.extend(route_logs.access_logs(policies))
+    manager.access_log.extend((*route_logs.access_logs(policies), *route_counts.access_logs(policies)))
     harden(manager)
     stand_behind(manager, topology, unverified=access.unverified)
     return manager

@@ -30,7 +30,7 @@ from meshgate.policies.packing import pack
 from meshgate.policies.proxy_cache import CLUSTER as CACHE_CLUSTER
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
 from meshgate.translate import endpoint, gateway, inbound, observe, outbound, patching, secret
-from meshgate.translate.bootstrap import runtime, socket_cluster
+from meshgate.translate.bootstrap import add_buckets, runtime, socket_cluster
 from meshgate.translate.cluster import PROXY_SOCKET
 from meshgate.translate.gateway_http3 import QUIC
 from meshgate.translate.names import CLUSTER, LISTENER, OUTBOUND_ROUTES, ROUTES, VIRTUAL_HOST
@@ -50,6 +50,8 @@ def self_contained(reader: Reader, proxy: Proxy) -> bootstrap_pb2.Bootstrap:
     config = bootstrap_pb2.Bootstrap()
     config.node.id, config.node.cluster = proxy.id, f"{proxy.workload.name}.{proxy.namespace}"
     config.layered_runtime.CopyFrom(runtime())
+    if proxy.kind is ProxyKind.GATEWAY:
+        add_buckets(config)
     builder = _Builder(reader, proxy)
     config.static_resources.listeners.extend(builder.listeners())
     config.static_resources.clusters.extend(builder.clusters())

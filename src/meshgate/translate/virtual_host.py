@@ -13,7 +13,7 @@ from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Destination, Forward, Refuse, Rule, WeightedDestination
 from meshgate.model.service import Service
-from meshgate.policies import EdgePolicies, RouteParts, acme, captures, route_logs
+from meshgate.policies import EdgePolicies, RouteParts, acme, captures, route_counts, route_logs
 from meshgate.policies.chain import route_parts
 from meshgate.policies.consumer_headers import INTERNAL_HEADERS, VARIANT
 from meshgate.policies.parts import METADATA_NAMESPACE
@@ -144,7 +144,14 @@ def _edge_parts(rule: Rule, policies: EdgePolicies) -> list[RouteParts]:
     caught = captures.route_parts(rule)
     of_each = (rule.policies, *(variant.policies for variant in rule.variants))
     base, *others = (
-        RouteParts.merge((route_parts(one, policies), caught, route_logs.route_parts(rule, one)))
+        RouteParts.merge(
+            (
+                route_parts(one, policies),
+                caught,
+                route_logs.route_parts(rule, one),
+                route_counts.route_parts(rule, one),
+            )
+        )
         for one in of_each
     )
     if not others or isinstance(rule.action, Refuse):

@@ -41,6 +41,7 @@ from meshgate.dialects.kong.plugins.mtls_auth import MtlsAuthConfig, lower_mtls_
 from meshgate.dialects.kong.plugins.oauth2 import OAuth2Config, lower_oauth2
 from meshgate.dialects.kong.plugins.opa import OpaConfig, lower_opa
 from meshgate.dialects.kong.plugins.openid_connect import OpenidConnectConfig, lower_openid_connect
+from meshgate.dialects.kong.plugins.prometheus import PrometheusConfig, lower_prometheus
 from meshgate.dialects.kong.plugins.proxy_cache import ProxyCacheConfig, lower_proxy_cache
 from meshgate.dialects.kong.plugins.rate_limiting import RateLimitingConfig, lower_rate_limiting
 from meshgate.dialects.kong.plugins.redirect import RedirectConfig, lower_redirect
@@ -144,6 +145,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "pre-function": _plugin(FunctionConfig, lower_pre_function),
         "opa": _plugin(OpaConfig, lower_opa),
         "proxy-cache": _plugin(ProxyCacheConfig, lower_proxy_cache),
+        "prometheus": _plugin(PrometheusConfig, lower_prometheus),
         "rate-limiting": _plugin(RateLimitingConfig, lower_rate_limiting),
         "redirect": _plugin(RedirectConfig, lower_redirect),
         "request-size-limiting": _plugin(RequestSizeLimitingConfig, lower_request_size_limiting),

@@ -1,0 +1,107 @@
+"""Kong's `prometheus`: what a real Envoy counts, under Kong's names."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from meshgate.model.names import GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT, Name
+from meshgate.model.reader import Reader
+from meshgate.pipeline import build, read_texts
+from meshgate.policies.packing import duration
+from meshgate.simulate import stand_in
+from meshgate.simulate.stand_in import gateway_proxy
+from meshgate.telemetry.directory import Directory, Who
+from meshgate.telemetry.exposition import Exposition
+from meshgate.telemetry.istio import Subject, add_proxy
+from meshgate.translate.self_contained import self_contained
+from tests.envoy.kong_edge import SERVICE, Ask, consumer, plugin, route, send, telling
+from tests.simulate.live import ask, running
+
+DEADLINE_S = 20.0
+EVERYTHING = "{per_consumer: true, status_code_metrics: true, latency_metrics: true, bandwidth_metrics: true}"
+MANIFESTS = (
+    SERVICE
+    + consumer("ann", {"ann-key": ("key-auth", {"key": "ann-key"})})
+    + plugin("key", "key-auth", "{}")
+    + plugin("all", "prometheus", EVERYTHING)
+    + plugin("status", "prometheus", "{status_code_metrics: true}")
+    + route("all", "key", "all")
+    + route("status", "status", "key")
+    + route("none")
+)
+SUBJECT = Subject(
+    pod="gateway",
+    workload=Name(GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT),
+    who=Who(),
+    principal="",
+)
+
+_COUNTED = (
+    'kong_request_latency_ms_count{service="default.shop.80",route="default.all.shop..80",'
+    'workspace="default"} 3'
+)
+"""Envoy merges histograms at each flush; counters are there before."""
+
+
+@pytest.mark.envoy
+def test_requests_latencies_and_bytes_have_kongs_names(tmp_path: Path) -> None:
+    documents, _ = read_texts({"in.yaml": MANIFESTS})
+    model = build(documents).model
+    config = self_contained(Reader(stand_in(model)), gateway_proxy())
+    config.stats_flush_interval.CopyFrom(duration(100))
+    key = (("apikey", "ann-key"),)
+    requests = [
+        Ask("/all", headers=key),
+        Ask("/all", headers=key),
+        Ask("/all", headers=(("x-consumer-username", "root"),)),
+        Ask("/status", headers=key),
+        Ask("/none"),
+    ]
+
+    async def counted() -> str:
+        async with running(config, "http", tmp_path, telling) as port:
+            answers = [await send(port, request) for request in requests]
+            assert [a.status for a in answers] == [200, 200, 401, 200, 200]
+            admin = int((tmp_path / "admin.txt").read_text().rpartition(":")[2])
+            async with asyncio.timeout(DEADLINE_S):
+                while True:
+                    reply = await ask(admin, "GET", "admin", "/stats/prometheus?filter=^kong\\.", ())
+                    found = Exposition()
+                    add_proxy(reply.headers["(body)"], SUBJECT, Directory(model), found)
+                    text = found.text()
+                    if _COUNTED in text:
+                        return text
+                    await asyncio.sleep(0.05)
+
+    text = asyncio.run(counted())
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    ends = 'service="default.shop.80",route="default.all.shop..80"'
+    status = 'service="default.shop.80",route="default.status.shop..80"'
+    found = {name: value for name, value in lines.items() if name.startswith("kong_http_requests_total")}
+    rest = 'workspace="default"'
+    assert found == {
+        f'kong_http_requests_total{{{ends},code="200",source="service",{rest},consumer="ann"}}': "2",
+        f'kong_http_requests_total{{{ends},code="401",source="kong",{rest},consumer=""}}': "1",
+        f'kong_http_requests_total{{{status},code="200",source="service",{rest},consumer=""}}': "1",
+    }
+    assert "# TYPE kong_http_requests_total counter" in text
+    assert "# TYPE kong_request_latency_ms histogram" in text
+    bytes_of_ann = f'kong_bandwidth_bytes{{{ends},direction="egress",{rest},consumer="ann"}}'
+    assert int(lines[bytes_of_ann]) > 200
+    assert int(lines[bytes_of_ann.replace("egress", "ingress")]) > 100
+    assert lines[f"kong_request_latency_ms_count{{{ends},{rest}}}"] == "3"
+    # The one that was refused asked no service.
+    assert lines[f"kong_upstream_latency_ms_count{{{ends},{rest}}}"] == "2"
+    assert lines[f"kong_kong_latency_ms_count{{{ends},{rest}}}"] == "3"
+    limits = [
+        name.rpartition('le="')[2][:-2] for name in lines if name.startswith("kong_kong_latency_ms_bucket")
+    ]
+    assert limits == [
+        *map(str, (1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000)),
+        "+Inf",
+    ]
+    assert not [name for name in lines if "default.none" in name]
+    assert not [name for name in lines if "latency" in name and "status" in name]
