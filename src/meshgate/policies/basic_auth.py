@@ -10,14 +10,13 @@ import base64
 import hashlib
 
 from envoy.config.core.v3 import base_pb2
-from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy.extensions.filters.http.basic_auth.v3 import basic_auth_pb2 as pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from meshgate.model.consumer import Consumer
 from meshgate.model.policy import BasicAuth
 from meshgate.policies.basic_login import LOGIN_HEADER
-from meshgate.policies.packing import http_filter, pack
+from meshgate.policies.packing import http_filter, switched_on
 from meshgate.policies.parts import RouteParts
 from meshgate.policies.replies import unauthorized_reply
 
@@ -48,10 +47,8 @@ def route_parts(policy: BasicAuth) -> RouteParts:
     """Switches the filter on, with the users that it has."""
     if policy.anonymous:
         return RouteParts()
-    on = route_pb.FilterConfig()
-    on.config.SetInParent()
     metadata = {"basic_realm": policy.realm}
-    return RouteParts(filters={FILTER: pack(on)}, metadata=metadata)
+    return RouteParts(filters={FILTER: switched_on()}, metadata=metadata)
 
 
 def replies(policies: tuple[BasicAuth, ...]) -> tuple[hcm.ResponseMapper, ...]:

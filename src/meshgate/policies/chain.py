@@ -94,8 +94,6 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Plain(BotDetection, bot_detection.listener_filters, bot_detection.route_parts, bot_detection.replies),
     # Kong's priority 2000: preflights come without credentials.
     Cors(),
-    # Outside of all limits: takes Envoy's own limit headers away, also from refusals.
-    Plain(RateLimit, rate_limit_local.removal_filters),
     # Who is it? Kong's priority 1450.
     NativeAuthentication(JwtAuth, jwt.listener_filters, lambda policy, _: jwt.route_parts(policy)),
     # Where a key may be in the body, it is found before somebody asks for it.

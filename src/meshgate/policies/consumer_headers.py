@@ -7,6 +7,7 @@ a credential belongs to is looked up in Envoy by an exact-match map, whatever th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from urllib.parse import quote
 
 from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
@@ -22,8 +23,10 @@ from envoy.type.matcher.v3 import http_inputs_pb2
 from xds.type.matcher.v3 import matcher_pb2
 
 from meshgate.model.consumer import Consumer
+from meshgate.model.policy import BasicAuth, JwtAuth, KeyAuth, Policy
 from meshgate.policies import basic_auth, jwt, key_auth
-from meshgate.policies.packing import extension, header, http_filter, xds_extension
+from meshgate.policies.packing import extension, header, http_filter, switched_on, xds_extension
+from meshgate.policies.parts import RouteParts
 
 CONSUMER_ID = "x-consumer-id"
 CREDENTIAL_ID = "x-credential-identifier"
@@ -57,6 +60,15 @@ INTERNAL_HEADERS = (
 )
 """Only the gateway's own filters may read these; removed again before the service."""
 
+LOOKUPS: Mapping[type[JwtAuth | KeyAuth | BasicAuth], str] = MappingProxyType(
+    {
+        JwtAuth: "meshgate.consumer.jwt",
+        KeyAuth: "meshgate.consumer.key_auth",
+        BasicAuth: "meshgate.consumer.basic_auth",
+    }
+)
+"""The filters that know whose a credential is, by the plugin that found it."""
+
 VARIANT = "x-meshgate-variant"
 """Names the variant of a route that is for the consumer; see `variants`."""
 ANONYMOUS = "x-meshgate-anonymous"
@@ -75,7 +87,7 @@ def early_removal(more: tuple[str, ...] = ()) -> extension_pb2.TypedExtensionCon
 
 
 def listener_filters(consumers: tuple[Consumer, ...], most_tokens: int) -> tuple[hcm.HttpFilter, ...]:
-    """One lookup per kind of credential that any consumer has.
+    """One lookup per kind of credential that any consumer has, off until a route switches it on.
 
     A token that came in several places names its credential several times, up to `most_tokens`.
     Without those keys its bearer would have no name, and so pass every limit of his.
@@ -89,16 +101,22 @@ def listener_filters(consumers: tuple[Consumer, ...], most_tokens: int) -> tuple
     by_key = {c.id: (consumer, c.id) for consumer in consumers for c in consumer.keys}
     by_login = {c.username: (consumer, c.username) for consumer in consumers for c in consumer.basic}
     tables = [
-        (name, header_name, table)
-        for name, header_name, table in (
-            ("meshgate.consumer.jwt", jwt.CREDENTIAL_HEADER, by_jwt),
-            ("meshgate.consumer.key_auth", key_auth.CREDENTIAL_HEADER, by_key),
-            ("meshgate.consumer.basic_auth", basic_auth.CREDENTIAL_HEADER, by_login),
+        (LOOKUPS[kind], header_name, table)
+        for kind, header_name, table in (
+            (JwtAuth, jwt.CREDENTIAL_HEADER, by_jwt),
+            (KeyAuth, key_auth.CREDENTIAL_HEADER, by_key),
+            (BasicAuth, basic_auth.CREDENTIAL_HEADER, by_login),
         )
         if table
     ]
     # Who shows two consumers' credentials is the last of them, and has nothing of the first's.
     return tuple(_lookup(*one, after_others=i > 0) for i, one in enumerate(tables))
+
+
+def route_parts(policies: tuple[Policy, ...]) -> RouteParts:
+    """Switches on the lookups of the credentials that the route may let in by."""
+    kinds = sorted(LOOKUPS[kind] for kind in LOOKUPS if any(isinstance(p, kind) for p in policies))
+    return RouteParts(filters={name: switched_on() for name in kinds})
 
 
 def anonymous_lookup(table: dict[str, Consumer]) -> hcm.HttpFilter:
@@ -109,7 +127,7 @@ def anonymous_lookup(table: dict[str, Consumer]) -> hcm.HttpFilter:
         config.mutations.request_mutations.add(append=header("x-anonymous-consumer", "true"))
         config.mutations.request_mutations.add(remove=ANONYMOUS)
         changes[name] = config
-    return _by_header("meshgate.consumer.anonymous", ANONYMOUS, changes)
+    return _by_header("meshgate.consumer.anonymous", ANONYMOUS, changes, disabled=False)
 
 
 def identity_changes(consumer: Consumer, identifier: str) -> header_mutation_pb2.HeaderMutation:
@@ -121,11 +139,15 @@ def _lookup(
     name: str, header_name: str, table: dict[str, tuple[Consumer, str]], *, after_others: bool
 ) -> hcm.HttpFilter:
     changes = {key: _mutation(*entry, after_others=after_others) for key, entry in table.items()}
-    return _by_header(name, header_name, changes)
+    return _by_header(name, header_name, changes, disabled=True)
 
 
 def _by_header(
-    name: str, header_name: str, changes: dict[str, header_mutation_pb2.HeaderMutation]
+    name: str,
+    header_name: str,
+    changes: dict[str, header_mutation_pb2.HeaderMutation],
+    *,
+    disabled: bool,
 ) -> hcm.HttpFilter:
     """A filter that does what stands for the header's value, whatever the number of values."""
     matcher = matcher_pb2.Matcher()
@@ -142,7 +164,7 @@ def _by_header(
         extension_config=extension("envoy.filters.http.composite", composite_pb2.Composite()),
         xds_matcher=matcher,
     )
-    return http_filter(name, wrapped)
+    return http_filter(name, wrapped, disabled=disabled)
 
 
 def quoted_group(name: str) -> str:

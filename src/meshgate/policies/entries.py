@@ -94,7 +94,7 @@ class ConsumerHeaders:
         return consumer_headers.listener_filters(edge.consumers, jwt.most_tokens(edge.of(JwtAuth)))
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
-        return RouteParts()
+        return consumer_headers.route_parts(policies)
 
     def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
         return ()

@@ -9,7 +9,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from meshgate.model.policy import GrpcWeb
 from meshgate.policies.denial import denial_filter, having, refusals, strikes
-from meshgate.policies.packing import header, http_filter, pack
+from meshgate.policies.packing import header, http_filter, pack, switched_on
 from meshgate.policies.parts import RouteParts
 from meshgate.policies.replies import text_reply
 
@@ -31,14 +31,14 @@ def listener_filters(policies: tuple[GrpcWeb, ...]) -> tuple[hcm.HttpFilter, ...
 
 def route_parts(policy: GrpcWeb) -> RouteParts:
     """Switches the three on."""
-    on = route_pb.FilterConfig()
-    on.config.SetInParent()
     told = header_mutation_pb2.HeaderMutationPerRoute()
     told.mutations.response_mutations.add(append=header("Access-Control-Allow-Origin", policy.allow_origin))
     options = route_pb.HeaderMatcher(name=":method")
     options.string_match.exact = "OPTIONS"
     preflight = refusals({REASON: strikes(having(options))})
-    return RouteParts(filters={FILTER: pack(on), HEADERS_FILTER: pack(told), PREFLIGHT_FILTER: preflight})
+    return RouteParts(
+        filters={FILTER: switched_on(), HEADERS_FILTER: pack(told), PREFLIGHT_FILTER: preflight}
+    )
 
 
 def replies(policies: tuple[GrpcWeb, ...]) -> tuple[hcm.ResponseMapper, ...]:

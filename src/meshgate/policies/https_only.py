@@ -11,7 +11,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from meshgate.model.policy import HttpsOnly
 from meshgate.policies.denial import denial_filter, having, neither, refusals, strikes
-from meshgate.policies.packing import header, http_filter, pack
+from meshgate.policies.packing import header, http_filter, switched_on
 from meshgate.policies.parts import METADATA_NAMESPACE, RouteParts
 from meshgate.policies.replies import route_says, text_reply
 
@@ -44,9 +44,7 @@ def route_parts(policy: HttpsOnly) -> RouteParts:
     secure = route_pb.HeaderMatcher(name="x-forwarded-proto")
     secure.string_match.exact = "https"
     reasons = {REASON: strikes(neither(having(secure)))}
-    on = route_pb.FilterConfig()
-    on.config.SetInParent()
-    filters = {HOST_FILTER: pack(on), FILTER: refusals(reasons)}
+    filters = {HOST_FILTER: switched_on(), FILTER: refusals(reasons)}
     return RouteParts(filters=filters, metadata={_STATUS: str(policy.status)})
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 
-from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy.extensions.common.matching.v3 import extension_matcher_pb2
 from envoy.extensions.filters.http.composite.v3 import composite_pb2
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
@@ -27,7 +26,7 @@ from meshgate.policies.basic_login import CREDENTIALS, LOGIN_HEADER
 from meshgate.policies.consumer_headers import identity_changes
 from meshgate.policies.key_auth import config_name
 from meshgate.policies.key_in_body import KEY_HEADER
-from meshgate.policies.packing import extension, http_filter, pack, xds_extension
+from meshgate.policies.packing import extension, http_filter, switched_on, xds_extension
 from meshgate.policies.parts import RouteParts
 
 KEY_FILTER, BASIC_FILTER = "meshgate.key_auth.optional", "meshgate.basic_auth.optional"
@@ -69,9 +68,7 @@ def _basic_filter(hide: bool) -> str:
 
 
 def _on() -> any_pb2.Any:
-    on = route_pb.FilterConfig()
-    on.config.SetInParent()
-    return pack(on)
+    return switched_on()
 
 
 def _filter(name: str, matcher: matcher_pb2.Matcher) -> hcm.HttpFilter:

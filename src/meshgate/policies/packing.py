@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envoy.config.core.v3 import base_pb2, extension_pb2
+from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 from google.protobuf.message import Message
@@ -29,6 +30,13 @@ def xds_extension(name: str, message: Message) -> xds_extension_pb2.TypedExtensi
 def http_filter(name: str, message: Message, *, disabled: bool = False) -> hcm.HttpFilter:
     """An HTTP filter; `disabled` until a route's own configuration switches it on."""
     return hcm.HttpFilter(name=name, typed_config=pack(message), disabled=disabled)
+
+
+def switched_on() -> any_pb2.Any:
+    """A route's configuration of a filter that is `disabled` elsewhere: on, as it is."""
+    on = route_pb.FilterConfig()
+    on.config.SetInParent()
+    return pack(on)
 
 
 def duration(ms: float) -> duration_pb2.Duration:

@@ -20,7 +20,7 @@ from google.protobuf import any_pb2
 
 from meshgate.model.policy import LimitBy, LimitStore, RateLimit
 from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
-from meshgate.policies.packing import boolean, duration, header, http_filter, pack, uint32
+from meshgate.policies.packing import boolean, duration, header, http_filter, pack, switched_on, uint32
 from meshgate.policies.parts import RouteParts
 
 SECONDS = {
@@ -73,19 +73,6 @@ def listener_filters(policies: tuple[RateLimit, ...]) -> tuple[hcm.HttpFilter, .
     return tuple(found)
 
 
-def removal_filters(policies: tuple[RateLimit, ...]) -> tuple[hcm.HttpFilter, ...]:
-    """Takes away Envoy's own limit headers; must stand outside of all limits.
-
-    Envoy also reports the bucket of requests that no rule limits, which says nothing.
-    """
-    if not _local(policies):
-        return ()
-    config = header_mutation_pb2.HeaderMutation()
-    for source in (_LIMIT, _REMAINING, _RESET, _REFUSED):
-        config.mutations.response_mutations.add(remove=source)
-    return (http_filter("meshgate.rate_limit_headers", config),)
-
-
 def route_parts(policy: RateLimit) -> RouteParts:
     """The descriptors of a route: the rule, and whoever is limited."""
     if policy.store is not LimitStore.LOCAL:
@@ -94,8 +81,9 @@ def route_parts(policy: RateLimit) -> RouteParts:
     filters: dict[str, any_pb2.Any] = {}
     for window, _ in policy.limits.windows():
         limits.extend(_descriptors(policy, STAGES[window]))
-        if not policy.hide_client_headers:
-            filters[_header_filter_name(window)] = pack(_kong_headers(window))
+        filters[filter_name(window)] = switched_on()
+        shown = not policy.hide_client_headers
+        filters[_header_filter_name(window)] = pack(_kong_headers(window) if shown else _no_headers())
     return RouteParts(rate_limits=tuple(limits), filters=filters, metadata=reply_metadata(policy))
 
 
@@ -185,7 +173,8 @@ def _window_filter(window: str, rules: list[tuple[RateLimit, int]]) -> hcm.HttpF
     config.response_headers_to_add.append(header(_REFUSED, "yes"))
     for policy, limit in rules:
         config.descriptors.extend(_buckets(policy, limit, window))
-    return http_filter(filter_name(window), config)
+    # On other routes it would cost time, and report the bucket that is none.
+    return http_filter(filter_name(window), config, disabled=True)
 
 
 def _buckets(policy: RateLimit, limit: int, window: str) -> list[ratelimit_pb2.LocalRateLimitDescriptor]:
@@ -243,6 +232,13 @@ def _kong_headers(window: str) -> header_mutation_pb2.HeaderMutationPerRoute:
     replace = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS
     config.mutations.response_mutations.add(append=header(_REFUSED, f"%RESP({_RESET})%", replace))
     config.mutations.response_mutations.add(append=header("Retry-After", f"%RESP({_REFUSED})%", add))
+    config.mutations.response_mutations.MergeFrom(_no_headers().mutations.response_mutations)
+    return config
+
+
+def _no_headers() -> header_mutation_pb2.HeaderMutationPerRoute:
+    """Takes away Envoy's own."""
+    config = header_mutation_pb2.HeaderMutationPerRoute()
     for source in (_LIMIT, _REMAINING, _RESET, _REFUSED):
         config.mutations.response_mutations.add(remove=source)
     return config

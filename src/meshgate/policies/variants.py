@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from google.protobuf import any_pb2
 
@@ -20,15 +19,12 @@ from meshgate.model.route import Rule
 from meshgate.policies import proxy_cache, request_size, request_termination, scripts, transformers
 from meshgate.policies.consumer_headers import VARIANT
 from meshgate.policies.edge_policies import EdgePolicies
-from meshgate.policies.packing import pack
+from meshgate.policies.packing import switched_on
 from meshgate.policies.parts import RouteParts
 
 FILTER = "meshgate.consumer_variant"
 SUFFIX = "@consumers"
 """What a variant's name has behind its rule's."""
-
-_ON = route_pb.FilterConfig()
-_ON.config.SetInParent()
 
 
 def variant_name(rule: Rule, number: int) -> str:
@@ -100,7 +96,7 @@ def _filled(parts: RouteParts, names: set[str]) -> RouteParts:
 
 def _idle(name: str) -> any_pb2.Any:
     """Switches a filter on without anything to do."""
-    return _IDLE.get(name) or pack(_ON)
+    return _IDLE.get(name) or switched_on()
 
 
 _IDLE: Mapping[str, any_pb2.Any] = {
