@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import ssl
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.certificates import Pair, authority, named
-from tests.envoy.kong_edge import Answer, Ask, asked, consumer, plugin
+from tests.envoy.kong_edge import Answer, Ask, asked, consumer, gateway, plugin
 
 ROOT, OTHER, SERVERS = authority("clients' root"), authority("others' root"), authority("servers' root")
 MIDDLE = ROOT.signs(named("middle"), authority=True)
@@ -323,3 +325,30 @@ def test_a_listener_of_the_gateway_api_asks_too(asking: Asking) -> None:
     assert dave.seen.headers["x-consumer-username"] == ["dave"]
     _is_refused(bad, BAD)
     _is_refused(none, NOTHING)
+
+
+@pytest.mark.envoy
+def test_a_resumed_connection_still_shows_the_certificate(asking: Asking) -> None:
+    async def run() -> None:
+        async with gateway(MANIFESTS, asking.folder, listener="https") as port:
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                context = asking.context(MIDDLE.signs(named("dave")), MIDDLE)
+                context.maximum_version = version
+                first, session = await asyncio.to_thread(_over, context, port, None)
+                again, resumed = await asyncio.to_thread(_over, context, port, session)
+                assert session is not None
+                assert resumed is not None
+                assert (first, again) == ((200, False), (200, True))
+
+    asyncio.run(run())
+
+
+def _over(
+    context: ssl.SSLContext, port: int, session: ssl.SSLSession | None
+) -> tuple[tuple[int, bool], ssl.SSLSession | None]:
+    """The status and whether the TLS session was an old one; and the session."""
+    plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+    with context.wrap_socket(plain, server_hostname=CLIENTS, session=session) as connection:
+        connection.sendall(f"GET /certified HTTP/1.1\r\nhost: {CLIENTS}\r\n\r\n".encode())
+        head = connection.recv(65_536)
+        return (int(head.split(b" ")[1]), bool(connection.session_reused)), connection.session
