@@ -12,6 +12,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := src tests examples bench
+# The whole run uses two processes: one for tests that need the machine for themselves, one for the others.
+PARALLEL = $(if $(ARGS),,-n 2 --dist loadgroup)
 
 # python3 where it is new enough, else the newest one that is.
 PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -36,7 +38,7 @@ demo: $(STAMP) ## Run the shop with traffic and a live view; as a tour that ends
 	@if [ -n "$(ARGS)" ] || [ -t 1 ]; then $(BIN)/meshgate demo $(ARGS); else $(BIN)/meshgate demo --once; fi
 
 test: $(STAMP) ## Run the tests (ARGS='-k canary' and the like go to pytest)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) $(ARGS)
 
 check: lint typecheck imports test ## All that a change must pass: lint, typecheck, imports, test
 

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+TESTS = Path(__file__).parent
+MACHINE = ("e2e", "browser", "docs/test_shell.py", "envoy/test_edge_floods.py", "envoy/test_edge_clients.py")
+"""Tests that start whole Meshgates, take addresses that are the same each time, or load the machine:
+never two of them at once."""
+
+# How quickly examples are made says how busy the machine is, and nothing of the code.
+settings.register_profile("meshgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("meshgate")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,3 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--update-golden") and os.environ.get("CI"):
         raise pytest.UsageError("--update-golden is for people to look at the difference; CI never updates")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (`-n 2 --dist loadgroup`) a file stays in one of them, and what needs the
+    machine for itself is one after the other."""
+    for item in items:
+        path = item.path.relative_to(TESTS).as_posix()
+        group = "machine" if path.startswith(MACHINE) else path
+        item.add_marker(pytest.mark.xdist_group(group))
