@@ -90,3 +90,10 @@ def test_what_checks_add_is_joined_and_finished() -> None:
         remove_parameters=("key",),
         client_headers=(("x-b", "2"), ("set-cookie", "s")),
     )
+
+
+def test_what_a_check_tells_the_service_is_never_the_clients_own() -> None:
+    stranger = refused("Unauthorized")
+    step = Step(name="may", ask=saying(stranger), anonymous=True, own_headers=("x-user",))
+    for known in (None, ANN):
+        assert decided([step], known) == Allow(remove_headers=("x-user",))
