@@ -92,6 +92,12 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             ),
             notes={"preflight_continue": "works, but for several origins (warned)"},
         ),
+        "datadog": Section(
+            test="envoy/test_kong_logs.py",
+            config="{host: 127.0.0.1, port: 8125}",
+            text="Numbers about each request, with tags: see [kong-logs.md](kong-logs.md#numbers).",
+            notes={"metrics": "works; default: Kong's six"},
+        ),
         "file-log": Section(
             test="envoy/test_kong_logs.py",
             config="{path: /var/log/shop/requests.log}",
@@ -374,6 +380,12 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "cookie_persistent": "old spelling, warned",
             },
         ),
+        "statsd": Section(
+            test="envoy/test_kong_logs.py",
+            config="{host: 127.0.0.1, port: 8125, tag_style: dogstatsd}",
+            text="Numbers about each request: see [kong-logs.md](kong-logs.md#numbers).",
+            notes={"metrics": "works, but for `shdict_usage` (warned); default: Kong's others"},
+        ),
         "syslog": Section(
             test="envoy/test_kong_logs.py",
             config="{facility: local3, log_level: warning, server_errors_severity: err}",
@@ -412,9 +424,9 @@ against a real Envoy by the test in the last column.
 TAIL = """
 ## Plugins that are not here
 
-What refers to one of them answers 503, but for those that only watch (`opentelemetry`,
-`zipkin`, `statsd`, `datadog`): they are left out with a warning, and requests pass.
-The list is in [kinds.md](kinds.md#plugins-that-are-refused).
+What refers to one of them answers 503, but for those that only watch (`opentelemetry` and
+`zipkin`): they are left out with a warning, and requests pass. The list is in
+[kinds.md](kinds.md#plugins-that-are-refused).
 
 ## Config out of Secrets
 

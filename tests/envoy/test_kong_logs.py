@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -260,3 +262,61 @@ def test_nothing_that_only_watches_stops_a_request(tmp_path: Path) -> None:
         await to.got.until(lambda: len(to.got.datagrams) == 5)
 
     _logged(manifests, [Ask("/deaf")] * 5, then, tmp_path)
+
+
+@pytest.mark.envoy
+def test_numbers_for_statsd_and_datadog(tmp_path: Path) -> None:
+    def manifests(to: Receivers) -> str:
+        meters = (
+            "{name: request_count, stat_type: counter, sample_rate: 0.5}, "
+            "{name: status_count_per_user, stat_type: counter, sample_rate: 1}, "
+            "{name: unique_users, stat_type: set}, {name: request_size, stat_type: gauge, sample_rate: 1}"
+        )
+        plain = "prefix: p, consumer_identifier_default: username"
+        return (
+            ANN
+            + plugin("key", "key-auth", "{}")
+            + plugin("plain", "statsd", f"{{host: localhost, port: {to.udp}, {plain}, metrics: [{meters}]}}")
+            + plugin(
+                "tagged",
+                "statsd",
+                f"{{host: 127.0.0.1, port: {to.tcp}, use_tcp: true, tag_style: dogstatsd, "
+                "workspace_identifier_default: workspace_name, allow_status_codes: [200-299], "
+                "metrics: [{name: latency, stat_type: timer}]}",
+            )
+            + plugin(
+                "dog",
+                "datadog",
+                f"{{host: 127.0.0.1, port: {to.udp}, prefix: d, metrics: [{{name: request_count, "
+                "stat_type: counter, sample_rate: 1, consumer_identifier: username, tags: ['app:shop']}]}",
+            )
+            + route("plain", "key", "plain")
+            + route("tagged", "key", "tagged")
+            + route("dog", "key", "dog")
+        )
+
+    key = (("apikey", "the-key-of-ann"),)
+    requests = [*(Ask(path, headers=key) for path in ("/plain", "/tagged", "/dog")), Ask("/tagged")]
+
+    async def then(to: Receivers, answers: list[Answer]) -> None:
+        assert [a.status for a in answers] == [200, 200, 200, 401]
+        await to.got.until(lambda: len(to.got.datagrams) == 5 and b"\n" in to.got.tcp)
+        scope = "p.service.default_shop_80"
+        size = next(d for d in to.got.datagrams if b"request.size" in d).decode()
+        assert re.fullmatch(rf"{re.escape(scope)}\.request\.size:[0-9]+\|g", size)
+        assert {d.decode() for d in to.got.datagrams} - {size} == {
+            f"{scope}.request.count:1|c|@0.5",
+            f"{scope}.user.ann.status.200:1|c",
+            f"{scope}.user.uniques:ann|s",
+            "d.request.count:1|c|#name:default_shop_80,status:200,consumer:ann,app:shop",
+        }
+        (line,) = to.got.tcp.decode().splitlines()
+        stat, kind, tags = line.split("|")
+        assert re.fullmatch(r"kong\.latency:[0-9]+", stat)
+        assert kind == "ms"
+        node = socket.gethostname().replace(".", "_")
+        assert tags == (
+            f"#service:default.shop.80,route:default.tagged.shop..80,workspace:default,node:{node},status:200"
+        )
+
+    _logged(manifests, requests, then, tmp_path)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from meshgate.core.clock import Clock
-from meshgate.model.policies.logs import QueueLimits
+from meshgate.model.policies.queues import QueueLimits
 
 Send = Callable[[Sequence[bytes]], Awaitable[None]]
 """Hands a batch over; raises where that is not possible."""

@@ -13,13 +13,16 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import aiohttp
 
+from meshgate.bridge.meter_lines import packed
 from meshgate.core.clock import Clock
 from meshgate.model.policies.logs import FileLog, HttpLog, TcpLog
+from meshgate.model.policies.meters import Datadog, Statsd
 
 _FILE_MODE = 0o644
 """As in Kong: those who ship logs are other users."""
 
 _SYSLOG_TIMEOUT_S = 1.0
+_METER_TIMEOUT_MS = 1000
 
 
 class Receiver(Protocol):
@@ -132,6 +135,26 @@ class UdpReceiver:
 
     async def close(self) -> None:
         pass
+
+
+class MeterReceiver:
+    """`statsd`'s and `datadog`'s: an entry is some lines, each a datagram or several in one."""
+
+    def __init__(self, policy: Statsd | Datadog, clock: Clock) -> None:
+        self._datagram_bytes = policy.udp_packet_size if isinstance(policy, Statsd) else 0
+        self._inner: Receiver
+        if isinstance(policy, Statsd) and policy.use_tcp:
+            stream = TcpLog(host=policy.host, port=policy.port, timeout_ms=_METER_TIMEOUT_MS)
+            self._tcp, self._inner = True, TcpReceiver(stream, clock)
+        else:
+            self._tcp, self._inner = False, UdpReceiver(policy.host, policy.port, _METER_TIMEOUT_MS)
+
+    async def send(self, batch: Sequence[bytes]) -> None:
+        lines = [line for entry in batch for line in entry.split(b"\n")]
+        await self._inner.send(lines if self._tcp else packed(lines, self._datagram_bytes))
+
+    async def close(self) -> None:
+        await self._inner.close()
 
 
 class SyslogReceiver:

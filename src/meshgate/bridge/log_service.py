@@ -24,27 +24,29 @@ from meshgate.bridge.log_queue import LogQueue
 from meshgate.bridge.log_receivers import (
     FileReceiver,
     HttpReceiver,
+    MeterReceiver,
     Receiver,
     SyslogReceiver,
     TcpReceiver,
     UdpReceiver,
 )
+from meshgate.bridge.meter_lines import datadog_lines, statsd_lines
 from meshgate.bridge.syslog_lines import loggly_message, syslog_message
 from meshgate.bridge.tools import Directory
 from meshgate.core.clock import Clock
 from meshgate.core.typed_json import dump
 from meshgate.model.policies.logs import (
-    AT_ONCE,
     FileLog,
     HttpLog,
     Log,
     LoggedRoute,
     Loggly,
-    QueueLimits,
     Syslog,
     TcpLog,
     UdpLog,
 )
+from meshgate.model.policies.meters import Datadog, Statsd
+from meshgate.model.policies.queues import AT_ONCE
 from meshgate.policies.route_logs import ROUTE_TAG
 
 SERVICE = "envoy.service.accesslog.v3.AccessLogService"
@@ -104,6 +106,10 @@ class LogService:
         match log:
             case HttpLog() | TcpLog() | UdpLog() | FileLog():
                 return text
+            case Statsd():
+                return b"\n".join(statsd_lines(log, values)) or None
+            case Datadog():
+                return b"\n".join(datadog_lines(log, values)) or None
             case Syslog():
                 return syslog_message(log, values, text, self._clock.now())
             case Loggly():
@@ -127,6 +133,8 @@ class LogService:
                 return UdpReceiver(log.host, log.port, log.timeout_ms)
             case FileLog():
                 return FileReceiver(log)
+            case Statsd() | Datadog():
+                return MeterReceiver(log, self._clock)
             case Syslog():
                 return SyslogReceiver(self._syslog)
             case _:
@@ -144,7 +152,7 @@ class _Outlet:
 
     def __init__(self, log: Log, receiver: Receiver, clock: Clock) -> None:
         self._receiver = receiver
-        limits: QueueLimits = log.queue if isinstance(log, HttpLog) else AT_ONCE
+        limits = log.queue if isinstance(log, HttpLog | Statsd | Datadog) else AT_ONCE
         self.queue = LogQueue(type(log).__name__, limits, receiver.send, clock)
 
     async def close(self) -> None:

@@ -17,6 +17,7 @@ from meshgate.model.policy import (
     BotDetection,
     CorrelationId,
     CrossOrigin,
+    Datadog,
     FileLog,
     GrpcGateway,
     GrpcWeb,
@@ -43,6 +44,7 @@ from meshgate.model.policy import (
     ResponseRateLimit,
     ResponseTransformer,
     Session,
+    Statsd,
     Syslog,
     TcpLog,
     Termination,
@@ -168,7 +170,17 @@ class ConsumerPlugins:
                     | Termination()
                 ):
                     pass
-                case Prometheus() | HttpLog() | FileLog() | UdpLog() | TcpLog() | Loggly() | Syslog():
+                case (
+                    Prometheus()
+                    | HttpLog()
+                    | FileLog()
+                    | UdpLog()
+                    | TcpLog()
+                    | Loggly()
+                    | Syslog()
+                    | Statsd()
+                    | Datadog()
+                ):
                     self._findings.warn(
                         "MG1103",
                         at,

@@ -49,6 +49,7 @@ from meshgate.model.policies.limits import (
     ResponseRateLimit,
 )
 from meshgate.model.policies.logs import LOGS, FileLog, HttpLog, Log, Loggly, Syslog, TcpLog, UdpLog
+from meshgate.model.policies.meters import Datadog, Statsd
 
 __all__ = [
     "AUTHENTICATION",
@@ -61,6 +62,7 @@ __all__ = [
     "ConsumerLimits",
     "CorrelationId",
     "CrossOrigin",
+    "Datadog",
     "FileLog",
     "GrpcGateway",
     "GrpcWeb",
@@ -94,6 +96,7 @@ __all__ = [
     "ResponseRateLimit",
     "ResponseTransformer",
     "Session",
+    "Statsd",
     "Syslog",
     "TcpLog",
     "Termination",

@@ -17,6 +17,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from meshgate.core.typed_json import dump
 from meshgate.model.policies.logs import LOGS, Log, LoggedRoute
+from meshgate.model.policies.meters import Datadog, Statsd
 from meshgate.model.policy import JwtAuth, KeyAuth, Policy
 from meshgate.model.route import Forward, Rule
 from meshgate.policies.bridge import CLUSTER
@@ -71,7 +72,7 @@ def logged_id(route: LoggedRoute) -> str:
 
 def listener_filters(edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
     """The program that notes headers, where any route is written down."""
-    return (script_filter(FILTER, "headers_seen"),) if _logs(edge.policies) else ()
+    return (script_filter(FILTER, "headers_seen"),) if _shows_headers(edge.policies) else ()
 
 
 def route_parts(rule: Rule, policies: tuple[Policy, ...]) -> RouteParts:
@@ -79,7 +80,8 @@ def route_parts(rule: Rule, policies: tuple[Policy, ...]) -> RouteParts:
     route = logged_route(rule, policies)
     if route is None:
         return RouteParts()
-    return RouteParts(filters={FILTER: script_data({})}, metadata={METADATA: logged_id(route)})
+    filters = {FILTER: script_data({})} if _shows_headers(policies) else {}
+    return RouteParts(filters=filters, metadata={METADATA: logged_id(route)})
 
 
 def access_logs(edge: EdgePolicies) -> tuple[accesslog_pb2.AccessLog, ...]:
@@ -118,6 +120,10 @@ def of_routes_with(key: str, condition: str = "") -> accesslog_pb2.AccessLogFilt
 
 def _logs(policies: tuple[Policy, ...]) -> tuple[Log, ...]:
     return tuple(p for kind in LOGS for p in policies if isinstance(p, kind))
+
+
+def _shows_headers(policies: tuple[Policy, ...]) -> bool:
+    return any(not isinstance(p, Statsd | Datadog) for p in _logs(policies))
 
 
 def _hidden(policies: tuple[Policy, ...]) -> tuple[str, ...]:

@@ -7,13 +7,14 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from meshgate.model.policies.logs import FileLog, HttpLog, Log, Loggly, Syslog, TcpLog, UdpLog
+from meshgate.model.policies.meters import Datadog, Statsd
 from meshgate.policies.route_logs import FILTER
 from meshgate.simulate.verdict import PolicyMet
 
 
 def logged_met(policy: Log, on: Collection[str]) -> PolicyMet | None:
     """The plugin's part; None where the route's filters `on` note nothing."""
-    if FILTER not in on:
+    if FILTER not in on and not isinstance(policy, Statsd | Datadog):
         return None
     kind, whither = _whither(policy)
     return PolicyMet(kind=kind, says=f"is written down for {whither}", origin=policy.origin)
@@ -34,5 +35,9 @@ def _whither(policy: Log) -> tuple[str, str]:
             return "syslog", "this machine's syslog"
         case Loggly():
             return "loggly", f"{policy.host}:{policy.port}"
+        case Statsd():
+            return "statsd", f"{policy.host}:{policy.port}"
+        case Datadog():
+            return "datadog", f"{policy.host}:{policy.port}"
         case _:
             assert_never(policy)

@@ -99,7 +99,11 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             "origins headers exposed_headers methods max_age credentials private_network "
             "preflight_continue allow_origin_absent",
         ),
-        "datadog": _known(_R),
+        "datadog": _known(
+            _R,
+            "host port prefix service_name_tag status_tag consumer_tag retry_count queue_size flush_timeout "
+            "queue metrics",
+        ),
         "file-log": _known(_R, "path reopen custom_fields_by_lua", "path"),
         "grpc-gateway": _known(_C, "proto"),
         "grpc-web": _known(_C, "proto pass_stripped_path allow_origin_header"),
@@ -208,7 +212,12 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             "cookie_samesite cookie_httponly cookie_persistent",
         ),
         "standard-webhooks": _known(_A),
-        "statsd": _known(_R),
+        "statsd": _known(
+            _R,
+            "host port prefix metrics allow_status_codes udp_packet_size use_tcp hostname_in_prefix "
+            "consumer_identifier_default service_identifier_default workspace_identifier_default retry_count "
+            "queue_size flush_timeout tag_style queue",
+        ),
         "syslog": _known(
             _R,
             "log_level successful_severity client_errors_severity server_errors_severity "

@@ -11,28 +11,8 @@ from dataclasses import dataclass
 
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueLimits:
-    """Kong's `queue`: how entries wait for their receiver."""
-
-    max_batch_size: int = 1
-    max_coalescing_delay_s: float = 1
-    """How long a batch that is not full waits for more."""
-    max_entries: int = 10_000
-    """Waiting ones; beyond, the oldest is dropped."""
-    max_bytes: int | None = None
-    max_retry_time_s: float = 60
-    """How long a batch is tried again after its first failure; then it is lost."""
-    initial_retry_delay_s: float = 0.01
-    max_retry_delay_s: float = 60
-    concurrent: bool = False
-    """`concurrency_limit: -1`: every entry is sent by itself, at once."""
-
-
-AT_ONCE = QueueLimits(max_batch_size=1000, max_coalescing_delay_s=0, max_retry_time_s=-1)
-"""Of plugins that have no queue in Kong: what waits is sent together, and never again."""
+from meshgate.model.policies.meters import Datadog, Statsd
+from meshgate.model.policies.queues import ONE_BY_ONE, QueueLimits
 
 
 class Severity(enum.Enum):
@@ -79,7 +59,7 @@ class HttpLog:
     timeout_ms: float = 10_000
     keepalive_ms: float = 60_000
     headers: tuple[tuple[str, Secret], ...] = ()
-    queue: QueueLimits = QueueLimits()
+    queue: QueueLimits = ONE_BY_ONE
     origin: Origin = BUILT_IN
 
 
@@ -137,9 +117,9 @@ class Loggly:
     origin: Origin = BUILT_IN
 
 
-Log = HttpLog | FileLog | UdpLog | TcpLog | Loggly | Syslog
+Log = HttpLog | Statsd | Datadog | FileLog | UdpLog | TcpLog | Loggly | Syslog
 
-LOGS: tuple[type[Log], ...] = (HttpLog, FileLog, UdpLog, TcpLog, Loggly, Syslog)
+LOGS: tuple[type[Log], ...] = (HttpLog, Statsd, Datadog, FileLog, UdpLog, TcpLog, Loggly, Syslog)
 """All of them, in Kong's order."""
 
 

@@ -37,6 +37,12 @@ from meshgate.dialects.kong.plugins.line_logs import (
     lower_tcp_log,
     lower_udp_log,
 )
+from meshgate.dialects.kong.plugins.meters import (
+    DatadogConfig,
+    StatsdConfig,
+    lower_datadog,
+    lower_statsd,
+)
 from meshgate.dialects.kong.plugins.mtls_auth import MtlsAuthConfig, lower_mtls_auth
 from meshgate.dialects.kong.plugins.oauth2 import OAuth2Config, lower_oauth2
 from meshgate.dialects.kong.plugins.opa import OpaConfig, lower_opa
@@ -128,6 +134,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "bot-detection": _plugin(BotDetectionConfig, lower_bot_detection),
         "correlation-id": _plugin(CorrelationIdConfig, lower_correlation_id),
         "cors": _plugin(CorsConfig, lower_cors),
+        "datadog": _plugin(DatadogConfig, lower_datadog),
         "file-log": _plugin(FileLogConfig, lower_file_log),
         "grpc-gateway": _plugin(GrpcGatewayConfig, lower_grpc_gateway),
         "grpc-web": _plugin(GrpcWebConfig, lower_grpc_web),
@@ -154,6 +161,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "response-ratelimiting": _plugin(ResponseRateLimitingConfig, lower_response_ratelimiting),
         "response-transformer": _plugin(ResponseTransformerConfig, lower_response_transformer),
         "session": _plugin(SessionConfig, lower_session),
+        "statsd": _plugin(StatsdConfig, lower_statsd),
         "syslog": _plugin(SyslogConfig, lower_syslog),
         "tcp-log": _plugin(TcpLogConfig, lower_tcp_log),
         "udp-log": _plugin(UdpLogConfig, lower_udp_log),

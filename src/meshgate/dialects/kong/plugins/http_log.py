@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from meshgate.core.secret import Secret
-from meshgate.dialects.kong.plugins.config import Config, Report, ShownHeaderName
-from meshgate.dialects.kong.plugins.queue import Batch, Coalescing, QueueConfig, lower_queue
+from meshgate.dialects.kong.plugins.config import Report, ShownHeaderName
+from meshgate.dialects.kong.plugins.queue import OldQueueConfig, lower_old_queue
 from meshgate.dialects.schema import SecretText
-from meshgate.model.policies.logs import HttpLog, QueueLimits
+from meshgate.model.policies.logs import HttpLog
 
 Milliseconds = Annotated[float, Field(gt=0, le=2**31 - 2)]
 LUA = "no Lua runs here; entries have the usual fields"
 _OWN = frozenset({"host", "content-length", "content-type"})
 """Headers that nobody may set."""
-_OLD_QUEUE_SIZE, _OLD_FLUSH_TIMEOUT = 1, 2
-"""What these fields were by default: then they say nothing, as in Kong."""
 
 
-class HttpLogConfig(Config):
+class HttpLogConfig(OldQueueConfig):
     """Every field of the plugin."""
 
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {
         "custom_fields_by_lua": LUA,
-        "retry_count": "it does nothing in Kong either; use queue.max_retry_time",
+        **OldQueueConfig.UNSUPPORTED,
     }
 
     http_endpoint: SecretText
@@ -37,9 +34,6 @@ class HttpLogConfig(Config):
     timeout: Milliseconds = 10_000
     keepalive: Milliseconds = 60_000
     headers: dict[ShownHeaderName, SecretText] | None = None
-    queue: QueueConfig = QueueConfig()
-    queue_size: Batch | None = None
-    flush_timeout: Coalescing | None = None
 
 
 def lower_http_log(config: HttpLogConfig, report: Report) -> HttpLog:
@@ -60,7 +54,7 @@ def lower_http_log(config: HttpLogConfig, report: Report) -> HttpLog:
         timeout_ms=config.timeout,
         keepalive_ms=config.keepalive,
         headers=tuple(sorted(headers.items())),
-        queue=_queue(config, report),
+        queue=lower_old_queue(config, report),
         origin=report.origin(),
     )
 
@@ -81,24 +75,3 @@ def _check_endpoint(endpoint: Secret, report: Report) -> str:
 
 def _is_line(text: str) -> bool:
     return text.isprintable() and " " not in text
-
-
-def _queue(config: HttpLogConfig, report: Report) -> QueueLimits:
-    """The queue, with what the old fields say of it."""
-    queue = lower_queue(config.queue)
-    if config.queue_size is not None:
-        report.warn(
-            "MG2104", ("queue_size",), "is the old spelling of queue.max_batch_size", "write queue instead"
-        )
-        if config.queue_size != _OLD_QUEUE_SIZE:
-            queue = replace(queue, max_batch_size=config.queue_size)
-    if config.flush_timeout is not None:
-        report.warn(
-            "MG2104",
-            ("flush_timeout",),
-            "is the old spelling of queue.max_coalescing_delay",
-            "write queue instead",
-        )
-        if config.flush_timeout != _OLD_FLUSH_TIMEOUT:
-            queue = replace(queue, max_coalescing_delay_s=config.flush_timeout)
-    return queue
