@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
 
+from meshgate.simulate.certificates import root
 from tests.envoy.kong_edge import JSON, SERVICE, Ask, asked, route
 
 OPTIONS = (
@@ -93,3 +95,119 @@ def test_paths_and_hosts(tmp_path: Path) -> None:
     assert answers[2].seen.headers["host"] == ["shop.example"]
     assert answers[3].seen.headers["host"] == ["inner.example:8080"]
     assert answers[9].status == 404
+
+
+def _client() -> ssl.SSLContext:
+    found = ssl.create_default_context(cadata=root().decode())
+    found.check_hostname = False
+    return found
+
+
+BY_ENTRANCE = (
+    route("plain", annotations={"konghq.com/protocols": "http"})
+    + route("named", annotations={"konghq.com/snis": "shop.example, two.example"})
+    + route("calls", annotations={"konghq.com/protocols": "grpc,grpcs"})
+    + route("word", annotations={"konghq.com/headers.x-word": "~*shop-[0-9]+"})
+    + _ingress("v1", "/v1", "konghq.com/path-handling: v1", "inner")
+    + _ingress("both", "/both", "konghq.com/protocols: http, konghq.com/rewrite: /by-http")
+    + _ingress("both-secure", "/both", "konghq.com/protocols: https, konghq.com/rewrite: /by-https")
+)
+NOT_FOUND = "no Route matched with those values"
+
+
+@pytest.mark.envoy
+def test_without_tls(tmp_path: Path) -> None:
+    spoofed = (("X-Forwarded-Proto", "https"),)
+    grpc = (("content-type", "application/grpc+proto"),)
+    requests = [
+        Ask("/plain", headers=spoofed),
+        Ask("/named"),
+        Ask("/calls/a.B/C", "POST", headers=grpc),
+        Ask("/calls/a.B/C", "POST"),
+        Ask("/word", headers=(("x-word", "the SHOP-12 here"),)),
+        Ask("/word", headers=(("x-word", "shop-x"),)),
+        Ask("/v1/a"),
+        Ask("/both"),
+    ]
+    plain, named, call, other, word, no_word, v1, both = asked(
+        BY_ENTRANCE, requests, tmp_path, service=OPTIONS
+    )
+    assert (plain.status, named.status, call.status, word.status) == (200, 200, 200, 200)
+    assert (other.status, other.message) == (415, "Non-gRPC request matched gRPC route")
+    assert (no_word.status, no_word.message) == (404, NOT_FOUND)
+    assert v1.seen.path == "/base/v1/a"  # the Service's path ends in a slash
+    assert both.seen.path == "/by-http"
+
+
+@pytest.mark.envoy
+def test_over_tls(tmp_path: Path) -> None:
+    tls = _client()
+    plain, named, stranger, both = asked(
+        BY_ENTRANCE,
+        [
+            Ask("/plain", tls=tls),
+            Ask("/named", tls=tls),
+            Ask("/named", tls=tls, sni="other.example"),
+            Ask("/both", tls=tls),
+        ],
+        tmp_path,
+        service=OPTIONS,
+        listener="https",
+    )
+    assert (plain.status, plain.message) == (404, NOT_FOUND)
+    assert named.reached
+    assert (stranger.status, stranger.message) == (404, NOT_FOUND)
+    assert both.seen.path == "/by-https"
+
+
+GATEWAY = """
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: kong, annotations: {konghq.com/gatewayclass-unmanaged: "true"}}
+spec: {controllerName: konghq.com/kic-gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  gatewayClassName: kong
+  addresses: [{value: 127.64.0.1}]
+  listeners: [{name: http, protocol: HTTP, port: 8000}]
+"""
+
+
+def _http_route(name: str, annotations: str, value: str, service: str = "shop") -> str:
+    return (
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
+        f"metadata: {{name: {name}, annotations: {{{annotations}}}}}\n"
+        "spec:\n  parentRefs: [{name: edge}]\n  rules:\n"
+        f"  - matches: [{{path: {{type: PathPrefix, value: {value}}}}}]\n"
+        f"    backendRefs: [{{name: {service}, port: 80}}]\n"
+    )
+
+
+@pytest.mark.envoy
+def test_routes_of_the_gateway_api(tmp_path: Path) -> None:
+    manifests = (
+        GATEWAY
+        + _http_route("stripped", "konghq.com/strip-path: 'true', konghq.com/methods: get", "/shop")
+        + _http_route("whole", "konghq.com/preserve-host: 'false'", "/whole", "inner")
+        + _http_route("kept", "konghq.com/strip-path: 'false'", "/kept")
+        + _http_route("secure", "konghq.com/protocols: https", "/secure")
+    )
+    requests = [
+        Ask("/shop/a?q=1"),
+        Ask("/shop"),
+        Ask("/shop", "POST"),
+        Ask("/whole/a"),
+        Ask("/kept/a"),
+        Ask("/secure"),
+    ]
+    answers = asked(manifests, requests, tmp_path, service=OPTIONS, listener="gateway.127.64.0.1.8000")
+    deep, bare, posted, whole, kept, secure = answers
+    assert [a.seen.path for a in (deep, bare, whole, kept)] == ["/a?q=1", "/", "/base/whole/a", "/kept/a"]
+    assert whole.seen.headers["host"] == ["inner.example:8080"]
+    assert deep.seen.headers["host"] == ["shop.example"]
+    assert posted.status == 404
+    assert secure.status == 426

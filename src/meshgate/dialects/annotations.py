@@ -1,28 +1,20 @@
-"""Kong's annotations on an Ingress (Kong Ingress Controller 3.5's list).
-
-A value that cannot be honoured and guards something closes the Ingress instead of opening it.
-"""
+"""Kong's annotations (Kong Ingress Controller 3.5's list): which there are, and what all readers share."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Iterator
 
 from meshgate.core.diagnostics import Diagnostic, Severity
-from meshgate.core.origin import FieldPath, Origin
+from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document, is_dns_name
 from meshgate.dialects.schema import did_you_mean, problem, show
-from meshgate.model.policy import HttpsOnly
-from meshgate.model.route import MatchKind, StringMatch
 
 KONG = "konghq.com/"
 MESHGATE = "meshgate.dev/"
 PLUGINS = f"{KONG}plugins"
 CLASS = "kubernetes.io/ingress.class"
 
-_ON_INGRESS = frozenset(
+ON_INGRESS = frozenset(
     {
         "plugins", "tags", "protocols", "https-redirect-status-code", "strip-path", "preserve-host",
         "regex-priority", "regex-prefix", "methods", "snis", "host-aliases", "headers-separator",
@@ -37,60 +29,8 @@ ON_SERVICE = frozenset(
     }
 )  # fmt: skip
 _ELSEWHERE = frozenset({"gatewayclass-unmanaged", "publish-service"})
-_GUARDS_INGRESS = MappingProxyType(
-    {
-        "snis": "only some TLS names shall reach this Ingress, which is not supported",
-        "override": "KongIngress is not supported, and it may restrict who gets in",
-    }
-)
-_FORCE_SSL = "ingress.kubernetes.io/force-ssl-redirect"
-
-_GUARDS_ELSEWHERE = re.compile(
-    r"ingress\.kubernetes\.io/(auth-(type|url|signin|secret|tls-secret)|(white|allow|deny)list-source-range)$"
-)
-"""Authentication and address lists as ingress-nginx and its relatives write them."""
-
-_REDIRECTS = ("301", "302", "307", "308", "426")
-UPGRADE_REQUIRED = 426
-_ADDRESS = re.compile(r"[0-9.]+")
-_GROUP = re.compile(r"\$([0-9]+)")
-_MOST_GROUPS = 9
-"""One digit each, in Envoy's form."""
-_NUMBER = re.compile(r"-?[0-9]{1,9}")
-_METHOD = re.compile(r"[A-Z]+")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-
-@dataclass(slots=True)
-class EdgeAnnotations:
-    """What an Ingress's annotations say, with Kong's defaults."""
-
-    plugin_names: tuple[str, ...] = ()
-    plugins_origin: Origin | None = None
-    strip_path: bool = False
-    preserve_host: bool = True
-    methods: tuple[str, ...] = ()
-    headers: tuple[tuple[str, tuple[StringMatch, ...]], ...] = ()
-    regex_prefix: str = "/~"
-    https_only: HttpsOnly | None = None
-    host_aliases: tuple[str, ...] = ()
-    rewrite: str = ""
-    """In Envoy's form: `\\1` for `$1`."""
-    rewrite_groups: int = 0
-    """The highest group that `rewrite` asks for."""
-    regex_priority: int = 0
-    class_name: str = ""
-    closed: str = ""
-    """Why the Ingress must answer 503."""
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-
-
-def ingress_annotations(annotations: Mapping[str, str], document: Document) -> EdgeAnnotations:
-    """Reads an Ingress's annotations (MG2005; MG1104 where one guards and is not supported)."""
-    reader = _IngressReader(annotations, document)
-    for name, value in annotations.items():
-        reader.read(name, value)
-    return reader.result
+ONLY_INGRESS = frozenset({"rewrite", "regex-prefix", "regex-priority", "override"})
+"""Those that mean nothing on a route of the Gateway API."""
 
 
 def split_list(text: str) -> tuple[str, ...]:
@@ -136,7 +76,7 @@ def plugin_problems(value: str, document: Document) -> Iterator[Diagnostic]:
 def without_effect(name: str, document: Document, known: frozenset[str]) -> Diagnostic:
     """A warning for a Kong annotation that exists, an error for one that does not."""
     short = name.removeprefix(KONG)
-    everywhere = _ON_INGRESS | ON_SERVICE | _ELSEWHERE
+    everywhere = ON_INGRESS | ON_SERVICE | _ELSEWHERE
     if short not in everywhere and not short.startswith("headers."):
         return unknown_annotation(name, document, known, KONG)
     reason = "is not supported" if short in known else f"means nothing on a {document.ref.kind}"
@@ -148,173 +88,3 @@ def without_effect(name: str, document: Document, known: frozenset[str]) -> Diag
         severity=Severity.INFO if short == "tags" else Severity.WARNING,
         key=True,
     )
-
-
-class _IngressReader:
-    def __init__(self, annotations: Mapping[str, str], document: Document) -> None:
-        self.result = EdgeAnnotations()
-        self._all = annotations
-        self._document = document
-
-    def read(self, name: str, value: str) -> None:
-        if name.startswith(KONG):
-            self._kong(name, name.removeprefix(KONG), value)
-        elif name == CLASS:
-            self.result.class_name = value
-        elif name == _FORCE_SSL:
-            if self._flag(name, value, False):
-                self._https_only(name, default=302)
-        elif _GUARDS_ELSEWHERE.search(name):
-            self._close("MG1104", name, "is for another controller, and what it guards would be open")
-        elif "ingress.kubernetes.io/" in name:
-            self._warn(name, f"{name} is for another controller; it has no effect")
-        elif name.startswith(MESHGATE):
-            self._refuse(unknown_annotation(name, self._document, frozenset(), MESHGATE))
-
-    def _kong(self, name: str, short: str, value: str) -> None:
-        result = self.result
-        match short:
-            case "plugins":
-                result.plugin_names = split_list(value)
-                result.plugins_origin = self._document.locate(annotation_path(name))
-                for diagnostic in plugin_problems(value, self._document):
-                    self._refuse(diagnostic)
-            case "strip-path":
-                result.strip_path = self._flag(name, value, result.strip_path)
-            case "preserve-host":
-                result.preserve_host = self._flag(name, value, result.preserve_host)
-            case "methods":
-                self._methods(name, value)
-            case "protocols":
-                self._protocols(name, value)
-            case "regex-prefix":
-                result.regex_prefix = value if value.startswith("/") else "/" + value
-            case "path-handling" if value == "v0":
-                pass  # what is done here
-            case "request-buffering" | "response-buffering" if value.strip().lower() == "false":
-                pass  # nothing is held back here
-            case "request-buffering" | "response-buffering":
-                self._warn(name, f"{name}: bodies are passed on as they come; it has no effect")
-            case "https-redirect-status-code":
-                self._redirect_code(name, value)
-            case "host-aliases":
-                self._host_aliases(name, value)
-            case "rewrite":
-                self._rewrite(name, value)
-            case "regex-priority":
-                self._regex_priority(name, value)
-            case "headers-separator":
-                pass  # read with the headers
-            case _ if short.startswith("headers."):
-                self._header(name, short.removeprefix("headers."), value)
-            case _ if short in _GUARDS_INGRESS:
-                self._close("MG1104", name, _GUARDS_INGRESS[short])
-            case _:
-                diagnostic = without_effect(name, self._document, _ON_INGRESS)
-                if diagnostic.severity is Severity.ERROR:
-                    # A misspelt `plugins` would leave out authentication.
-                    self._refuse(diagnostic)
-                else:
-                    result.diagnostics.append(diagnostic)
-
-    def _flag(self, name: str, value: str, default: bool) -> bool:
-        match value.strip().lower():
-            case "true":
-                return True
-            case "false":
-                return False
-            case _:
-                self._close("MG2005", name, f'must be "true" or "false", got {show(value)}')
-                return default
-
-    def _methods(self, name: str, value: str) -> None:
-        methods = tuple(dict.fromkeys(m.upper() for m in split_list(value)))
-        for method in methods:
-            if _METHOD.fullmatch(method) is None:
-                self._close("MG2005", name, f"must be a comma list of HTTP methods, got {show(method)}")
-        self.result.methods = methods
-
-    def _protocols(self, name: str, value: str) -> None:
-        protocols = {p.lower() for p in split_list(value)}
-        unknown = sorted(protocols - {"http", "https", "grpc", "grpcs"})
-        if unknown:
-            self._close("MG2005", name, f"must be of http, https, grpc, grpcs; got {show(unknown[0])}")
-        elif protocols and protocols <= {"https", "grpcs"}:
-            self._https_only(name, default=426)
-        elif protocols and "http" not in protocols:
-            self._close("MG1104", name, "gRPC alone shall be let in, which is not supported")
-        elif protocols != {"http", "https"}:
-            self._warn(name, f"{name} is not supported; HTTP and HTTPS both get in")
-
-    def _https_only(self, name: str, *, default: int) -> None:
-        if self.result.https_only is None or default != UPGRADE_REQUIRED:
-            written = self._all.get(f"{KONG}https-redirect-status-code", "").strip()
-            status = int(written) if written in _REDIRECTS else default
-            origin = self._document.locate(annotation_path(name))
-            self.result.https_only = HttpsOnly(status=status, origin=origin)
-
-    def _redirect_code(self, name: str, value: str) -> None:
-        if value.strip() not in _REDIRECTS:
-            self._warn(
-                name, f"{name} must be one of {', '.join(_REDIRECTS)}, got {show(value)}; it is ignored"
-            )
-        elif f"{KONG}protocols" not in self._all and _FORCE_SSL not in self._all:
-            self._warn(name, f"{name} has no effect without {KONG}protocols: https")
-
-    def _host_aliases(self, name: str, value: str) -> None:
-        aliases = tuple(host.lower() for host in split_list(value))
-        for host in aliases:
-            if not is_dns_name(host.removeprefix("*.")) or _ADDRESS.fullmatch(host):
-                self._close("MG2005", name, f"must be a comma list of host names, got {show(host)}")
-        self.result.host_aliases = aliases
-
-    def _rewrite(self, name: str, value: str) -> None:
-        if not value.startswith("/") or not value.isprintable() or set(value) & set(" ?#"):
-            self._close("MG2005", name, f"must be a path that starts with /, got {show(value)}")
-            return
-        groups = [int(found) for found in _GROUP.findall(value)]
-        if max(groups, default=0) > _MOST_GROUPS:
-            self._close("MG2005", name, f"has groups from $1 to ${_MOST_GROUPS} only, got {show(value)}")
-            return
-        self.result.rewrite = _GROUP.sub(r"\\\1", value.replace("\\", "\\\\"))
-        self.result.rewrite_groups = max(groups, default=0)
-
-    def _regex_priority(self, name: str, value: str) -> None:
-        text = value.strip()
-        if _NUMBER.fullmatch(text) is None:
-            self._close("MG2005", name, f"must be a whole number, got {show(value)}")
-        else:
-            self.result.regex_priority = int(text)
-
-    def _header(self, name: str, header: str, value: str) -> None:
-        separator = self._all.get(f"{KONG}headers-separator", ",") or ","
-        values = tuple(v for part in value.split(separator) if (v := part.strip()))
-        if _HEADER_NAME.fullmatch(header) is None or header.lower() == "host":
-            self._close("MG2005", name, "must name a header other than Host")
-        elif not values:
-            self._close("MG2005", name, "must list at least one value")
-        elif any(v.startswith("~*") for v in values):
-            self._close("MG2005", name, "regular expressions (`~*`) are not supported here")
-        else:
-            # Kong compares header values without regard to case.
-            matches = tuple(StringMatch(kind=MatchKind.EXACT, value=v, ignore_case=True) for v in values)
-            self.result.headers = (*self.result.headers, (header.lower(), matches))
-
-    def _warn(self, name: str, message: str) -> None:
-        self.result.diagnostics.append(
-            problem(
-                self._document, "MG2005", annotation_path(name), message, severity=Severity.WARNING, key=True
-            )
-        )
-
-    def _close(self, code: str, name: str, message: str) -> None:
-        self._refuse(
-            problem(self._document, code, annotation_path(name), message, remedy="until then it answers 503")
-        )
-
-    def _refuse(self, diagnostic: Diagnostic) -> None:
-        """Reports an error after which the Ingress must not let anything in."""
-        self.result.diagnostics.append(diagnostic)
-        if not self.result.closed:
-            name = diagnostic.field[-1]
-            self.result.closed = f"{self._document.ref}: annotation {name} {diagnostic.message}"

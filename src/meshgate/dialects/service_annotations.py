@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from meshgate.core.diagnostics import Diagnostic
+from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import Origin
 from meshgate.dialects.annotations import (
     KONG,
@@ -36,6 +36,7 @@ _PROTOCOLS = {
 }
 """(what is spoken, whether over TLS)."""
 _MOST_DEPTH = 100
+_SERVICE_UPSTREAM = "ingress.kubernetes.io/service-upstream"
 EXPORT_TO = "networking.istio.io/exportTo"
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _MOST_RETRIES = 100
@@ -61,6 +62,8 @@ def service_annotations(annotations: Mapping[str, str], document: Document) -> S
     for name, value in annotations.items():
         if name.startswith(KONG):
             reader.read(name, name.removeprefix(KONG), value)
+        elif name == _SERVICE_UPSTREAM:
+            reader.note_pods(name)
         elif name == EXPORT_TO:
             reader.read_export_to(value)
         elif name.startswith(MESHGATE):
@@ -101,6 +104,12 @@ class _Reader:
                 f"{name} is for TLS to the upstream, and {KONG}protocol does not say https, grpcs or tls"
             )
             self._error("MG2006", name, message)
+
+    def note_pods(self, name: str) -> None:
+        """The way by the Service's address leads to the same pods."""
+        message = "the gateway has no way to pods but the mesh's own; it has no effect"
+        at = annotation_path(name)
+        self.said.append(problem(self._document, "MG2005", at, message, severity=Severity.INFO, key=True))
 
     def read_export_to(self, value: str) -> None:
         """Istio's list of namespaces; one that cannot be read exports the service to nobody else."""
@@ -157,7 +166,7 @@ class _Reader:
 
     def _path(self, name: str, text: str) -> None:
         if text.startswith("/") and text.isprintable() and not set(text) & set(" ?#"):
-            self.edge = replace(self.edge, path=text.rstrip("/"))
+            self.edge = replace(self.edge, path=text.rstrip("/"), path_slash=text.endswith("/"))
         else:
             self._error("MG2005", name, f"must be a path that starts with /, got {show(text)}")
 

@@ -24,7 +24,7 @@ from meshgate.model.gateway_api import (
 from meshgate.model.gateway_api_routes import ApiRoute
 from meshgate.model.mesh_config import MeshConfig, ProxySettings
 from meshgate.model.names import Name
-from meshgate.model.policy import HttpsOnly, Policy
+from meshgate.model.policy import HttpsOnly, OnlyVia, Policy
 from meshgate.model.route import PathMatch, Rule, StringMatch
 from meshgate.model.service import EMPTY, Service
 from meshgate.model.sidecar import Sidecar
@@ -182,6 +182,11 @@ class EdgeRules:
     headers: tuple[tuple[str, tuple[StringMatch, ...]], ...] = ()
     https_only: HttpsOnly | None = None
     """What plain HTTP gets; None: the same as HTTPS."""
+    plain_only: bool = False
+    """Requests over TLS are not for it."""
+    only_via: OnlyVia | None = None
+    joins_paths: bool = False
+    """Kong's `path-handling: v1`: the Service's path and the request's are joined without a slash of ours."""
     rewrite: str = ""
     """Whole path for the service; `\\1` stands for what the first group of a regex path took."""
     regex_priority: int = 0

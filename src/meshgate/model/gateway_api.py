@@ -14,6 +14,8 @@ from meshgate.model.service import EMPTY
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 XGATEWAY_GROUP = "gateway.networking.x-k8s.io"
 CONTROLLER = "meshgate.dev/gateway-controller"
+CONTROLLERS = frozenset({CONTROLLER, "konghq.com/kic-gateway-controller"})
+"""Of GatewayClasses that are ours: Kong's manifests name the other one."""
 CLASS = "meshgate"
 """The GatewayClass that is there by itself."""
 

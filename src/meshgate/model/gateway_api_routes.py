@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.model.gateway_api import ParentRef, Reference, RouteKind
-from meshgate.model.route import Cors, HeaderChanges, RequestMatch, SessionPersistence
+from meshgate.model.policy import HttpsOnly, OnlyVia
+from meshgate.model.route import Cors, HeaderChanges, RequestMatch, SessionPersistence, StringMatch
 
 _UNCHANGED = HeaderChanges()
 
@@ -115,6 +116,23 @@ class RouteRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RouteAnnotations:
+    """What Kong's annotations say of a route of requests, but for its plugins."""
+
+    strip_path: bool = False
+    preserve_host: bool = True
+    methods: tuple[str, ...] = ()
+    """Holds beside what the rules say; empty: all."""
+    headers: tuple[tuple[str, tuple[StringMatch, ...]], ...] = ()
+    https_only: HttpsOnly | None = None
+    plain_only: bool = False
+    only_via: OnlyVia | None = None
+    joins_paths: bool = False
+    closed: str = ""
+    """Why it must not let anything in; empty: it may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRoute:
     """One route of any kind as written."""
 
@@ -129,6 +147,7 @@ class ApiRoute:
     plugin_names: tuple[str, ...] = ()
     """Of the annotation `konghq.com/plugins`."""
     plugins_origin: Origin | None = None
+    annotations: RouteAnnotations = RouteAnnotations()
     created: str = ""
     generation: int = 0
     origin: Origin = BUILT_IN

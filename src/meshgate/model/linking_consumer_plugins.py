@@ -31,6 +31,7 @@ from meshgate.model.policy import (
     Loggly,
     MtlsAuth,
     OAuth2,
+    OnlyVia,
     Opa,
     OpenIdConnect,
     PostFunction,
@@ -137,6 +138,7 @@ class ConsumerPlugins:
                     | BotDetection()
                     | CrossOrigin()
                     | HttpsOnly()
+                    | OnlyVia()
                     | PreFunction()
                     | PostFunction()
                 ):

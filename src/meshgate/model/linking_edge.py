@@ -132,13 +132,14 @@ def _claim(route: EdgeRoute) -> object:
     if route.path.kind is PathKind.SEGMENTS and path != "all":
         path = (PathKind.SEGMENTS, route.path.value.rstrip("/"))
     rules = route.rules
-    return route.host, path, route.is_default, frozenset(rules.methods), frozenset(rules.headers)
+    conditions = frozenset(rules.methods), frozenset(rules.headers), rules.plain_only
+    return route.host, path, route.is_default, conditions
 
 
 def _precedence(route: EdgeRoute) -> tuple[bool, int, int, int, int, int]:
     rules, kind = route.rules, route.path.kind
     length = 0 if kind is PathKind.REGEX else len(route.path.value.rstrip("/"))
-    conditions = bool(rules.methods) + bool(rules.headers)
+    conditions = bool(rules.methods) + bool(rules.headers) + rules.plain_only
     priority = rules.regex_priority if kind is PathKind.REGEX else 0
     return (route.is_default, -conditions, -len(rules.headers), _RANK[kind], -priority, -length)
 

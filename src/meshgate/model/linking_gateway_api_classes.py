@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable
 
-from meshgate.model.gateway_api import CLASS, CONTROLLER, ApiGateway, GatewayClassObject
+from meshgate.model.gateway_api import CLASS, CONTROLLERS, ApiGateway, GatewayClassObject
 from meshgate.model.linking_input import Input, oldest_first
 from meshgate.model.names import Name
 from meshgate.model.status import Condition, ObjectStatus
@@ -84,7 +84,7 @@ def our_classes(given: Input) -> dict[str, GatewayClassObject | None]:
     """The classes whose controller we are, by name; None for the one that is there by itself."""
     found: dict[str, GatewayClassObject | None] = {CLASS: None}
     for one in oldest_first(given.declared.gateway_classes):
-        if one.controller == CONTROLLER:
+        if one.controller in CONTROLLERS:
             found[one.ref.name] = one
         elif found.get(one.ref.name, one) is None:
             del found[one.ref.name]

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from meshgate.model.declared import EdgeRules
-from meshgate.model.gateway_api_routes import ApiRoute, ExtensionFilter, RouteRule
+from meshgate.model.gateway_api import RouteKind
+from meshgate.model.gateway_api_routes import ApiRoute, ExtensionFilter, RouteAnnotations, RouteRule
 from meshgate.model.linking_gateway_api_backends import LinkedBackend, Resolution
 from meshgate.model.linking_gateway_api_filters import (
     Filtered,
@@ -20,11 +21,15 @@ from meshgate.model.linking_gateway_api_filters import (
     redirect_of,
     rewrite_of,
 )
+from meshgate.model.linking_matches import any_of, common_methods
+from meshgate.model.linking_paths import combine
 from meshgate.model.linking_plugins import Plugins
+from meshgate.model.linking_rewrites import completed
 from meshgate.model.route import (
     DEFAULT_RETRY,
     Action,
     Forward,
+    NamedMatch,
     PathKind,
     Refuse,
     RequestMatch,
@@ -33,6 +38,7 @@ from meshgate.model.route import (
     Rule,
     WeightedDestination,
 )
+from meshgate.model.service import EdgeOptions, Service
 
 _RANK = {PathKind.EXACT: 0, PathKind.REGEX: 1, PathKind.SEGMENTS: 2, PathKind.PREFIX: 2}
 _RETRIED = ("connect-failure", "refused-stream", "reset")
@@ -73,8 +79,14 @@ class RouteRules:
     def at(self, entrance: Entrance) -> tuple[Ranked, ...]:
         """The rules, one or more per match, in the order of the route."""
         found: list[Ranked] = []
+        annotations = self._route.annotations
+        if annotations.plain_only and entrance.scheme != "http":
+            return ()
         for number, (rule, filtered, backends) in enumerate(self._rules):
-            for place, match in enumerate(rule.matches):
+            for place, written in enumerate(rule.matches):
+                match = _narrowed(written, annotations)
+                if match is None:
+                    continue
                 precedence = _precedence(self._route, match, number, place)
                 name = f"{self._route.ref.kind.lower()}/{self._route.namespace}/{self._route.ref.name}"
                 base = Rule(
@@ -123,15 +135,16 @@ class RouteRules:
         service = next((b.service for b, _ in shares if b.service), None)
         label = f"{service.name.namespace}.{service.name.name}" if service else base.route_label
         names = (*self._route.plugin_names, *filtered.plugins)
-        applied = self._plugins.apply(edge_rules(self._route, names), service, base.route_label, label)
-        problem = filtered.problem or applied.problem
+        rules = edge_rules(self._route, names)
+        applied = self._plugins.apply(rules, service, base.route_label, label)
+        problem = filtered.problem or rules.closed or applied.problem
         action: Action
         if problem:
             action = Refuse(status=500, reason=problem)
         elif filtered.redirect is not None:
             action = redirect_of(filtered.redirect, match, entrance.scheme, entrance.port)
         else:
-            rewrite = rewrite_of(filtered.rewrite, match)
+            rewrite = self._rewrite(filtered, match, rules, service)
             action = self._forward(rule, filtered, shares, rewrite)
         return replace(
             base,
@@ -144,6 +157,27 @@ class RouteRules:
             service_label=label,
         )
 
+    def _rewrite(
+        self, filtered: Filtered, match: RequestMatch, rules: EdgeRules, service: Service | None
+    ) -> Rewrite:
+        """Of the filter, or else of `strip-path`; then what the annotations of the Service say."""
+        rewrite, path = rewrite_of(filtered.rewrite, match), match.paths[0]
+        if rules.strip_path and not rewrite.path_regex:
+            combined = combine(path, None, Rewrite(), strip=True)
+            assert combined is not None  # a path alone contradicts nothing
+            stripped = combined.rewrite
+            rewrite = replace(
+                rewrite,
+                prefix=stripped.prefix,
+                path_regex=stripped.path_regex,
+                substitution=stripped.substitution,
+            )
+        if service is None:
+            return rewrite
+        if self._route.kind is RouteKind.GRPC:  # the path is the name of a method
+            service = replace(service, edge=replace(service.edge, path=""))
+        return completed(rewrite, path, rules, service, _unheard)
+
     def _forward(
         self,
         rule: RouteRule,
@@ -152,6 +186,7 @@ class RouteRules:
         rewrite: Rewrite,
     ) -> Action:
         good = [(b, f) for b, f in shares if not b.problem]
+        edge = next((b.service.edge for b, _ in good if b.service), EdgeOptions())
         lost = sum(b.declared.weight for b, _ in shares if b.problem)
         if not good:
             problems = dict.fromkeys(b.problem for b, _ in shares if b.problem)
@@ -167,7 +202,8 @@ class RouteRules:
                 for b, f in good
             ),
             timeout_ms=rule.timeout_ms or 0,
-            retry=_retry(rule),
+            idle_timeout_ms=edge.idle_timeout_ms,
+            retry=_retry(rule, edge.retries),
             rewrite=rewrite,
             mirrors=tuple(filtered.mirrors),
             lost_weight=lost,
@@ -177,6 +213,7 @@ class RouteRules:
 
 def edge_rules(route: ApiRoute, plugin_names: tuple[str, ...]) -> EdgeRules:
     """What Kong's plugins want to know of a route."""
+    annotations = route.annotations
     return EdgeRules(
         ref=route.ref,
         namespace=route.namespace,
@@ -184,6 +221,15 @@ def edge_rules(route: ApiRoute, plugin_names: tuple[str, ...]) -> EdgeRules:
         paths=(),
         plugin_names=plugin_names,
         plugins_origin=route.plugins_origin,
+        strip_path=annotations.strip_path,
+        preserve_host=annotations.preserve_host,
+        methods=annotations.methods,
+        headers=annotations.headers,
+        https_only=annotations.https_only,
+        plain_only=annotations.plain_only,
+        only_via=annotations.only_via,
+        joins_paths=annotations.joins_paths,
+        closed=annotations.closed,
         created=route.created,
         origin=route.origin,
     )
@@ -214,11 +260,26 @@ def _both(outer: Filtered, own: Filtered) -> Filtered:
     )
 
 
-def _retry(rule: RouteRule) -> Retry:
+def _unheard(message: str) -> None:
+    """A rewrite of the Gateway API is of the whole path, so the Service's path always has a place."""
+
+
+def _narrowed(match: RequestMatch, annotations: RouteAnnotations) -> RequestMatch | None:
+    """With the methods and headers of the annotations; None where no request is left."""
+    methods = common_methods(annotations.methods, match.methods)
+    if methods is None:
+        return None
+    headers = tuple(NamedMatch(name=n, match=any_of(values)) for n, values in annotations.headers if values)
+    return replace(match, methods=methods, headers=match.headers + headers)
+
+
+def _retry(rule: RouteRule, of_service: int | None) -> Retry:
+    """The rule's own; else Kong's annotation on the Service; else the default."""
     per_try = rule.backend_timeout_ms or 0
     wanted = rule.retry
     if wanted is None:
-        return replace(DEFAULT_RETRY, per_try_timeout_ms=per_try)
+        attempts = DEFAULT_RETRY.attempts if of_service is None else of_service
+        return replace(DEFAULT_RETRY, attempts=attempts, per_try_timeout_ms=per_try)
     conditions = (*_RETRIED, "retriable-status-codes") if wanted.codes else _RETRIED
     return Retry(
         attempts=DEFAULT_RETRY.attempts if wanted.attempts is None else wanted.attempts,

@@ -18,8 +18,9 @@ from meshgate.model.graph import MeshHost
 from meshgate.model.linking_input import Findings, Input
 from meshgate.model.linking_matches import any_of, common_methods, gateway_meets, undecided
 from meshgate.model.linking_mesh import host_candidates, is_catch_all
-from meshgate.model.linking_paths import WHOLE, Combined, combine
+from meshgate.model.linking_paths import Combined, combine
 from meshgate.model.linking_plugins import Applied, Plugins
+from meshgate.model.linking_rewrites import completed
 from meshgate.model.names import GATEWAY_NAMESPACE, Name
 from meshgate.model.policy import Policy
 from meshgate.model.route import (
@@ -28,17 +29,20 @@ from meshgate.model.route import (
     Destination,
     DirectResponse,
     Forward,
+    MatchKind,
     NamedMatch,
-    PathKind,
     PathMatch,
     Redirect,
     Refuse,
     RequestMatch,
     Rewrite,
     Rule,
+    StringMatch,
     WeightedDestination,
 )
 from meshgate.model.service import Service, ServicePort
+
+_PLAIN = StringMatch(kind=MatchKind.EXACT, value="http")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +231,7 @@ def _edge_match(route: EdgeRoute, paths: tuple[PathMatch, ...]) -> RequestMatch:
         paths=paths,
         headers=tuple(NamedMatch(name=n, match=any_of(values)) for n, values in rules.headers if values),
         methods=common_methods(rules.methods, ()) or (),
+        scheme=_PLAIN if rules.plain_only else None,
     )
 
 
@@ -271,40 +276,13 @@ def _edge_forward(action: Forward, rewrite: Rewrite, target: _Target) -> Action:
 
 
 def _completed(rewrite: Rewrite, target: _Target) -> Rewrite:
-    """With what the annotations of Ingress and Service say about path and host.
+    """With what the annotations of Ingress and Service say about path and host."""
+    route = target.route
 
-    `preserve-host: false` sends the service's own name, unless a mesh rule sets one.
-    """
-    rules, edge = target.route.rules, target.service.edge
-    if rules.rewrite:
-        path = target.route.path
-        pattern = f"^{path.value}$" if path.kind is PathKind.REGEX else WHOLE
-        rewrite = replace(rewrite, prefix=None, path_regex=pattern, substitution=rules.rewrite)
-    elif edge.path:
-        rewrite = _prepended(rewrite, edge.path, target)
-    if rules.preserve_host or rewrite.authority:
-        return rewrite
-    return replace(rewrite, authority=edge.host_header or target.service.host, preserve_host=False)
+    def lost(message: str) -> None:
+        target.findings.warn("MG1103", route.origin, route.rules.ref, message, "write it into the rewrite")
 
-
-def _prepended(rewrite: Rewrite, path: str, target: _Target) -> Rewrite:
-    """The same with the Service's own path before all."""
-    if rewrite.prefix is not None:
-        return replace(rewrite, prefix=path + rewrite.prefix)
-    text = path.replace("\\", "\\\\")
-    if not rewrite.path_regex:
-        return replace(rewrite, path_regex="^/", substitution=f"{text}/")
-    if not rewrite.path_regex.startswith("^"):
-        target.findings.warn(
-            "MG1103",
-            target.route.origin,
-            target.route.rules.ref,
-            f"the path of service {target.service.name} is not put before what a VirtualService's regex "
-            "rewrites",
-            "write it into the rewrite",
-        )
-        return rewrite
-    return replace(rewrite, substitution=text + rewrite.substitution)
+    return completed(rewrite, route.path, route.rules, target.service, lost)
 
 
 def _report_inexact(combined: Combined, rule: Rule, target: _Target) -> None:

@@ -11,6 +11,7 @@ from meshgate.model.policies.access import (
     BotDetection,
     HttpsOnly,
     IpRestriction,
+    OnlyVia,
     Redirection,
     RequestSize,
     Termination,
@@ -81,6 +82,7 @@ __all__ = [
     "MtlsAuth",
     "NamedLimits",
     "OAuth2",
+    "OnlyVia",
     "Opa",
     "OpenIdConnect",
     "Policy",
@@ -159,6 +161,7 @@ Policy = (
     | Log
     | MtlsAuth
     | OAuth2
+    | OnlyVia
     | OpenIdConnect
     | PostFunction
     | PreFunction

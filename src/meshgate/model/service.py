@@ -99,6 +99,8 @@ class EdgeOptions:
     """Sent where an Ingress does not preserve the client's."""
     path: str = ""
     """Put before the path of every request; no slash at its end."""
+    path_slash: bool = False
+    """Whether there was one, which counts where paths are joined as they are."""
     upstream_policy: str = ""
     """Name of a KongUpstreamPolicy beside it; empty for none."""
     upstream_policy_origin: Origin | None = None

@@ -17,6 +17,7 @@ from meshgate.model.policy import (
     JwtAuth,
     KeyAuth,
     MtlsAuth,
+    OnlyVia,
     Policy,
     ProxyCache,
     RateLimit,
@@ -41,6 +42,7 @@ from meshgate.policies import (
     jwt,
     key_auth,
     key_in_body,
+    only_via,
     optional_credentials,
     proxy_cache,
     rate_limit_local,
@@ -84,6 +86,7 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Plain(Acme, acme.listener_filters, answers=acme.replies),
     # Kong's router decides this before any plugin runs.
     OnlyHttps(),
+    Plain(OnlyVia, only_via.listener_filters, only_via.route_parts, only_via.replies),
     # What programs further down may want to know of the path, before anything changes it.
     Captures(),
     # Kong's priority 1000000: people's own Lua before all other plugins.

@@ -25,6 +25,7 @@ from meshgate.model.policy import (
     GrpcWeb,
     HttpsOnly,
     IpRestriction,
+    OnlyVia,
     Policy,
     PostFunction,
     PreFunction,
@@ -48,6 +49,7 @@ from meshgate.policies import (
     grpc_web,
     https_only,
     ip_restriction,
+    only_via,
     proxy_cache,
     redirect,
     request_size,
@@ -74,6 +76,13 @@ def plugin_met(
             refuses = 0 if headers[":scheme"] == "https" else policy.status
             says = f"plain HTTP gets {policy.status}"
             return PolicyMet(kind="protocols", says=says, origin=policy.origin, refuses=refuses)
+        case OnlyVia() if only_via.FILTER in on:
+            refused = policy.grpc and not headers.get("content-type", "").startswith("application/grpc")
+            parts = ["gRPC alone gets in"] if policy.grpc else []
+            parts += [f"TLS for {', '.join(policy.server_names)} only"] if policy.server_names else []
+            return PolicyMet(
+                kind="protocols", says="; ".join(parts), origin=policy.origin, refuses=415 if refused else 0
+            )
         case BasicAuth() if basic_auth.FILTER in on:
             return _basic(policy, consumers, headers)
         case BasicAuth() if policy.anonymous:

@@ -30,6 +30,7 @@ from meshgate.model.policy import (
     KeyAuth,
     LimitBy,
     LimitStore,
+    OnlyVia,
     Opa,
     Policy,
     PostFunction,
@@ -51,6 +52,7 @@ from meshgate.simulate.verdict import PolicyMet
 
 _ORDER: tuple[type[Policy], ...] = (
     HttpsOnly,
+    OnlyVia,
     PreFunction,
     CorrelationId,
     BotDetection,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshgate.core.diagnostics import Severity
-from meshgate.dialects.annotations import ingress_annotations
+from meshgate.dialects.edge_annotations import ingress_annotations
 from meshgate.dialects.service_annotations import service_annotations
 from meshgate.model.route import MatchKind, StringMatch
 from meshgate.model.service import AppProtocol, EdgeOptions
@@ -37,15 +37,11 @@ def _ingress(name: str, value: str, more: str = "") -> tuple[list[str], str]:
             "answers 503"),
         ("methods", "GET,P0ST", "error MG2005 must be a comma list of HTTP methods, got 'P0ST'; "
             "until then it answers 503"),
-        ("protocols", "grpc", "error MG1104 gRPC alone shall be let in, which is not supported; "
-         "until then it answers 503"),
         ("protocols", "htp", "error MG2005 must be of http, https, grpc, grpcs; got 'htp'; until "
             "then it answers 503"),
-        ("protocols", "http", "warning MG2005 konghq.com/protocols is not supported; HTTP and HTTPS "
-            "both get in"),
-        ("snis", "a.example", "error MG1104 only some TLS names shall reach this Ingress, which is "
-            "not supported; "
-         "until then it answers 503"),
+        ("snis", "*.example", "error MG2005 must be a comma list of host names, got '*.example'; "
+            "until then it answers 503"),
+        ("path-handling", "v2", "error MG2005 must be v0 or v1, got 'v2'; until then it answers 503"),
         ("override", "a", "error MG1104 KongIngress is not supported, and it may restrict who gets in; "
          "until then it answers 503"),
         ("https-redirect-status-code", "301",
@@ -62,12 +58,12 @@ def _ingress(name: str, value: str, more: str = "") -> tuple[list[str], str]:
          "'10.0.0.1'; until then it answers 503"),
         ("regex-priority", "high", "error MG2005 must be a whole number, got 'high'; until then it answers "
          "503"),
-        ("request-buffering", "true", "warning MG2005 konghq.com/request-buffering: bodies are passed on as "
+        ("request-buffering", "true", "info MG2005 konghq.com/request-buffering: bodies are passed on as "
          "they come; it has no effect"),
         ("retries", "3", "warning MG2005 konghq.com/retries means nothing on a Ingress; it has no effect"),
         ("tags", "x", "info MG2005 konghq.com/tags is not supported; it has no effect"),
-        ("headers.x-a", "~*b", "error MG2005 regular expressions (`~*`) are not supported here; "
-         "until then it answers 503"),
+        ("headers.x-a", "~*(?!b)", "error MG2005 has (?!b, which RE2 does not know (no lookaround), got "
+         "'(?!b)'; until then it answers 503"),
         ("headers.host", "b", "error MG2005 must name a header other than Host; until then it answers 503"),
         ("headers.x", " , ", "error MG2005 must list at least one value; until then it answers 503"),
     ],
@@ -156,7 +152,12 @@ def test_service_annotations() -> None:
     found = service_annotations(annotations, document)
     assert found.plugin_names == ("a", "b")
     assert found.edge == EdgeOptions(
-        connect_timeout_ms=2000, idle_timeout_ms=4000, retries=3, host_header="inner.example", path="/base"
+        connect_timeout_ms=2000,
+        idle_timeout_ms=4000,
+        retries=3,
+        host_header="inner.example",
+        path="/base",
+        path_slash=True,
     )
     assert found.protocol is AppProtocol.GRPC
     assert str(found.plugins_origin) == "f.yaml:6:25"

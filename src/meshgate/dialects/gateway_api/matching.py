@@ -10,7 +10,7 @@ from pydantic import Field
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
-from meshgate.dialects.istio.re2 import regex_problem
+from meshgate.dialects.re2 import regex_problem
 from meshgate.dialects.schema import Items, Spec, problem, show
 from meshgate.model.route import MatchKind, NamedMatch, PathKind, PathMatch, RequestMatch, StringMatch
 

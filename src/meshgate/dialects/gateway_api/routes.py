@@ -6,10 +6,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.diagnostics import Diagnostic, Severity, has_errors
 from meshgate.core.origin import FieldPath, Origin
-from meshgate.dialects.annotations import KONG, PLUGINS, annotation_path, plugin_problems, split_list
+from meshgate.dialects.annotations import (
+    KONG,
+    ONLY_INGRESS,
+    PLUGINS,
+    annotation_path,
+    plugin_problems,
+    split_list,
+)
 from meshgate.dialects.document import Document
+from meshgate.dialects.edge_annotations import EdgeAnnotations, route_annotations
 from meshgate.dialects.gateway_api.references import (
     BackendObjectSpec,
     Duration,
@@ -23,10 +31,12 @@ from meshgate.dialects.metadata import ObjectMeta
 from meshgate.dialects.schema import Items, Spec, problem
 from meshgate.model.declared import Declared
 from meshgate.model.gateway_api import RouteKind
-from meshgate.model.gateway_api_routes import ApiRoute, Backend, RouteRule
+from meshgate.model.gateway_api_routes import ApiRoute, Backend, RouteAnnotations, RouteRule
 from meshgate.model.route import SessionPersistence
 
 MAX_WEIGHT = 1_000_000
+_OF_PATHS = frozenset({"strip-path", "path-handling"})
+"""Kong's annotations that mean nothing for gRPC, whose paths are names of methods."""
 DEFAULT_COOKIE = "meshgate-session"
 Weight = Annotated[int, Field(ge=0, le=MAX_WEIGHT)]
 
@@ -113,7 +123,18 @@ def lowered_route(
     said: list[Diagnostic],
 ) -> Lowered:
     """The route of any kind."""
-    names, origin = _plugins(metadata, document, said)
+    keep, annotations = not has_errors(said), RouteAnnotations()
+    aliases: tuple[str, ...] = ()
+    if kind in (RouteKind.HTTP, RouteKind.GRPC):
+        without = ONLY_INGRESS | (_OF_PATHS if kind is RouteKind.GRPC else frozenset())
+        found = route_annotations(metadata.annotations, document, without)
+        said.extend(found.diagnostics)
+        names, origin, aliases = found.plugin_names, found.plugins_origin, found.host_aliases
+        annotations = _annotations(found)
+    else:
+        names, origin = _plugins(metadata, document, said)
+        keep = False
+    hostnames = spec.hostnames if isinstance(spec, HostnamesSpec) else ()
     route = ApiRoute(
         ref=document.ref,
         kind=kind,
@@ -121,15 +142,30 @@ def lowered_route(
             parent.lower(document, ("spec", "parentRefs", i)) for i, parent in enumerate(spec.parent_refs)
         ),
         default_gateways=spec.use_default_gateways == "All",
-        hostnames=spec.hostnames if isinstance(spec, HostnamesSpec) else (),
+        hostnames=tuple(dict.fromkeys((*hostnames, *aliases))),
         rules=rules,
         plugin_names=names,
         plugins_origin=origin,
+        annotations=annotations,
         created=document.created,
         generation=document.generation,
         origin=document.locate(),
     )
-    return Lowered(declared=Declared(api_routes=(route,)), diagnostics=tuple(said))
+    return Lowered(declared=Declared(api_routes=(route,)), diagnostics=tuple(said), keep=keep)
+
+
+def _annotations(found: EdgeAnnotations) -> RouteAnnotations:
+    return RouteAnnotations(
+        strip_path=found.strip_path,
+        preserve_host=found.preserve_host,
+        methods=found.methods,
+        headers=found.headers,
+        https_only=found.https_only,
+        plain_only=found.plain_only,
+        only_via=found.only_via,
+        joins_paths=found.joins_paths,
+        closed=found.closed,
+    )
 
 
 def _plugins(

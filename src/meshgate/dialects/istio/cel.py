@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from meshgate.dialects.istio.re2 import regex_problem
+from meshgate.dialects.re2 import regex_problem
 
 _TOKEN = re.compile(
     r"""\s*(?:

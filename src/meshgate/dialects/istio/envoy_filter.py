@@ -15,10 +15,10 @@ from meshgate.core.diagnostics import Diagnostic, Severity, has_errors
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.envoy_filter_match import MatchSpec
-from meshgate.dialects.istio.re2 import regex_problem
 from meshgate.dialects.istio.workload_scope import GATEWAY_API, TargetRefSpec
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import Labels, ObjectSpec
+from meshgate.dialects.re2 import regex_problem
 from meshgate.dialects.schema import Items, Spec, check, did_you_mean, problem
 from meshgate.model.declared import Declared
 from meshgate.model.envoy_patch import (

@@ -14,7 +14,7 @@ from meshgate.dialects.document import Document
 from meshgate.dialects.istio.faults import PercentSpec
 from meshgate.dialects.istio.headers import HeadersSpec
 from meshgate.dialects.istio.hosts import DestinationSpec, PortNumber
-from meshgate.dialects.istio.re2 import regex_problem, substitution_problem
+from meshgate.dialects.re2 import regex_problem, substitution_problem
 from meshgate.dialects.schema import Spec, fault, problem, show
 from meshgate.model.route import DirectResponse, Redirect, Rewrite
 

@@ -13,7 +13,7 @@ from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.hosts import PortNumber
-from meshgate.dialects.istio.re2 import regex_problem
+from meshgate.dialects.re2 import regex_problem
 from meshgate.dialects.schema import Items, Spec, fault, problem, show
 from meshgate.model.route import CLAIMS, MatchKind, NamedMatch, PathKind, PathMatch, RequestMatch, StringMatch
 from meshgate.model.service import EMPTY

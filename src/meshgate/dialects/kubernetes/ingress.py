@@ -11,12 +11,13 @@ from pydantic import AfterValidator, Field
 
 from meshgate.core.diagnostics import Diagnostic, Severity, has_errors
 from meshgate.core.origin import FieldPath, format_path
-from meshgate.dialects.annotations import CLASS, EdgeAnnotations, annotation_path, ingress_annotations
+from meshgate.dialects.annotations import CLASS, annotation_path
 from meshgate.dialects.document import Document, is_dns_label, is_dns_name
-from meshgate.dialects.istio.re2 import regex_problem
+from meshgate.dialects.edge_annotations import EdgeAnnotations, ingress_annotations
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.kubernetes.ingress_closed import closed_rules
 from meshgate.dialects.metadata import ObjectSpec
+from meshgate.dialects.re2 import regex_problem
 from meshgate.dialects.schema import Items, Spec, check, fault, problem, show
 from meshgate.model.declared import BackendRef, Declared, EdgePath, EdgeRules, EdgeTls
 from meshgate.model.route import PathKind, PathMatch
@@ -187,6 +188,9 @@ class _Lowering:
             methods=annotations.methods,
             headers=annotations.headers,
             https_only=annotations.https_only,
+            plain_only=annotations.plain_only,
+            only_via=annotations.only_via,
+            joins_paths=annotations.joins_paths,
             rewrite=annotations.rewrite,
             regex_priority=annotations.regex_priority,
             closed=annotations.closed or self._rewrite_problem(paths, default is not None),

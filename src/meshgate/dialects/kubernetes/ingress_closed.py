@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from meshgate.dialects.annotations import EdgeAnnotations
 from meshgate.dialects.document import Document, Json, is_dns_name
-from meshgate.dialects.istio.re2 import regex_problem
+from meshgate.dialects.edge_annotations import EdgeAnnotations
+from meshgate.dialects.re2 import regex_problem
 from meshgate.model.declared import BackendRef, EdgePath, EdgeRules, EdgeTls
 from meshgate.model.route import PathKind, PathMatch
 

@@ -17,6 +17,17 @@ class HttpsOnly:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OnlyVia:
+    """Kong's `protocols: grpc` and `snis`: other requests do not get to the route's service."""
+
+    grpc: bool = False
+    """Calls of gRPC alone."""
+    server_names: tuple[str, ...] = ()
+    """What was asked for in the TLS handshake must be one of them; requests without TLS are not asked."""
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BasicAuth:
     """Kong's `basic-auth`: a username and a password say who asks."""
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from meshgate.dialects.istio.re2 import regex_problem
 from meshgate.dialects.kong.plugins.config import Config, Report
+from meshgate.dialects.re2 import regex_problem
 from meshgate.dialects.schema import Items, fault
 from meshgate.model.policy import BotDetection
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from meshgate.dialects.istio.re2 import regex_problem
 from meshgate.dialects.kong.plugins.config import Config, Line, Report, ShownHeaderName
+from meshgate.dialects.re2 import regex_problem
 from meshgate.dialects.schema import Items, show
 from meshgate.model.policy import CrossOrigin
 

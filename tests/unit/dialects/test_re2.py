@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshgate.dialects.istio.re2 import regex_problem, substitution_problem
+from meshgate.dialects.re2 import regex_problem, substitution_problem
 
 
 @pytest.mark.parametrize(
