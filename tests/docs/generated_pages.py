@@ -43,8 +43,10 @@ from meshgate.dialects.istio import (
     workload_group,
 )
 from meshgate.dialects.kong import (
+    ingress_class_parameters,
     kong_consumer,
     kong_consumer_group,
+    kong_ingress,
     kong_plugin,
     kong_upstream_policy,
     stream_ingress,
@@ -113,6 +115,10 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         (GATEWAY_GROUP, "BackendTLSPolicy"): backend_tls_policy.BackendTlsPolicy,
         ("configuration.konghq.com", "KongConsumerGroup"): kong_consumer_group.KongConsumerGroup,
         ("configuration.konghq.com", "KongUpstreamPolicy"): kong_upstream_policy.KongUpstreamPolicy,
+        ("configuration.konghq.com", "KongIngress"): kong_ingress.KongIngress,
+        ("configuration.konghq.com", "IngressClassParameters"): (
+            ingress_class_parameters.IngressClassParameters
+        ),
         ("configuration.konghq.com", "TCPIngress"): stream_ingress.TcpIngressSpec,
         ("configuration.konghq.com", "UDPIngress"): stream_ingress.UdpIngressSpec,
     }

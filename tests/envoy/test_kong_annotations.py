@@ -211,3 +211,22 @@ def test_routes_of_the_gateway_api(tmp_path: Path) -> None:
     assert deep.seen.headers["host"] == ["shop.example"]
     assert posted.status == 404
     assert secure.status == 426
+
+
+@pytest.mark.envoy
+def test_what_a_kong_ingress_says(tmp_path: Path) -> None:
+    manifests = (
+        "---\napiVersion: configuration.konghq.com/v1\nkind: KongIngress\nmetadata: {name: shared}\n"
+        "route: {methods: [GET], strip_path: true, preserve_host: true, headers: {x-kind: [a, b]}}\n"
+        "proxy: {path: /base}\nupstream: {host_header: inner.example}\n"
+        "---\napiVersion: v1\nkind: Service\n"
+        "metadata: {name: old, annotations: {konghq.com/override: shared}}\n"
+        "spec: {ports: [{name: http, port: 80}]}\n"
+        + _ingress("a", "/old", "konghq.com/override: shared, konghq.com/preserve-host: 'false'", "old")
+    )
+    kind = (("x-kind", "b"),)
+    requests = [Ask("/old/x", headers=kind), Ask("/old/x"), Ask("/old/x", "POST", headers=kind)]
+    taken, no_kind, posted = asked(manifests, requests, tmp_path)
+    assert taken.seen.path == "/base/x"
+    assert taken.seen.headers["host"] == ["inner.example"]  # what is written counts before it
+    assert (no_kind.status, posted.status) == (404, 404)

@@ -19,9 +19,8 @@ from meshgate.app.control_plane import ControlPlane
 from meshgate.app.events import Events
 from meshgate.app.metrics import Metrics
 from meshgate.core.clock import SystemClock
-from meshgate.core.diagnostics import Diagnostic, ordered
-from meshgate.dialects.document import Document
-from meshgate.dialects.registry import lower_one
+from meshgate.core.diagnostics import ordered
+from meshgate.dialects.registry import check_alone
 from meshgate.identity.ca import AuthorityError
 from meshgate.runtime.commands import CommandFailed
 from meshgate.runtime.guard import CRASH_CODE, RESTARTS_VARIABLE
@@ -57,7 +56,7 @@ class ControlPlaneProcess:
         self._plane = ControlPlane(options, self._clock)
         self._events = Events(self._clock)
         self._objects = ObjectStore(
-            check=_check, clock=self._clock, kept=KeptState(options.state / "meshgate.db")
+            check=check_alone, clock=self._clock, kept=KeptState(options.state / "meshgate.db")
         )
         self._files = FileSource(options.paths, self._objects)
         metrics = Metrics(self._plane)
@@ -106,10 +105,6 @@ class ControlPlaneProcess:
     def _tell(self) -> None:
         self._events.pods(self._plane.live.statuses.values())
         self._events.diagnostics(ordered((*self._backend.problems, *self._plane.live.diagnostics)))
-
-
-def _check(document: Document) -> tuple[Diagnostic, ...]:
-    return lower_one(document).diagnostics
 
 
 def _log_to(options: UpOptions) -> None:

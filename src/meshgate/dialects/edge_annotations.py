@@ -30,7 +30,7 @@ from meshgate.model.policy import HttpsOnly, OnlyVia
 from meshgate.model.route import MatchKind, StringMatch
 
 _GUARDS_INGRESS = MappingProxyType(
-    {"override": "KongIngress is not supported, and it may restrict who gets in"}
+    {"override": "its KongIngress does not exist or is broken, and it may restrict who gets in"}
 )
 _FORCE_SSL = "ingress.kubernetes.io/force-ssl-redirect"
 

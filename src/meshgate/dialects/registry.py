@@ -12,6 +12,7 @@ from meshgate.dialects import gateway_api, istio, kong, kubernetes
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.mesh_config import lower_mesh_config
 from meshgate.dialects.kind import FindSecret, KindParser, Lowered
+from meshgate.dialects.kong.kong_ingress import overridden, override_of, without_override
 from meshgate.dialects.schema import did_you_mean, problem
 from meshgate.model.declared import Broken, Declared
 from meshgate.model.mesh_config import MESH_CONFIG_REF
@@ -94,6 +95,11 @@ def lower_one(document: Document, find: FindSecret | None = None) -> Lowered:
     return lowered
 
 
+def check_alone(document: Document) -> tuple[Diagnostic, ...]:
+    """What is wrong with an object of which nothing else is known, so not what it takes over."""
+    return lower_one(without_override(document)).diagnostics
+
+
 def lower_documents(
     documents: Iterable[Document], memo: MutableMapping[Document, Lowered] | None = None
 ) -> Lowered:
@@ -109,12 +115,18 @@ def lower_documents(
             first[document.ref] = document
     parts: list[Lowered] = []
     waiting: list[Document] = []
+    overrides = {d.ref: d for d in first.values() if d.ref.kind == "KongIngress" and not d.problem}
     for document in listed:
         if first[document.ref] is not document:
             parts.append(Lowered(diagnostics=(_duplicate(document, first[document.ref]),)))
             continue
         if _joins(document):
             waiting.append(document)
+            continue
+        named = override_of(document)
+        if named is not None and (by := overrides.get(named)) is not None:
+            # Not remembered: it changes with its KongIngress.
+            parts.append(lower_one(overridden(document, by)))
             continue
         lowered = memo.get(document) if memo is not None else None
         if lowered is None:

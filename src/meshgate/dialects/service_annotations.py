@@ -145,6 +145,10 @@ class _Reader:
                 self.edge = replace(self.edge, upstream_policy=text, upstream_policy_origin=origin)
                 if not is_dns_name(text):
                     self._error("MG2005", name, f"must be the name of a KongUpstreamPolicy, got {show(text)}")
+            case "override":
+                self._error(
+                    "MG2005", name, "its KongIngress does not exist or is broken; the Service is left out"
+                )
             case _ if short in _TLS:
                 self._about(name, short, text)
             case _:

@@ -42,8 +42,8 @@ def _ingress(name: str, value: str, more: str = "") -> tuple[list[str], str]:
         ("snis", "*.example", "error MG2005 must be a comma list of host names, got '*.example'; "
             "until then it answers 503"),
         ("path-handling", "v2", "error MG2005 must be v0 or v1, got 'v2'; until then it answers 503"),
-        ("override", "a", "error MG1104 KongIngress is not supported, and it may restrict who gets in; "
-         "until then it answers 503"),
+        ("override", "a", "error MG1104 its KongIngress does not exist or is broken, and it may restrict who "
+         "gets in; until then it answers 503"),
         ("https-redirect-status-code", "301",
          "warning MG2005 konghq.com/https-redirect-status-code has no effect without konghq.com/protocols: "
          "https"),

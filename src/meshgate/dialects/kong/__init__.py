@@ -9,8 +9,10 @@ what refers to it is closed and not open.
 from __future__ import annotations
 
 from meshgate.dialects.kind import KindParser
+from meshgate.dialects.kong.ingress_class_parameters import INGRESS_CLASS_PARAMETERS
 from meshgate.dialects.kong.kong_consumer import KONG_CONSUMER
 from meshgate.dialects.kong.kong_consumer_group import KONG_CONSUMER_GROUP
+from meshgate.dialects.kong.kong_ingress import KONG_INGRESS
 from meshgate.dialects.kong.kong_plugin import KONG_CLUSTER_PLUGIN, KONG_PLUGIN
 from meshgate.dialects.kong.kong_upstream_policy import KONG_UPSTREAM_POLICY
 from meshgate.dialects.kong.not_supported import NOT_SUPPORTED
@@ -24,5 +26,7 @@ KINDS: tuple[KindParser, ...] = (
     KONG_UPSTREAM_POLICY,
     TCP_INGRESS,
     UDP_INGRESS,
+    KONG_INGRESS,
+    INGRESS_CLASS_PARAMETERS,
     *NOT_SUPPORTED,
 )

@@ -40,8 +40,6 @@ def _kind(kind: str, plural: str, version: str, effect: str, *, namespaced: bool
 
 
 NOT_SUPPORTED = (
-    _kind("KongIngress", "kongingresses", "v1", "what refers to it keeps its settings"),
-    _kind("IngressClassParameters", "ingressclassparameterses", "v1alpha1", "its class keeps the defaults"),
     _kind("KongLicense", "konglicenses", "v1alpha1", "no license is needed", namespaced=False),
     _kind("KongVault", "kongvaults", "v1alpha1", "references to it stay closed", namespaced=False),
     _kind("KongCustomEntity", "kongcustomentities", "v1alpha1", "it has no effect"),

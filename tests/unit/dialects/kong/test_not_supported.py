@@ -11,8 +11,6 @@ from tests.unit.dialects.reading import read, said
 @pytest.mark.parametrize(
     ("version", "kind"),
     [
-        ("v1", "KongIngress"),
-        ("v1alpha1", "IngressClassParameters"),
         ("v1alpha1", "KongLicense"),
         ("v1alpha1", "KongVault"),
         ("v1alpha1", "KongCustomEntity"),
