@@ -9,7 +9,7 @@ from functools import wraps
 
 from meshgate.bridge.log_queue import LogQueue
 from meshgate.core.clock import SystemClock
-from meshgate.model.policies.logs import QueueLimits
+from meshgate.model.policies.queues import QueueLimits
 
 DEADLINE_S = 10.0
 BATCHES = QueueLimits(max_batch_size=3, max_coalescing_delay_s=3600)
