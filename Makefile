@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := src tests examples bench
 # The whole run uses two processes: one for tests that need the machine for themselves, one for the others.
-PARALLEL = $(if $(ARGS),,-n 2 --dist loadgroup)
+PARALLEL = $(if $(ARGS),,-n 2 --dist loadscope)
 
 # python3 where it is new enough, else the newest one that is.
 PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11; do \

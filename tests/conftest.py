@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
-TESTS = Path(__file__).parent
 MACHINE = ("e2e", "browser", "docs/test_shell.py", "envoy/test_edge_floods.py", "envoy/test_edge_clients.py")
 """Tests that start whole Meshgates, take addresses that are the same each time, or load the machine:
 never two of them at once."""
@@ -31,10 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--update-golden is for people to look at the difference; CI never updates")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (`-n 2 --dist loadgroup`) a file stays in one of them, and what needs the
-    machine for itself is one after the other."""
-    for item in items:
-        path = item.path.relative_to(TESTS).as_posix()
-        group = "machine" if path.startswith(MACHINE) else path
-        item.add_marker(pytest.mark.xdist_group(group))
+class Schedule(LoadScopeScheduling):  # type: ignore[misc]
+    """With several processes a file stays in one of them, and what needs the machine for itself is one
+    after the other, from the start."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0].removeprefix("tests/")
+        return "machine" if path.startswith(MACHINE) else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedule:
+    """Used where there is `-n`."""
+    return Schedule(config, log)
