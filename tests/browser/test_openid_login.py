@@ -15,8 +15,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.chromium import chromium
-from tests.browser.identity_provider import canaille, canaille_python, free_port
+from tests.browser.identity_provider import canaille, canaille_python
 from tests.envoy.kong_edge import consumer, gateway, plugin, route
+from tests.redis_server import free_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.slow]
 SECRET = "demo only: the shop's secret"

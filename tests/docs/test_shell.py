@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import pytest
 
 from meshgate.runtime.netns import unavailable_reason
 from tests.docs.pages import ROOT, blocks, followed, name
+from tests.redis_server import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.slow]
 
@@ -75,10 +75,8 @@ def _run(folder: Path, script: str) -> str:
 
 
 def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
+    """For HTTP and HTTPS."""
+    return free_port(), free_port()
 
 
 def _matches(shown: str, printed: str) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.certificates import Pair
-from tests.envoy.policy_agents import free_port
+from tests.redis_server import free_port
 
 SLAPD = shutil.which("slapd") or shutil.which("/usr/sbin/slapd")
 SCHEMAS = Path("/etc/ldap/schema")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ import aiohttp
 from aiohttp import web
 
 DEADLINE_S = 20.0
+NOBODY = 1
+"""A port at which nobody listens."""
 OPA = shutil.which("opa")
 """The real agent; it is in no package of Debian's or PyPI's."""
 
@@ -49,13 +50,6 @@ class SmallAgent:
         self.told.append(said)
         answer = self.policies[request.match_info["path"]](said)
         return web.Response(status=answer) if isinstance(answer, int) else web.json_response(answer)
-
-
-def free_port() -> int:
-    """A port that nobody has right now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from cryptography import x509
 from tests.certificates import authority, named
 from tests.envoy.directory import BASE, SLAPD, Directory
 from tests.envoy.kong_edge import Answer, Ask, asked, consumer, plugin, route
-from tests.envoy.policy_agents import free_port
+from tests.envoy.policy_agents import NOBODY
 
 pytestmark = [
     pytest.mark.envoy,
@@ -38,7 +38,7 @@ def _manifests(directory: Directory) -> str:
         + ldap("unverified", "ldaps: true", port=directory.tls, host="127.0.0.1")
         + ldap("other-host", "ldaps: true, verify_ldap_host: true", port=directory.tls, host="127.0.0.1")
         + ldap("tls-to-plain", "ldaps: true")
-        + ldap("away", port=free_port())
+        + ldap("away", port=NOBODY)
         + ldap("perhaps", "anonymous: guest")
         + plugin("perhaps-key", "key-auth", "{anonymous: guest}")
         + plugin("key", "key-auth", "{}")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.envoy.kong_edge import Answer, Ask, asked, consumer, plugin, route
-from tests.envoy.policy_agents import OPA, SmallAgent, free_port, real_agent
+from tests.envoy.policy_agents import NOBODY, OPA, SmallAgent, real_agent
+from tests.redis_server import free_port
 
 PORT = free_port()
 
@@ -32,7 +33,7 @@ MANIFESTS = (
     + _plugin("member", "include_consumer_in_opa_input: true", path="shop/member")
     + _plugin("tell", EVERYTHING)
     + "".join(_plugin(name) for name in ("object", "refuse", "undefined", "broken"))
-    + _plugin("away", port=free_port())
+    + _plugin("away", port=NOBODY)
     + _plugin("https", "opa_protocol: https")
     + "".join(route(n, n) for n in ("get", "object", "refuse", "undefined", "broken", "away", "https"))
     + route("member", "key", "member")

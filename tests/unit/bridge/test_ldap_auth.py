@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -37,18 +39,46 @@ class Directory:
 
     def __init__(self, says: bytes) -> None:
         self.says, self.asked = says, []  # type: tuple[bytes, list[bytes]]
+        self.answers = Answers()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.asked.append(await reader.read(4096))
-        writer.write(self.says)
-        await writer.drain()
-        writer.close()
+        async with self.answers.one(writer):
+            self.asked.append(await reader.read(4096))
+            writer.write(self.says)
+            await writer.drain()
+
+
+class Answers:
+    """Connections that a server has; none is left open when its test ends."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    @asynccontextmanager
+    async def one(self, writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+        """Closes the connection at its end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            with contextlib.suppress(ConnectionError):
+                yield
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def ended(self) -> None:
+        """Returns when all are closed."""
+        async with asyncio.timeout(10):
+            await asyncio.gather(*self._tasks)
 
 
 def _before(directory: Directory, scenario: Callable[[int], Awaitable[None]]) -> None:
     async def run() -> None:
         async with await asyncio.start_server(directory.serve, "127.0.0.1", 0) as server:
             await scenario(server.sockets[0].getsockname()[1])
+            await directory.answers.ended()
 
     asyncio.run(run())
 
@@ -90,9 +120,11 @@ def test_an_answer_that_is_none_lets_nobody_in(says: bytes) -> None:
 
 def test_a_directory_that_says_nothing_is_not_waited_for() -> None:
     async def scenario() -> None:
+        answers = Answers()
+
         async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read()
-            writer.close()
+            async with answers.one(writer):
+                await reader.read()
 
         async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
@@ -100,6 +132,7 @@ def test_a_directory_that_says_nothing_is_not_waited_for() -> None:
             for place in (plain, replace(plain, ldaps=True), replace(plain, start_tls=True)):
                 with pytest.raises(DirectoryError, match="in time"):
                     await binds(place, "uid=ann", Secret.of("pw"))
+            await answers.ended()
 
     asyncio.run(scenario())
 
