@@ -17,6 +17,7 @@ from meshgate.model.policies.grpc import ProtoConfigMap, ProtoFile, ProtoReflect
 from meshgate.model.policies.logs import LOGS
 from meshgate.model.policy import (
     Acl,
+    Acme,
     BasicAuth,
     BotDetection,
     CorrelationId,
@@ -90,6 +91,8 @@ def plugin_met(
         case policy if isinstance(policy, BRIDGED):
             asked = bridged_met(policy, on, headers)
             return optional(policy.anonymous, asked, so_far) if asked and policy.anonymous else asked
+        case Acme():
+            return PolicyMet(kind="acme", says="its host gets a certificate", origin=policy.origin)
         case Prometheus():
             return PolicyMet(kind="prometheus", says="is counted", origin=policy.origin)
         case policy if isinstance(policy, LOGS):

@@ -19,10 +19,12 @@ from meshgate.model.policies.bridged import BRIDGED_AUTHENTICATION
 from meshgate.model.policy import (
     LOGS,
     Acl,
+    Acme,
     BasicAuth,
     BotDetection,
     CorrelationId,
     CrossOrigin,
+    GrpcGateway,
     GrpcWeb,
     HttpsOnly,
     IpRestriction,
@@ -50,17 +52,19 @@ from meshgate.simulate.plugins_met import optional, plugin_met
 from meshgate.simulate.strings import parameters
 from meshgate.simulate.verdict import PolicyMet
 
-_ORDER: tuple[type[Policy], ...] = (
+ORDER: tuple[type[Policy], ...] = (
     HttpsOnly,
     OnlyVia,
     PreFunction,
     CorrelationId,
     BotDetection,
     CrossOrigin,
+    Acme,
     JwtAuth,
     KeyAuth,
     BasicAuth,
     *BRIDGED_AUTHENTICATION,
+    GrpcGateway,
     IpRestriction,
     RequestSize,
     Acl,
@@ -109,7 +113,7 @@ def policies_met(
 
 def _place(policy: Policy) -> tuple[int, bool]:
     shared = isinstance(policy, RateLimit) and policy.store is LimitStore.REDIS
-    return _ORDER.index(type(policy)), shared
+    return ORDER.index(type(policy)), shared
 
 
 def _jwt(policy: JwtAuth, consumers: tuple[Consumer, ...], headers: Mapping[str, str]) -> PolicyMet:
