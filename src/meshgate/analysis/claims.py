@@ -5,7 +5,7 @@ from __future__ import annotations
 from meshgate.analysis.advice import Advice
 from meshgate.model.declared import Declared, MeshRules
 from meshgate.model.graph import EDGE, Model
-from meshgate.model.linking_mesh import MESH_GATEWAY
+from meshgate.model.linking.mesh import MESH_GATEWAY
 
 
 def analyze(declared: Declared, model: Model, advice: Advice) -> None:

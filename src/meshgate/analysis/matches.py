@@ -5,8 +5,8 @@ from __future__ import annotations
 from meshgate.analysis.advice import Advice
 from meshgate.model.declared import Declared, MeshRules
 from meshgate.model.graph import Model
-from meshgate.model.linking_mesh import is_catch_all
-from meshgate.model.linking_paths import takes_all
+from meshgate.model.linking.mesh import is_catch_all
+from meshgate.model.linking.paths import takes_all
 from meshgate.model.route import MatchKind, NamedMatch, PathKind, PathMatch, RequestMatch, Rule, StringMatch
 
 

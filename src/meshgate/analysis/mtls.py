@@ -9,7 +9,7 @@ from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.declared import Declared, DestinationRules
 from meshgate.model.destination import ClientTlsMode, TrafficPolicy
 from meshgate.model.graph import Model
-from meshgate.model.linking_inbound import container_port
+from meshgate.model.linking.inbound import container_port
 from meshgate.model.names import complete_host
 from meshgate.model.service import Service, ServicePort
 from meshgate.model.workload import MtlsMode

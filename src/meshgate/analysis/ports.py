@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from meshgate.analysis.advice import Advice
 from meshgate.model.declared import Declared
 from meshgate.model.graph import Model
-from meshgate.model.linking_inbound import container_port
-from meshgate.model.linking_input import service_ref
-from meshgate.model.linking_workloads import selects
+from meshgate.model.linking.inbound import container_port
+from meshgate.model.linking.input import service_ref
+from meshgate.model.linking.workloads import selects
 from meshgate.model.names import ROOT_NAMESPACE
 from meshgate.model.service import AppProtocol, Service, ServicePort
 

@@ -10,7 +10,7 @@ from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.edge_ports import real_ports
 from meshgate.model.gateway_api import CLASS, CONTROLLER, GATEWAY_GROUP
 from meshgate.model.graph import status_key
-from meshgate.model.linking_gateway_api_classes import class_status
+from meshgate.model.linking.gateway_api.classes import class_status
 from meshgate.model.status import Condition, ListenerStatus, ObjectStatus, ParentStatus
 from meshgate.sources.backend import JsonObject
 

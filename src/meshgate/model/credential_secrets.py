@@ -15,7 +15,7 @@ from cryptography.x509 import InvalidVersion, load_pem_x509_certificates, load_p
 
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
-from meshgate.model.linking_input import Input
+from meshgate.model.linking.input import Input
 from meshgate.model.names import Name
 
 _CHAIN, _KEY, _AUTHORITIES = ("tls.crt", "cert"), ("tls.key", "key"), ("ca.crt", "cacert")

@@ -1,17 +1,14 @@
 """Links declared objects into the one model: names resolved, defaults filled in, mistakes found.
 
-One step per file: `linking_workloads` (sidecars, environment, selectors), `linking_inbound`
-(PeerAuthentication), `linking_endpoints` (what answers and is no pod),
-`linking_authorization` (AuthorizationPolicy, RequestAuthentication),
-`linking_destinations` (DestinationRule), `linking_mesh`
-(VirtualService), `linking_delegates` before it, `linking_consumers`, `linking_plugins`, `linking_edge` and
-`linking_routes` (Ingress, joined with the mesh's rules), `linking_paths` (the algebra of
-paths behind that), `linking_gateways` (Istio's Gateways, with `linking_gateway_hosts`,
-`_tls`, `_ports` and `_streams`), `linking_stream_ingress` (TCPIngress, UDPIngress),
-`linking_gateway_api` (the Gateway API's), `linking_backend_tls`, `linking_upstreams` (Kong's),
-`linking_certificates`.
-`linking_input` gives all of them the same sorted input, which is why the order of documents
-never matters.
+One step per file of `linking`: `workloads` (sidecars, environment, selectors), `inbound`
+(PeerAuthentication), `endpoints` (what answers and is no pod), `authorization`
+(AuthorizationPolicy, RequestAuthentication), `destinations` (DestinationRule), `mesh`
+(VirtualService), `delegates` before it, `consumers`, `plugins`, `edge` and `routes` (Ingress,
+joined with the mesh's rules), `paths` (the algebra of paths behind that), `gateways` (Istio's
+Gateways, with `gateway_hosts`, `_tls`, `_ports` and `_streams`), `stream_ingress` (TCPIngress,
+UDPIngress), `gateway_api` (a package), `backend_tls`, `upstreams` (Kong's), `certificates`.
+`input` gives all of them the same sorted input, which is why the order of documents never
+matters.
 """
 
 from __future__ import annotations
@@ -24,33 +21,33 @@ from meshgate.core.diagnostics import Diagnostic
 from meshgate.model.authorization import OPEN
 from meshgate.model.declared import Declared
 from meshgate.model.graph import EDGE, MESH, Model, status_key
-from meshgate.model.linking_authorization import link_guards
-from meshgate.model.linking_backend_tls import link_backend_tls
-from meshgate.model.linking_certificates import joined, link_certificates
-from meshgate.model.linking_claims import close_beside_claims, keep_routes
-from meshgate.model.linking_client_tls import link_client_credentials
-from meshgate.model.linking_consumers import declared_consumers, link_consumers
-from meshgate.model.linking_delegates import resolve_delegates
-from meshgate.model.linking_destinations import link_destinations, report_upgrades
-from meshgate.model.linking_edge import link_edge_hosts, link_ingress_rules, taken_ingresses
-from meshgate.model.linking_endpoints import link_endpoints
-from meshgate.model.linking_envoy_filters import link_envoy_patches
-from meshgate.model.linking_failure import link_failure
-from meshgate.model.linking_functions import without_functions
-from meshgate.model.linking_gateway_api import api_edges, link_gateway_api
-from meshgate.model.linking_gateway_ports import GatewayPorts
-from meshgate.model.linking_gateways import link_gateways
-from meshgate.model.linking_inbound import link_inbound
-from meshgate.model.linking_input import Findings, Input, with_defaults
-from meshgate.model.linking_mesh import link_mesh_hosts
-from meshgate.model.linking_mesh_streams import link_mesh_streams
-from meshgate.model.linking_plugins import Plugins
-from meshgate.model.linking_sidecars import link_sidecars
-from meshgate.model.linking_stream_ingress import link_stream_ingresses
-from meshgate.model.linking_telemetry import link_telemetry
-from meshgate.model.linking_transcoding import link_transcoding
-from meshgate.model.linking_upstreams import link_upstreams
-from meshgate.model.linking_workloads import link_backends, link_workloads
+from meshgate.model.linking.authorization import link_guards
+from meshgate.model.linking.backend_tls import link_backend_tls
+from meshgate.model.linking.certificates import joined, link_certificates
+from meshgate.model.linking.claims import close_beside_claims, keep_routes
+from meshgate.model.linking.client_tls import link_client_credentials
+from meshgate.model.linking.consumers import declared_consumers, link_consumers
+from meshgate.model.linking.delegates import resolve_delegates
+from meshgate.model.linking.destinations import link_destinations, report_upgrades
+from meshgate.model.linking.edge import link_edge_hosts, link_ingress_rules, taken_ingresses
+from meshgate.model.linking.endpoints import link_endpoints
+from meshgate.model.linking.envoy_filters import link_envoy_patches
+from meshgate.model.linking.failure import link_failure
+from meshgate.model.linking.functions import without_functions
+from meshgate.model.linking.gateway_api.edges import api_edges, link_gateway_api
+from meshgate.model.linking.gateway_ports import GatewayPorts
+from meshgate.model.linking.gateways import link_gateways
+from meshgate.model.linking.inbound import link_inbound
+from meshgate.model.linking.input import Findings, Input, with_defaults
+from meshgate.model.linking.mesh import link_mesh_hosts
+from meshgate.model.linking.mesh_streams import link_mesh_streams
+from meshgate.model.linking.plugins import Plugins
+from meshgate.model.linking.sidecars import link_sidecars
+from meshgate.model.linking.stream_ingress import link_stream_ingresses
+from meshgate.model.linking.telemetry import link_telemetry
+from meshgate.model.linking.transcoding import link_transcoding
+from meshgate.model.linking.upstreams import link_upstreams
+from meshgate.model.linking.workloads import link_backends, link_workloads
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshgate.model.linking_delegate_matches import joined
+from meshgate.model.linking.delegate_matches import joined
 from meshgate.model.route import MatchKind, NamedMatch, PathKind, PathMatch, RequestMatch, StringMatch
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshgate.model.linking_paths import Combined, combine, matches, try_regex
+from meshgate.model.linking.paths import Combined, combine, matches, try_regex
 from meshgate.model.route import PathKind, PathMatch, Rewrite
 from tests.unit.model.build import exact, prefix, regex, segments
 

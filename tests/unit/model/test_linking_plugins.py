@@ -9,7 +9,7 @@ import pytest
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.declared import Broken, ConsumerObject, Declared, Plugin
 from meshgate.model.link import link
-from meshgate.model.linking_consumers import consumer_id
+from meshgate.model.linking.consumers import consumer_id
 from meshgate.model.names import Name
 from meshgate.model.policy import ConsumerLimits, JwtAuth, KeyAuth, LimitBy, Limits, Policy, RateLimit
 from meshgate.model.route import Refuse, Rule

@@ -1,0 +1,113 @@
+"""Routes of Services: HTTPRoutes and GRPCRoutes whose parent is a Service. Internal to `link`.
+
+A route in the Service's own namespace (its producer's) holds for all clients; one in another
+namespace (a consumer's) for the clients there, in place of the producer's. Ports of the Service
+that no route is for stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from meshgate.model.gateway_api import ParentRef
+from meshgate.model.gateway_api_routes import ApiRoute, RedirectFilter
+from meshgate.model.graph import MeshHost
+from meshgate.model.linking.edge import reachable
+from meshgate.model.linking.gateway_api.rules import Entrance, Ranked, RouteRules
+from meshgate.model.linking.input import Input
+from meshgate.model.route import (
+    Action,
+    Destination,
+    Forward,
+    Redirect,
+    RequestMatch,
+    Rule,
+    WeightedDestination,
+)
+from meshgate.model.service import Service
+from meshgate.model.status import Condition
+
+_ANY = RequestMatch()
+
+
+def is_service(parent: ParentRef) -> bool:
+    """Whether the parent is a Service."""
+    return parent.group in ("", "core") and parent.kind == "Service"
+
+
+@dataclass(slots=True)
+class ServiceRoutes:
+    """Collects the rules by Service and by the namespace that they are for."""
+
+    _given: Input
+    _ranked: dict[tuple[str, str], list[Ranked]] = field(default_factory=dict)
+    """(host, namespace of the clients or `*`) -> rules."""
+    _ports: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+
+    def accepted(self, route: ApiRoute, parent: ParentRef) -> Condition:
+        """Whether a route can be had for a Service."""
+        service = self._given.services.get(parent.name)
+        if not route.kind.is_http:
+            message = f"a {route.ref.kind} cannot be for a Service here"
+            return Condition(type="Accepted", holds=False, reason="UnsupportedValue", message=message)
+        if service is None:
+            message = f"Service {parent.name} {self._given.absence('Service', parent.name)}"
+            return Condition(type="Accepted", holds=False, reason="NoMatchingParent", message=message)
+        if parent.port and service.port(parent.port) is None:
+            message = f"Service {parent.name} has no port {parent.port}"
+            return Condition(type="Accepted", holds=False, reason="NoMatchingParent", message=message)
+        return Condition(type="Accepted", holds=True, reason="Accepted")
+
+    def add(self, route: ApiRoute, parent: ParentRef, rules: RouteRules) -> None:
+        """The rules of an accepted route, for the port that the parent names or for all."""
+        service = self._given.services[parent.name]
+        clients = "*" if route.namespace == service.name.namespace else route.namespace
+        key = (service.host, clients)
+        ports = {parent.port} if parent.port else {port.number for port in service.ports}
+        self._ports.setdefault(key, set()).update(ports)
+        # A redirect says which port was asked for, so it is another one for each port.
+        redirects = any(isinstance(f, RedirectFilter) for r in route.rules for f in r.filters)
+        for port in sorted(ports) if redirects else (parent.port,):
+            for ranked in rules.at(Entrance("http", port or 80)):
+                matches = tuple(replace(m, port=port) for m in ranked.rule.matches or (_ANY,))
+                # Plugins of the gateway have no place at a client's sidecar.
+                action = _with_port(ranked.rule.action, port)
+                rule = replace(ranked.rule, matches=matches, action=action, policies=(), variants=())
+                self._ranked.setdefault(key, []).append(replace(ranked, rule=rule))
+
+    def join(self, hosts: Mapping[str, tuple[MeshHost, ...]]) -> dict[str, tuple[MeshHost, ...]]:
+        """The mesh's hosts with these before what VirtualServices say; consumers' before producers'."""
+        found = dict(hosts)
+        for (host, clients), ranked in sorted(self._ranked.items(), key=lambda item: item[0][1] != "*"):
+            service = self._given.hosts[host]
+            ordered = sorted(ranked, key=lambda one: one.precedence)
+            rules, _ = reachable((*self._rest(service, (host, clients)), *(one.rule for one in ordered)))
+            entry = MeshHost(
+                host=host,
+                namespace=service.name.namespace if clients == "*" else clients,
+                export_to=(clients,),
+                rules=rules,
+            )
+            found[host] = (entry, *found.get(host, ()))
+        return dict(sorted(found.items()))
+
+    def _rest(self, service: Service, key: tuple[str, str]) -> Iterable[Rule]:
+        """The ports that no route is for."""
+        for port in service.ports:
+            if port.number in self._ports[key] or not port.protocol.is_http:
+                continue
+            destination = Destination(host=service.host, port=port.number)
+            yield Rule(
+                name=f"default-{port.number}",
+                matches=(RequestMatch(port=port.number),),
+                action=Forward(destinations=(WeightedDestination(destination=destination, weight=1),)),
+                origin=service.origin,
+            )
+
+
+def _with_port(action: Action, port: int) -> Action:
+    """The same; a redirect to another scheme names its port where the Host that it keeps names one."""
+    if not isinstance(action, Redirect) or not action.scheme or action.authority or action.port:
+        return action
+    return action if port in (0, 80, 443) else replace(action, port=443 if action.scheme == "https" else 80)
