@@ -22,6 +22,8 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11;
 # What belongs to the caller's own Python must not reach into .venv.
 unexport PYTHONHOME
 unexport PYTHONPATH
+# Nor what would make each process compile all of its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # What is run finds .venv's own commands first, redis-server among them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,6 +12,11 @@ from xdist.scheduler import LoadScopeScheduling
 MACHINE = ("e2e", "browser", "docs/test_shell.py", "envoy/test_edge_floods.py", "envoy/test_edge_clients.py")
 """Tests that start whole Meshgates, take addresses that are the same each time, or load the machine:
 never two of them at once."""
+
+# Tests start hundreds of processes of ours; compiling all modules again takes half of the time that each
+# needs to start. For those who call pytest themselves: the Makefile does the same.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How quickly examples are made says how busy the machine is, and nothing of the code.
 settings.register_profile("meshgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
