@@ -53,6 +53,8 @@ async def decide(steps: Sequence[Step], request: Request, known: Identity | None
                 return verdict
             case Allow():
                 so_far = _joined(so_far, verdict)
+                if len(steps) == 1:
+                    so_far = replace(so_far, holds_until=verdict.holds_until)
                 known = verdict.identity or known
     for step in steps:
         if step.finish is not None:

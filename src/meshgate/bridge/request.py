@@ -96,6 +96,8 @@ class Allow:
     """Of the query."""
     client_headers: Headers = ()
     """Added to the answer, e.g. Set-Cookie."""
+    holds_until: float = 0
+    """So long (seconds since 1970) Envoy may repeat it for the same credential; 0: it must ask again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from envoy.service.auth.v3 import attribute_context_pb2, external_auth_pb2
 from google.rpc import code_pb2
 
 from meshgate.bridge.request import Allow, Deny, Headers, Identity, Request
-from meshgate.policies import captures, client_certificate
+from meshgate.policies import captures, client_certificate, verdict_cache
 from meshgate.policies.consumer_headers import (
     AUTHENTICATED_GROUPS,
     CONSUMER_ID,
@@ -92,6 +92,13 @@ def allowed(verdict: Allow) -> bytes:
     ok.query_parameters_to_remove.extend(verdict.remove_parameters)
     for name, value in verdict.client_headers:
         ok.response_headers_to_add.append(_header(name, value, _APPEND))
+    if verdict.holds_until and not verdict.client_headers and not verdict.remove_parameters:
+        said = {
+            "until": str(int(verdict.holds_until)),
+            "set": [text for pair in wanted.items() for text in pair],
+            "remove": list(ok.headers_to_remove),
+        }
+        answer.dynamic_metadata.update({verdict_cache.SAID: said})
     return bytes(answer.SerializeToString())
 
 

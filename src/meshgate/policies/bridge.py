@@ -17,7 +17,7 @@ from envoy.type.v3 import http_status_pb2
 from meshgate.core.typed_json import dump
 from meshgate.model.policies.bridged import BRIDGED, Bridged, MtlsAuth, OAuth2, Opa, OpenIdConnect, Stage
 from meshgate.model.policy import Policy
-from meshgate.policies import captures, client_certificate
+from meshgate.policies import captures, client_certificate, verdict_cache
 from meshgate.policies.packing import duration, http_filter, pack
 from meshgate.policies.parts import RouteParts
 from meshgate.policies.replies import said_by_itself, said_reply
@@ -70,6 +70,8 @@ def listener_filters(policies: tuple[Policy, ...], stage: Stage) -> tuple[hcm.Ht
         config.metadata_context_namespaces.append(client_certificate.NAMESPACE)
     if any(isinstance(p, Opa) and p.include_uri_captures for p in found):
         config.metadata_context_namespaces.append(captures.NAMESPACE)
+    if stage is Stage.AUTHENTICATION:
+        verdict_cache.skip_when_known(config, policies)
     config.grpc_service.timeout.CopyFrom(deadline)
     config.grpc_service.envoy_grpc.cluster_name = CLUSTER
     return (http_filter(FILTERS[stage], config, disabled=True),)

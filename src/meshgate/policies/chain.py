@@ -65,6 +65,7 @@ from meshgate.policies.entries import (
     OfListener,
     OnlyHttps,
     Plain,
+    Repeated,
     Strangers,
     Transcoder,
 )
@@ -125,6 +126,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     ),
     # What the question after it is about.
     Plain(MtlsAuth, client_certificate.listener_filters, client_certificate.route_parts),
+    # What the next one has said of the same token before.
+    Repeated(),
     # Ways in that Envoy does not know, in Kong's order among themselves: one question for all of them.
     Asked(Stage.AUTHENTICATION),
     # Whoever is still nobody goes on as the consumer for strangers, or not at all.

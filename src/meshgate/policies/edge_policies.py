@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
@@ -11,10 +12,11 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from meshgate.core.origin import BUILT_IN
 from meshgate.model.consumer import Consumer
 from meshgate.model.edge import EdgeHost
-from meshgate.model.policies.bridged import BRIDGED
+from meshgate.model.policies.bridged import BRIDGED, OpenIdConnect
 from meshgate.model.policies.grpc import ProtoDescriptor
 from meshgate.model.policy import JwtAuth, KeyAuth, Policy, ProxyCache, RateLimit
 from meshgate.policies import bridge, jwt, key_auth, proxy_cache
+from meshgate.policies.consumer_headers import identity_values
 from meshgate.policies.parts import RouteParts
 
 P = TypeVar("P", bound=Policy)
@@ -35,6 +37,8 @@ class EdgePolicies:
     """Whether a rule that is no plugin's allows browsers to send what they ask for."""
     claims_choose: bool = False
     """Whether a route asks for a claim of a token."""
+    consumers_digest: str = ""
+    """Stands for all that is told of consumers; empty where no policy has it repeated."""
     classes: Mapping[str, str] = field(default_factory=dict)
     """Consumer's id -> the class of consumers whose routes are other ones; empty where none are."""
 
@@ -53,6 +57,7 @@ class EdgePolicies:
             consumers=tuple(consumers[key] for key in sorted(consumers)),
             policies=tuple(found[key] for key in sorted(found)),
             claims_choose=claims,
+            consumers_digest=_digest(consumers, found.values()),
             classes={
                 consumer: members.name
                 for host in hosts.values()
@@ -72,6 +77,14 @@ class EdgePolicies:
     def of(self, kind: type[P]) -> tuple[P, ...]:
         """Those of one kind."""
         return tuple(p for p in self.policies if isinstance(p, kind))
+
+
+def _digest(consumers: Mapping[str, Consumer], policies: Iterable[Policy]) -> str:
+    """Costs as much as there are consumers, so it is made only where somebody wants it."""
+    if not any(isinstance(p, OpenIdConnect) and p.mapping.consumer_claims for p in policies):
+        return ""
+    told = [sorted(identity_values(consumers[key], "").items()) for key in sorted(consumers)]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:20]
 
 
 def parts_key(policy: Policy) -> str:

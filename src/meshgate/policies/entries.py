@@ -20,7 +20,17 @@ from meshgate.model.policy import (
     KeyAuth,
     Policy,
 )
-from meshgate.policies import anonymous, bridge, captures, consumer_headers, cors, grpc_json, https_only, jwt
+from meshgate.policies import (
+    anonymous,
+    bridge,
+    captures,
+    consumer_headers,
+    cors,
+    grpc_json,
+    https_only,
+    jwt,
+    verdict_cache,
+)
 from meshgate.policies.edge_policies import EdgePolicies, P
 from meshgate.policies.parts import RouteParts
 
@@ -149,6 +159,20 @@ class Strangers:
 
     def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
         return anonymous.replies(_authentications(edge))
+
+
+class Repeated:
+    """What the bridge has said before, where it need not be asked again."""
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return verdict_cache.listener_filters(edge.policies)
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        rule = bridge.rule_id(bridge.bridged(policies, Stage.AUTHENTICATION))
+        return verdict_cache.route_parts(policies, rule, edge.consumers_digest)
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ _KEPT = frozenset(
 """Ways of which a session is made. A token that the client holds itself makes none: a cookie of it
 would let other sites use it."""
 
+REPEATED_S = 10.0
+"""How long Envoy lets a token in that was good, without asking again: keys may be withdrawn."""
+
 
 class OpenIdCheck:
     """Decides by one plugin."""
@@ -159,12 +162,17 @@ class OpenIdCheck:
         up, empty = passing.headers(self._policy.upstream, evidence)
         cookie, no_cookie = passing.cookies_without(visit.request, hidden)
         names = {name for name, _ in up}
+        until = 0.0
+        if evidence.method is OpenidMethod.BEARER and not cookie and not no_cookie:
+            ends = evidence.tokens.expires_at + self._policy.demands.leeway_s
+            until = min(ends, visit.now + REPEATED_S)
         return Allow(
             identity=identity,
             set_headers=up + cookie,
             remove_headers=tuple(n for n in (*gone, *empty, *no_cookie) if n not in names),
             remove_parameters=parameters,
             client_headers=down + answers.cookies(visit.cookies),
+            holds_until=until,
         )
 
 
