@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from meshgate.acme.order import Challenge, OrderFailed, Show, obtain
+from meshgate.acme.challenge import Challenge, OrderFailed, Show
 from meshgate.acme.storage import Issued, Storage
 from meshgate.core.clock import Clock
 from meshgate.core.secret import Secret
@@ -18,6 +18,13 @@ from meshgate.model.policies.acme import Acme
 _log = structlog.get_logger(__name__)
 LOOK_EVERY_S = 3600
 """How often certificates are looked at when nothing else happens."""
+
+
+def obtain(host: str, settings: Acme, account_key: Secret, show: Show, now: datetime) -> Issued:
+    """`order.obtain`, loaded when the first host wants a certificate: few do, and all would wait for it."""
+    from meshgate.acme import order
+
+    return order.obtain(host, settings, account_key, show, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

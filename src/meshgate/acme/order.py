@@ -5,8 +5,6 @@ Blocking: run it in a thread. Every question to the authority has a deadline of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import requests
@@ -23,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
+from meshgate.acme.challenge import Challenge, OrderFailed, Show
 from meshgate.acme.storage import Issued
 from meshgate.core.secret import Secret
 from meshgate.model.policies.acme import Acme, AcmeAccount, KeyType
@@ -30,23 +29,6 @@ from meshgate.model.policies.acme import Acme, AcmeAccount, KeyType
 REQUEST_DEADLINE_S = 20
 ORDER_DEADLINE_S = 120
 _USER_AGENT = "meshgate"
-
-
-class OrderFailed(Exception):
-    """The authority gave no certificate; the message is the authority's reason."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenge:
-    """What the authority will ask for at the host, over HTTP."""
-
-    host: str
-    path: str
-    answer: str
-
-
-Show = Callable[[Challenge], None]
-"""Shows an answer at the gateway; returns when it can be seen there. Raises `OrderFailed`."""
 
 
 def obtain(host: str, settings: Acme, account_key: Secret, show: Show, now: datetime) -> Issued:

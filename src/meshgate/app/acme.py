@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from meshgate.acme.challenge import Challenge, OrderFailed
 from meshgate.acme.keeper import CertificateKeeper, Trouble
-from meshgate.acme.order import Challenge, OrderFailed
 from meshgate.acme.storage import Storage
 from meshgate.core.clock import Clock
 from meshgate.core.diagnostics import Diagnostic, Severity

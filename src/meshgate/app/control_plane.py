@@ -23,7 +23,7 @@ from meshgate.app.environment import Environment
 from meshgate.app.gateway_ports import taken_ports
 from meshgate.app.gateway_statuses import GatewayStatuses
 from meshgate.app.instances import by_workload, instance, is_live, service_table
-from meshgate.app.limits import response_rules, shared_rules
+from meshgate.app.limits import LimitFiles
 from meshgate.app.names import addressed_hosts, dns_table
 from meshgate.app.pods import gateway_pod, pod_specs, served_namespace
 from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars, proxy_id
@@ -44,8 +44,6 @@ from meshgate.model.proxy import Isolation as ModelIsolation
 from meshgate.model.proxy import Proxy
 from meshgate.model.workload import Instance, Svid
 from meshgate.pipeline import Built, build
-from meshgate.ratelimit.rules_file import write_rules
-from meshgate.runtime.daemons import Daemon
 from meshgate.runtime.netns import unavailable_reason
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import Placement
@@ -123,11 +121,10 @@ class ControlPlane:
 
     def _runtime_options(self, place: GatewayPlace) -> RuntimeOptions:
         paths = RuntimePaths.of(self.options.state)
-        self._rules_file = self.options.state / "rate-limit-rules.json"
-        rate_limit_socket = paths.run / "rate-limit.sock"
+        self._limits = LimitFiles(self.options.state, paths.run)
         self._bridge = BridgeFiles(self.options.state, paths.run)
         self.sidecars = Sidecars(
-            ProxyTokens(self.options.state), place, rate_limit_socket, self._bridge, self._expect
+            ProxyTokens(self.options.state), place, self._limits.socket, self._bridge, self._expect
         )
         return RuntimeOptions(
             state=self.options.state,
@@ -137,8 +134,7 @@ class ControlPlane:
             withdraw=self._withdraw,
             clock=self.clock,
             reserved_ports=(place.http_port, place.https_port),
-            daemons=(_rate_limit_daemon(self._rules_file, rate_limit_socket),),
-            on_demand=self._bridge.daemons(),
+            on_demand=(self._limits.daemon(), *self._bridge.daemons()),
         )
 
     def _expect(self, proxy: Proxy, token: Secret) -> None:
@@ -166,8 +162,6 @@ class ControlPlane:
         Returns its tasks, to be cancelled after `stop`.
         Endpoints are known before the first proxy can ask: those of adopted pods never vanish.
         """
-        if not self._rules_file.exists():
-            write_rules(self._rules_file, ())
         await self.runtime.adopt()
         await self.update(documents)
         serving = group.create_task(self.server.run())
@@ -201,8 +195,8 @@ class ControlPlane:
         self._tell_problems()
         self.live.pods = {pod.key: pod for pod in pods}
         self._publish_svids()
-        self._write_rules()
-        await self.runtime.want(self._bridge.write(model, self.live.instances))
+        instances = self.live.instances
+        await self.runtime.want(self._limits.write(model, instances) | self._bridge.write(model, instances))
         self._publish_certificates()
         self.server.publish(model)
         self.gateway_statuses.take(model.statuses, self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -255,7 +249,7 @@ class ControlPlane:
             self.live.instances = found
             self.server.publish_endpoints(found)
             self._descriptors.wake()
-            self._write_rules()
+            self._limits.write(self.live.model, found)
             self._bridge.write(self.live.model, found)
             await self.runtime.set_services(service_table(self.live.model, found))
 
@@ -333,11 +327,6 @@ class ControlPlane:
             if proxy_id(spec) == node_id
         )
 
-    def _write_rules(self) -> None:
-        """Before xDS names a new rule, the service must know it."""
-        model, instances = self.live.model, self.live.instances
-        write_rules(self._rules_file, shared_rules(model, instances), response_rules(model, instances))
-
     def _service_addresses(self, model: Model) -> Mapping[str, str]:
         network = self.runtime.network
         if network is None:
@@ -355,8 +344,3 @@ def choose_isolation(wanted: ModelIsolation | None) -> Isolation:
     if wanted is ModelIsolation.NETNS:
         raise ValueError(f"--isolation netns cannot be used: {reason}; use --isolation ports")
     return Isolation.PORTS
-
-
-def _rate_limit_daemon(rules: Path, socket: Path) -> Daemon:
-    arguments = ("-m", "meshgate.ratelimit", "--rules", str(rules), "--listen", f"unix:{socket}")
-    return Daemon(name="rate-limit", python_arguments=arguments, socket=socket)

@@ -1,14 +1,48 @@
-"""The rules file of the rate limit service, with the names of our services made addresses."""
+"""The rules file of the rate limit service, with the names of our services made addresses, and the process
+that reads it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from meshgate.app.instances import pod_place
 from meshgate.model.graph import Model
 from meshgate.model.policy import LimitStore, RateLimit, RedisTarget, ResponseRateLimit
 from meshgate.model.workload import Instance
+from meshgate.ratelimit.rules_file import write_rules
+from meshgate.runtime.daemons import Daemon
+
+NAME = "rate-limit"
+
+
+class LimitFiles:
+    """Where the rules and the socket of the service are. It runs from the first rule on."""
+
+    def __init__(self, state: Path, run: Path) -> None:
+        self._rules = state / "rate-limit-rules.json"
+        self.socket = run / "rate-limit.sock"
+
+    def write(self, model: Model, instances: Mapping[str, tuple[Instance, ...]]) -> frozenset[str]:
+        """Writes the rules, before xDS names a new one; gives the daemon's name where it must run."""
+        shared, by_answers = shared_rules(model, instances), response_rules(model, instances)
+        needed = bool(shared or by_answers)
+        if needed or self._rules.exists():
+            write_rules(self._rules, shared, by_answers)
+        return frozenset({NAME} if needed else ())
+
+    def daemon(self) -> Daemon:
+        """The process."""
+        arguments = (
+            "-m",
+            "meshgate.ratelimit",
+            "--rules",
+            str(self._rules),
+            "--listen",
+            f"unix:{self.socket}",
+        )
+        return Daemon(name=NAME, python_arguments=arguments, socket=self.socket)
 
 
 def shared_rules(model: Model, instances: Mapping[str, tuple[Instance, ...]]) -> tuple[RateLimit, ...]:

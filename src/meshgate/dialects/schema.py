@@ -59,6 +59,8 @@ class Spec(BaseModel):
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,
+        # When the first object of the kind comes: most of some 370 models are not used by most manifests.
+        defer_build=True,
     )
 
     IGNORED: ClassVar[Mapping[str, str]] = {}

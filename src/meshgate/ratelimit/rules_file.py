@@ -47,11 +47,14 @@ class _ResponseRules:
 
 
 def write_rules(path: Path, rules: Iterable[RateLimit], responses: Iterable[ResponseRateLimit] = ()) -> None:
-    """Replaces the rules file atomically, mode 0600. Raises `OSError`."""
+    """Replaces the rules file atomically, mode 0600, where it says something else. Raises `OSError`."""
+    text = serialise(rules, responses)
+    if path.exists() and path.read_bytes() == text.encode():
+        return
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(serialise(rules, responses))
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

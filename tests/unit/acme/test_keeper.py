@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from meshgate.acme.challenge import Challenge, OrderFailed, Show
 from meshgate.acme.keeper import CertificateKeeper
-from meshgate.acme.order import Challenge, OrderFailed, Show
 from meshgate.acme.storage import Issued, Storage
 from meshgate.core.secret import Secret
 from meshgate.identity.ca import default_gateway_certificate

@@ -99,6 +99,8 @@ def test_the_file_is_private_and_replaced_in_one_step(tmp_path: Path) -> None:
     write_rules(path, [RateLimit(rule_id="a", limits=Limits(day=1), store=LimitStore.REDIS, redis=secret)])
     before = path.stat()
     assert stat.S_IMODE(before.st_mode) == 0o600
+    write_rules(path, [RateLimit(rule_id="a", limits=Limits(day=1), store=LimitStore.REDIS, redis=secret)])
+    assert path.stat() == before, "what says the same is left alone: nobody needs to read it again"
     write_rules(path, [RateLimit(rule_id="b", limits=Limits(day=1))])
     assert path.stat().st_ino != before.st_ino
     assert list(read_rules(path)) == ["b"]
