@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 from email.utils import formatdate
@@ -40,6 +41,8 @@ metadata: {name: ann-signs, labels: {konghq.com/credential: hmac-auth}}
 stringData: {username: ann, secret: hush}
 ---
 """
+
+LOG = "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {name: log}\nplugin: file-log\n"
 
 
 def _manifests(plugins: str) -> str:
@@ -89,6 +92,14 @@ def test_a_bridge_that_begins_when_it_is_needed(tmp_path: Path) -> None:
         until(lambda: _signed(meshgate, "/a?pass=yes").status == 200, "a new bridge answers")
         assert _bridges(meshgate) not in ([], [bridge])
         assert meshgate.ask("open.example").status == 200
+
+        # What is written down goes through another process, which begins when it is needed too.
+        written = tmp_path / "requests.log"
+        log = f"---\n{LOG}config: {{path: {written}}}\n"
+        file.write_text(_manifests("signed, agent, log") + log)
+        until(lambda: meshgate.ask("shop.example").status == 401 and written.exists(), "it is written down")
+        assert json.loads(written.read_text().splitlines()[0])["response"]["status"] == 401
+        assert "hush" not in (meshgate.state / "logs.json").read_text()
 
         file.write_text(_manifests(""))
         until(lambda: meshgate.ask("shop.example").status == 200, "the plugins are gone")

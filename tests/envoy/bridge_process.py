@@ -9,21 +9,30 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from meshgate.app.bridge import bridge_config, cache_config
+from meshgate.app.bridge import bridge_config, cache_config, logs_config
+from meshgate.app.instances import NO_INSTANCES, Instances
 from meshgate.bridge.config import BridgeConfig, write_config
 from meshgate.model.graph import Model
 from meshgate.policies.bridge import CLUSTER
 from meshgate.policies.proxy_cache import CLUSTER as CACHE_CLUSTER
+from meshgate.policies.route_logs import CLUSTER as LOGS_CLUSTER
 
 DEADLINE_S = 20.0
 
 
 @asynccontextmanager
-async def bridging(model: Model, folder: Path) -> AsyncIterator[Mapping[str, Path]]:
-    """Cluster -> its socket, where the model has anything to ask the bridge; nothing runs where not."""
+async def bridging(
+    model: Model, folder: Path, instances: Instances = NO_INSTANCES
+) -> AsyncIterator[Mapping[str, Path]]:
+    """Cluster -> its socket, where the model has anything to ask a bridge; nothing runs where not."""
     async with AsyncExitStack() as stack:
         found: dict[str, Path] = {}
-        for cluster, config in ((CLUSTER, bridge_config(model)), (CACHE_CLUSTER, cache_config(model))):
+        configs = {
+            CLUSTER: bridge_config(model, instances),
+            CACHE_CLUSTER: cache_config(model),
+            LOGS_CLUSTER: logs_config(model, instances),
+        }
+        for cluster, config in configs.items():
             if config.needed:
                 found[cluster] = await stack.enter_async_context(_process(config, folder / f"{cluster}.json"))
         yield found

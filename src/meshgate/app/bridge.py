@@ -1,46 +1,41 @@
-"""What the bridge must know of a model, and the process that it runs in."""
+"""What the bridges must know of a model, and the processes that they run in."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from meshgate.app.instances import NO_INSTANCES, Instances, pod_place
 from meshgate.bridge.config import BridgeConfig, write_config
+from meshgate.model.consumer import Consumer
 from meshgate.model.graph import Model
 from meshgate.model.policies.bridged import Bridged, servers
 from meshgate.model.policies.cached import ProxyCache
 from meshgate.model.policies.logs import LoggedRoute
+from meshgate.model.policies.receivers import receivers
 from meshgate.policies import proxy_cache
 from meshgate.policies.bridge import rules
 from meshgate.policies.route_logs import logged_id, logged_routes
 from meshgate.runtime.daemons import Daemon
 
-NAME = "bridge"
-CACHE = "cache"
+NAME, CACHE, LOGS = "bridge", "cache", "logs"
 
 
 def bridge_config(model: Model, instances: Instances = NO_INSTANCES) -> BridgeConfig:
     """The rules of all routes, each once, and the consumers where there is any; and where services
     of ours that policies ask are."""
     found: dict[str, tuple[Bridged, ...]] = {}
-    logged: dict[str, LoggedRoute] = {}
     for edge_host in model.edge_hosts.values():
         for rule in edge_host.rules:
             found.update(rules(rule.policies))
-            logged.update({logged_id(route): route for route in logged_routes(rule)})
-    if not found and not logged:
+    if not found:
         return BridgeConfig()
-    consumers = tuple(model.consumers[key] for key in sorted(model.consumers))
     asked = {server for policies in found.values() for p in policies for server in servers(p)}
-    places: dict[str, str] = {}
-    for host, port in sorted(asked):
-        if (place := pod_place(model, instances, host, port)) is not None:
-            places[f"{host}:{port}"] = f"{place[0]}:{place[1]}"
     return BridgeConfig(
         rules=dict(sorted(found.items())),
-        logged=dict(sorted(logged.items())),
-        consumers=consumers,
-        places=places,
+        consumers=tuple(model.consumers[key] for key in sorted(model.consumers)),
+        places=_places(model, instances, asked),
     )
 
 
@@ -53,35 +48,82 @@ def cache_config(model: Model) -> BridgeConfig:
     return BridgeConfig(caches=dict(sorted(found.items())))
 
 
-class BridgeFiles:
-    """Where the configurations and sockets are: of the bridge, and of another that only keeps answers.
+def logs_config(model: Model, instances: Instances = NO_INSTANCES) -> BridgeConfig:
+    """The routes whose requests are written down, and who consumers are: nothing that they prove it by."""
+    logged: dict[str, LoggedRoute] = {}
+    for edge_host in model.edge_hosts.values():
+        for rule in edge_host.rules:
+            logged.update({logged_id(route): route for route in logged_routes(rule)})
+    if not logged:
+        return BridgeConfig()
+    told = {place for route in logged.values() for log in route.logs for place in receivers(log)}
+    consumers = (model.consumers[key] for key in sorted(model.consumers))
+    return BridgeConfig(
+        logged=dict(sorted(logged.items())),
+        consumers=tuple(Consumer(id=c.id, username=c.username, custom_id=c.custom_id) for c in consumers),
+        places=_places(model, instances, told),
+    )
 
-    They are two, so that however many answers are asked for, nobody waits for a decision.
+
+def _places(model: Model, instances: Instances, wanted: Iterable[tuple[str, int]]) -> dict[str, str]:
+    places: dict[str, str] = {}
+    for host, port in sorted(wanted):
+        if (place := pod_place(model, instances, host, port)) is not None:
+            places[f"{host}:{port}"] = f"{place[0]}:{place[1]}"
+    return places
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    config: Path
+    socket: Path
+
+    def daemon(self, name: str) -> Daemon:
+        arguments = ("-m", "meshgate.bridge", "--config", str(self.config), "--listen", f"unix:{self.socket}")
+        return Daemon(name=name, python_arguments=arguments, socket=self.socket)
+
+
+class BridgeFiles:
+    """Where the configurations and sockets are: of the bridge, of another that only keeps answers, and of
+    one that only writes requests down.
+
+    They are three, so that however many answers are asked for, and however slow those are who are told
+    of requests, nobody waits for a decision.
     """
 
     def __init__(self, state: Path, run: Path) -> None:
-        self._config, self._cache_config = state / "bridge.json", state / "cache.json"
-        self.socket, self.cache_socket = run / "bridge.sock", run / "cache.sock"
+        self._processes = {
+            name: _Process(state / f"{name}.json", run / f"{name}.sock") for name in (NAME, CACHE, LOGS)
+        }
+
+    @property
+    def socket(self) -> Path:
+        """Of the one that decides."""
+        return self._processes[NAME].socket
+
+    @property
+    def cache_socket(self) -> Path:
+        """Of the one that keeps answers."""
+        return self._processes[CACHE].socket
+
+    @property
+    def logs_socket(self) -> Path:
+        """Of the one that writes requests down."""
+        return self._processes[LOGS].socket
 
     def write(self, model: Model, instances: Instances) -> frozenset[str]:
         """Writes what they must know; gives the names of the daemons that must run."""
         wanted = {
-            NAME: (self._config, bridge_config(model, instances)),
-            CACHE: (self._cache_config, cache_config(model)),
+            NAME: bridge_config(model, instances),
+            CACHE: cache_config(model),
+            LOGS: logs_config(model, instances),
         }
-        for file, config in wanted.values():
+        for name, config in wanted.items():
+            file = self._processes[name].config
             if config.needed or file.exists():
                 write_config(file, config)
-        return frozenset(name for name, (_, config) in wanted.items() if config.needed)
+        return frozenset(name for name, config in wanted.items() if config.needed)
 
     def daemons(self) -> tuple[Daemon, ...]:
         """The processes."""
-        return (
-            _daemon(NAME, self._config, self.socket),
-            _daemon(CACHE, self._cache_config, self.cache_socket),
-        )
-
-
-def _daemon(name: str, config: Path, socket: Path) -> Daemon:
-    arguments = ("-m", "meshgate.bridge", "--config", str(config), "--listen", f"unix:{socket}")
-    return Daemon(name=name, python_arguments=arguments, socket=socket)
+        return tuple(process.daemon(name) for name, process in self._processes.items())

@@ -59,7 +59,8 @@ def reached_port(port: ServicePort, instance: Instance) -> int:
 
 
 def pod_place(model: Model, instances: Instances, host: str, port: int) -> tuple[str, int] | None:
-    """Address and port of the first ready pod of a service of ours; None where there is none."""
+    """Address and port of the first ready pod of a service of ours, or of what else answers for it by an
+    address; None where there is none."""
     service = model.services.get(host)
     found = service.port(port) if service else None
     if found is None:
@@ -68,6 +69,10 @@ def pod_place(model: Model, instances: Instances, host: str, port: int) -> tuple
         for one in instances.get(key, ()):
             if number := reached_port(found, one):
                 return one.ip, number
+    for machine in model.endpoints.get(host, ()):
+        number = dict(machine.ports).get(found.name, 0)
+        if number and not machine.is_name and ":" not in machine.address:
+            return machine.address, number
     return None
 
 

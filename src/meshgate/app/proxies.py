@@ -118,6 +118,7 @@ class Sidecars:
             rate_limit=str(self._rate_limit_socket) if pod.host_network else "",
             bridge=str(self._bridges.socket) if pod.host_network else "",
             cache=str(self._bridges.cache_socket) if pod.host_network else "",
+            logs=str(self._bridges.logs_socket) if pod.host_network else "",
         )
         config = bootstrap(proxy, sockets, self._tokens.token(proxy.id))
         return bytes(config.SerializeToString(deterministic=True))

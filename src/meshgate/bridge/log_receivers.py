@@ -9,11 +9,12 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
 from meshgate.bridge.meter_lines import packed
+from meshgate.bridge.places import HttpTarget, Places
 from meshgate.core.clock import Clock
 from meshgate.model.policies.logs import FileLog, HttpLog, TcpLog
 from meshgate.model.policies.meters import Datadog, Statsd
@@ -40,13 +41,11 @@ class Receiver(Protocol):
 class HttpReceiver:
     """`http-log`'s: one entry as an object, or several in a list."""
 
-    def __init__(self, policy: HttpLog) -> None:
+    def __init__(self, policy: HttpLog, places: Places) -> None:
         self._policy = policy
         self._session: aiohttp.ClientSession | None = None
+        self._target = HttpTarget(policy.endpoint, places)
         parts = urlsplit(policy.endpoint.reveal_text())
-        self._url = urlunsplit(
-            (parts.scheme, parts.netloc.rpartition("@")[2], parts.path or "/", parts.query, "")
-        )
         self._headers = {name: value.reveal_text() for name, value in policy.headers}
         self._headers["Content-Type"] = policy.content_type
         if parts.username is not None:
@@ -62,11 +61,12 @@ class HttpReceiver:
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         async with self._session.request(
             self._policy.method,
-            self._url,
+            self._target.url(),
             data=body,
-            headers=self._headers,
+            headers={"Host": self._target.host, **self._headers},
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=self._policy.timeout_ms / 1000),
+            server_hostname=self._target.tls_name,
         ) as reply:
             await reply.read()
         if reply.status >= 300:
@@ -80,8 +80,8 @@ class HttpReceiver:
 class TcpReceiver:
     """`tcp-log`'s: one line an entry, over a connection that is kept for a while."""
 
-    def __init__(self, policy: TcpLog, clock: Clock) -> None:
-        self._policy, self._clock = policy, clock
+    def __init__(self, policy: TcpLog, clock: Clock, places: Places) -> None:
+        self._policy, self._clock, self._places = policy, clock, places
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._used = 0.0
 
@@ -105,9 +105,8 @@ class TcpReceiver:
             await self.close()
         tls = _trusting() if self._policy.tls else None
         name = (self._policy.tls_sni or self._policy.host) if tls else None
-        self._open = await asyncio.open_connection(
-            self._policy.host, self._policy.port, ssl=tls, server_hostname=name
-        )
+        host, port = self._places.of(self._policy.host, self._policy.port)
+        self._open = await asyncio.open_connection(host, port, ssl=tls, server_hostname=name)
         return self._open[1]
 
     async def close(self) -> None:
@@ -119,13 +118,15 @@ class TcpReceiver:
 class UdpReceiver:
     """One datagram an entry."""
 
-    def __init__(self, host: str, port: int, timeout_ms: float) -> None:
+    def __init__(self, host: str, port: int, timeout_ms: float, places: Places) -> None:
         self._host, self._port, self._timeout_s = host, port, timeout_ms / 1000
+        self._places = places
 
     async def send(self, batch: Sequence[bytes]) -> None:
         loop = asyncio.get_running_loop()
+        host, port = self._places.of(self._host, self._port)
         async with asyncio.timeout(self._timeout_s):
-            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
         # IPv4 first, as Kong looks names up: nobody tells us of datagrams that are lost.
         family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         with socket.socket(family, kind, protocol) as sender:
@@ -140,14 +141,15 @@ class UdpReceiver:
 class MeterReceiver:
     """`statsd`'s and `datadog`'s: an entry is some lines, each a datagram or several in one."""
 
-    def __init__(self, policy: Statsd | Datadog, clock: Clock) -> None:
+    def __init__(self, policy: Statsd | Datadog, clock: Clock, places: Places) -> None:
         self._datagram_bytes = policy.udp_packet_size if isinstance(policy, Statsd) else 0
         self._inner: Receiver
         if isinstance(policy, Statsd) and policy.use_tcp:
             stream = TcpLog(host=policy.host, port=policy.port, timeout_ms=_METER_TIMEOUT_MS)
-            self._tcp, self._inner = True, TcpReceiver(stream, clock)
+            self._tcp, self._inner = True, TcpReceiver(stream, clock, places)
         else:
-            self._tcp, self._inner = False, UdpReceiver(policy.host, policy.port, _METER_TIMEOUT_MS)
+            self._tcp = False
+            self._inner = UdpReceiver(policy.host, policy.port, _METER_TIMEOUT_MS, places)
 
     async def send(self, batch: Sequence[bytes]) -> None:
         lines = [line for entry in batch for line in entry.split(b"\n")]

@@ -31,6 +31,7 @@ from meshgate.bridge.log_receivers import (
     UdpReceiver,
 )
 from meshgate.bridge.meter_lines import datadog_lines, statsd_lines
+from meshgate.bridge.places import Places
 from meshgate.bridge.syslog_lines import loggly_message, syslog_message
 from meshgate.bridge.tools import Directory
 from meshgate.core.clock import Clock
@@ -47,6 +48,7 @@ from meshgate.model.policies.logs import (
 )
 from meshgate.model.policies.meters import Datadog, Statsd
 from meshgate.model.policies.queues import AT_ONCE
+from meshgate.model.service import EMPTY
 from meshgate.policies.route_logs import ROUTE_TAG
 
 SERVICE = "envoy.service.accesslog.v3.AccessLogService"
@@ -66,12 +68,16 @@ class LogService:
         self._clock, self._syslog = clock, syslog
         self._routes: Mapping[str, LoggedRoute] = {}
         self._directory = Directory(())
+        self._places = Places()
         self._outlets: dict[str, _Outlet] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    def replace(self, routes: Mapping[str, LoggedRoute], directory: Directory) -> None:
+    def replace(
+        self, routes: Mapping[str, LoggedRoute], directory: Directory, places: Mapping[str, str] = EMPTY
+    ) -> None:
         """Writes down the requests of these routes from now on."""
         self._routes, self._directory = routes, directory
+        self._places.replace(places)
         named = {dump(log) for route in routes.values() for log in route.logs}
         for key in self._outlets.keys() - named:
             task = asyncio.get_running_loop().create_task(self._outlets.pop(key).close())
@@ -126,15 +132,15 @@ class LogService:
     def _receiver(self, log: Log) -> Receiver:
         match log:
             case HttpLog():
-                return HttpReceiver(log)
+                return HttpReceiver(log, self._places)
             case TcpLog():
-                return TcpReceiver(log, self._clock)
+                return TcpReceiver(log, self._clock, self._places)
             case UdpLog() | Loggly():
-                return UdpReceiver(log.host, log.port, log.timeout_ms)
+                return UdpReceiver(log.host, log.port, log.timeout_ms, self._places)
             case FileLog():
                 return FileReceiver(log)
             case Statsd() | Datadog():
-                return MeterReceiver(log, self._clock)
+                return MeterReceiver(log, self._clock, self._places)
             case Syslog():
                 return SyslogReceiver(self._syslog)
             case _:

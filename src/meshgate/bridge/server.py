@@ -72,7 +72,7 @@ class Bridge:
         )
         self._rules = {rule: self._make(policies, tools) for rule, policies in config.rules.items()}
         self.cache.replace(config.caches)
-        self.logs.replace(config.logged, self._directory)
+        self.logs.replace(config.logged, self._directory, config.places)
 
     def session(self) -> aiohttp.ClientSession:
         """The way to other servers, opened at its first use."""

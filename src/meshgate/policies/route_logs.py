@@ -1,8 +1,8 @@
-"""Plugins that write requests down: Envoy tells `meshgate.bridge` of each that has ended.
+"""Plugins that write requests down: Envoy tells a `meshgate.bridge` of each that has ended.
 
-By its gRPC access log, out of band: no request waits for the bridge, and while it is away
-entries are lost. Envoy's log names headers one by one; all of them are noted by a small
-program in Lua, on such routes only.
+By its gRPC access log, out of band, and to a process that does nothing else: no request and no
+decision waits for it, and while it is away entries are lost. Envoy's log names headers one by one;
+all of them are noted by a small program in Lua, on such routes only.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from meshgate.model.policies.logs import LOGS, Log, LoggedRoute
 from meshgate.model.policies.meters import Datadog, Statsd
 from meshgate.model.policy import JwtAuth, KeyAuth, Policy
 from meshgate.model.route import Forward, Rule
-from meshgate.policies.bridge import CLUSTER
 from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
 from meshgate.policies.edge_policies import EdgePolicies
 from meshgate.policies.packing import duration, extension, pack
 from meshgate.policies.parts import METADATA_NAMESPACE, RouteParts
 from meshgate.policies.scripts import script_data, script_filter
 
+CLUSTER = "meshgate_logs"
+"""The static cluster that leads to its Unix socket."""
 FILTER = "meshgate.headers_seen"
 METADATA = "log"
 """Key of a route's metadata: the id of what the bridge knows about it."""

@@ -20,6 +20,7 @@ from meshgate.policies.packing import duration, pack, uint32
 from meshgate.policies.proxy_cache import CLUSTER as CACHE_CLUSTER
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
 from meshgate.policies.route_counts import BUCKETS, PREFIX
+from meshgate.policies.route_logs import CLUSTER as LOGS_CLUSTER
 from meshgate.translate.tls import ads_source
 from meshgate.translate.upstream_protocol import HTTP_OPTIONS
 
@@ -62,6 +63,8 @@ class Sockets:
     """Empty for proxies that have nothing to ask the bridge."""
     cache: str = ""
     """Empty for proxies that keep no answers."""
+    logs: str = ""
+    """Empty for proxies that have nothing to write down."""
 
 
 def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bootstrap:
@@ -98,6 +101,8 @@ def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bo
         config.static_resources.clusters.append(socket_cluster(BRIDGE_CLUSTER, sockets.bridge))
     if sockets.cache:
         config.static_resources.clusters.append(socket_cluster(CACHE_CLUSTER, sockets.cache))
+    if sockets.logs:
+        config.static_resources.clusters.append(socket_cluster(LOGS_CLUSTER, sockets.logs))
     config.layered_runtime.CopyFrom(runtime())
     if proxy.kind is ProxyKind.GATEWAY:
         add_buckets(config)

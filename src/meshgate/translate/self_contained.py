@@ -29,6 +29,7 @@ from meshgate.policies.bridge import CLUSTER as BRIDGE_CLUSTER
 from meshgate.policies.packing import pack
 from meshgate.policies.proxy_cache import CLUSTER as CACHE_CLUSTER
 from meshgate.policies.rate_limit_service import CLUSTER as RATE_LIMIT_CLUSTER
+from meshgate.policies.route_logs import CLUSTER as LOGS_CLUSTER
 from meshgate.translate import endpoint, gateway, inbound, observe, outbound, patching, secret
 from meshgate.translate.bootstrap import add_buckets, runtime, socket_cluster
 from meshgate.translate.cluster import PROXY_SOCKET
@@ -155,6 +156,7 @@ class _Builder:
             found.append(socket_cluster(RATE_LIMIT_CLUSTER, "rate-limit.sock"))
             found.append(socket_cluster(BRIDGE_CLUSTER, "bridge.sock"))
             found.append(socket_cluster(CACHE_CLUSTER, "cache.sock"))
+            found.append(socket_cluster(LOGS_CLUSTER, "logs.sock"))
         return found
 
     def _cluster(self, built: cluster_pb2.Cluster) -> cluster_pb2.Cluster:

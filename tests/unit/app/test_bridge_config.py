@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshgate.app.bridge import bridge_config
+from meshgate.app.bridge import bridge_config, logs_config
 from meshgate.model.graph import Model
 from meshgate.model.policies.open_policy import Opa
 from meshgate.pipeline import build, read_texts
@@ -28,6 +28,19 @@ kind: KongPlugin
 metadata: {name: opa}
 plugin: opa
 config: {opa_host: opa, opa_path: /v1/data/a}
+"""
+LOGS = """---
+apiVersion: configuration.konghq.com/v1
+kind: KongPlugin
+metadata: {name: log, namespace: other}
+plugin: tcp-log
+config: {host: opa.default, port: 8181}
+---
+apiVersion: configuration.konghq.com/v1
+kind: KongClusterPlugin
+metadata: {name: short, annotations: {kubernetes.io/ingress.class: kong}, labels: {global: "true"}}
+plugin: http-log
+config: {http_endpoint: "http://opa:8181"}
 """
 INGRESS = """---
 apiVersion: networking.k8s.io/v1
@@ -60,3 +73,35 @@ def test_a_service_of_ours_is_found_where_it_is() -> None:
     ((pod,),) = instances.values()
     places = bridge_config(model, instances).places
     assert places == {"opa.default.svc.cluster.local:8181": f"{pod.ip}:{pod.ports[9000]}"}
+
+
+def test_receivers_of_logs_are_told_to_a_process_of_their_own() -> None:
+    """A cluster's plugin has no namespace: its short name is none of ours. No credential is told."""
+    text = AGENT + LOGS + INGRESS.replace("plugins: opa", 'plugins: "other:log"')
+    text += """---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: lend, namespace: other}
+spec:
+  from: [{group: networking.k8s.io, kind: Ingress, namespace: default}]
+  to: [{group: configuration.konghq.com, kind: KongPlugin}]
+---
+apiVersion: configuration.konghq.com/v1
+kind: KongConsumer
+metadata: {name: ann, annotations: {kubernetes.io/ingress.class: kong}}
+username: ann
+credentials: [key]
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: key, labels: {konghq.com/credential: key-auth}}
+stringData: {key: the-key-of-ann}
+"""
+    model = _model(text)
+    instances = stand_in(model).instances
+    assert not bridge_config(model, instances).needed
+    config = logs_config(model, instances)
+    ((pod,),) = instances.values()
+    assert config.places == {"opa.default.svc.cluster.local:8181": f"{pod.ip}:{pod.ports[9000]}"}
+    (consumer,) = config.consumers
+    assert (consumer.username, consumer.keys) == ("ann", ())

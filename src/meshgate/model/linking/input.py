@@ -22,6 +22,7 @@ from meshgate.model.declared import (
     SecretObject,
 )
 from meshgate.model.external import Machine
+from meshgate.model.linking.receivers import with_receivers
 from meshgate.model.mesh_config import MeshConfig
 from meshgate.model.names import Name, requested_host
 from meshgate.model.service import Service
@@ -161,11 +162,12 @@ class Input:
             declared.config_maps, lambda c: c.name, lambda n: ObjectRef("ConfigMap", n.namespace, n.name)
         )
         self.service_accounts = frozenset(a.name for a in declared.service_accounts)
-        self.plugins: dict[tuple[PluginScope, Name], Plugin] = self._unique(
+        plugins: dict[tuple[PluginScope, Name], Plugin] = self._unique(
             declared.plugins,
             lambda p: (p.scope, p.name),
             lambda k: ObjectRef(k[0].value, k[1].namespace, k[1].name, "configuration.konghq.com"),
         )
+        self.plugins = with_receivers(plugins, self.hosts)
         self.machines = self._machines()
         self._broken: dict[tuple[str, str, str], Broken] = {
             (b.ref.kind, b.ref.namespace, b.ref.name): b
