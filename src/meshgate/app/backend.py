@@ -67,6 +67,12 @@ def diagnostic_line(found: Diagnostic) -> DiagnosticLine:
     )
 
 
+def _hosts(model: Model) -> tuple[str, ...]:
+    """Hosts of the edge, without the route configurations that they are in."""
+    found = {key.rpartition("/")[2] for key in model.edge_hosts}
+    return (*sorted(found - {"*"}), *(found & {"*"}))
+
+
 def _daemon_trouble(name: str, message: str) -> Diagnostic:
     return Diagnostic(
         severity=Severity.ERROR,
@@ -164,6 +170,7 @@ class AppBackend:
             started=self.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
             gateway_ready=bool(gateway and gateway.ready) and not self._listener_refused(),
             gateway_addresses=tuple(urls),
+            hosts=_hosts(live.model),
             pods=tuple(pods),
             proxies=tuple(proxies),
             diagnostics=tuple(diagnostic_line(d) for d in self._diagnostics()),

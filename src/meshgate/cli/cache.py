@@ -46,7 +46,10 @@ def cache(
     output: Annotated[Output, typer.Option("-o", "--output")] = Output.TABLE,
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Show what is kept of services' answers (proxy-cache), or forget it: what meets all options."""
+    """Show or forget the answers that proxy-cache has kept.
+
+    `purge` forgets what meets all options.
+    """
     selector = {"route": route, "service": service, "host": host, "path": path, "key": key}
     if action is Action.PURGE and everything == any(selector.values()):
         raise CliError("say what to forget", "give --path, --route, another option, or --all alone", code=2)

@@ -29,7 +29,10 @@ def delete(
     ignore_not_found: Annotated[bool, typer.Option("--ignore-not-found", help="That is no error.")] = False,
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Remove objects; one that a file holds stays away until the file changes it."""
+    """Remove objects.
+
+    One that a file holds stays away until the file changes it.
+    """
     if bool(kinds) == bool(files):
         raise CliError("name what to delete: KIND NAME..., or -f FILE", code=2)
     request = DeleteRequest(

@@ -40,7 +40,7 @@ def demo(
         int, typer.Option(min=0, max=65535, help="The gateway's port; 0 for any that is free.")
     ] = 0,
 ) -> None:
-    """Run the example shop with traffic and show it live; or as a tour of what it promises."""
+    """Run the example shop with traffic, live or as a tour (--once)."""
     chosen = None if isolation is IsolationChoice.AUTO else Isolation(isolation.value)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without arrows gets question marks

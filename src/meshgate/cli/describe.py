@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from meshgate.cli.client import connect
 from meshgate.cli.errors import CliError
-from meshgate.cli.options import DEFAULT_STATE, Namespace, State
+from meshgate.cli.options import DEFAULT_STATE, Kinds, Namespace, State, said_kinds
 from meshgate.cli.printing import as_yaml, columns, list_in, text_in
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.backend import GetAnswer, GetQuery
@@ -24,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def describe(
-    kinds: Annotated[str, typer.Argument(metavar="KIND", help="gateway, httproutes, or KIND/NAME")],
+    kinds: Kinds = "",
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]")] = None,
     namespace: Namespace = "default",
     all_namespaces: Annotated[
@@ -33,11 +34,11 @@ def describe(
     selector: Annotated[str, typer.Option("-l", "--selector", help="Labels, such as app=web.")] = "",
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Show objects at length: what was written, and each condition with its reason."""
+    """Show objects at length, each condition with its reason."""
     if all_namespaces and (names or "/" in kinds):
         raise CliError("a name cannot be asked for across all namespaces", "give -n NAMESPACE")
     query = GetQuery(
-        kinds=kinds,
+        kinds=said_kinds(kinds),
         names=tuple(names or ()),
         namespace=namespace,
         all_namespaces=all_namespaces,
@@ -45,12 +46,28 @@ def describe(
     )
     with connect(state) as client:
         answer = client.call(wire.GET, query)
+        if answer.missing and (begun := _begun(client.call(wire.GET, replace(query, names=())), query)):
+            answer = begun
     sys.stdout.write(render(answer))
     sys.stdout.flush()
     for message in answer.missing:
         typer.echo(f"Error from server (NotFound): {message}", err=True)
     if answer.missing:
         raise typer.Exit(1)
+
+
+def _begun(all_of_kind: GetAnswer, query: GetQuery) -> GetAnswer | None:
+    """As kubectl does for a name that nothing has: the objects whose names begin with it."""
+    if not query.names:
+        return None
+    lists = []
+    for listed in all_of_kind.lists:
+        objects = tuple(o for o in listed.objects if text_in(o, "metadata", "name").startswith(query.names))
+        lists.append(replace(listed, objects=objects))
+    found = [text_in(o, "metadata", "name") for listed in lists for o in listed.objects]
+    if all(any(name.startswith(begin) for name in found) for begin in query.names):
+        return GetAnswer(lists=tuple(lists))
+    return None
 
 
 def render(answer: GetAnswer) -> str:

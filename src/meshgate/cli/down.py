@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def down(state: State = DEFAULT_STATE) -> None:
-    """Drain, stop everything that `up` started, and leave nothing behind."""
+    """Stop all that `up` started, and leave nothing behind."""
     stop(state)
     typer.echo("meshgate has stopped")
 

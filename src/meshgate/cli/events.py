@@ -11,12 +11,11 @@ from rich.text import Text
 
 from meshgate.cli.client import answers, connect, socket_of
 from meshgate.cli.errors import CliError
-from meshgate.cli.status import diagnostic_text
+from meshgate.cli.status import STYLES, diagnostic_text, print_hosts
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
 from meshgate.sources.backend import Event, StatusReport
 
-_STYLES = {"info": "", "warning": "yellow", "error": "bold red"}
 _POLL_S = 0.1
 
 
@@ -49,11 +48,13 @@ def announce(state: Path, over: threading.Event) -> None:
             for line in report.diagnostics:
                 text = diagnostic_text(line)
                 if line.severity != "info" and text not in told:
-                    console.print(Text(text, _STYLES.get(line.severity, "")))
+                    console.print(Text(text, STYLES.get(line.severity, "")))
                     told.add(text)
             if report.gateway_ready:
                 for address in report.gateway_addresses:
                     console.print(Text.assemble(("gateway is ready: ", "bold"), (address, "bold green")))
+                print_hosts(console, report)
+                console.print("Ctrl-C ends it all; `meshgate status` and `explain` tell more", style="dim")
                 return
         over.wait(_POLL_S)
 
@@ -70,5 +71,5 @@ def _line(event: Event) -> Text:
         when = datetime.fromisoformat(event.time).astimezone().strftime("%H:%M:%S")
     except ValueError:
         when = event.time
-    style = _STYLES.get(event.severity, "")
+    style = STYLES.get(event.severity, "")
     return Text.assemble((when, "dim"), "  ", (f"{event.kind:<11}", "cyan"), " ", (event.message, style))

@@ -28,7 +28,7 @@ def execute(
     namespace: Namespace = "default",
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Run a command where a pod of the Deployment is: its network, its environment, its identity."""
+    """Run a command in a pod's network, environment and identity."""
     name, found = split_target(target, namespace)
     argv = tuple(command)
     with connect(state) as client:

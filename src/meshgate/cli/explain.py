@@ -41,8 +41,10 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, ...")],
-    url: Annotated[str, typer.Argument(metavar="URL", help="As the client would write it.")],
+    method: Annotated[
+        str, typer.Argument(metavar="[METHOD]", help="GET, POST, ...; GET where only a URL is given.")
+    ] = "",
+    url: Annotated[str, typer.Argument(metavar="URL", help="As the client would write it.")] = "",
     header: Annotated[
         list[str] | None, typer.Option("-H", "--header", metavar="'K: V'", help="May be repeated.")
     ] = None,
@@ -56,10 +58,14 @@ def explain(
     state: State = DEFAULT_STATE,
     allow_lua: AllowLua = False,
 ) -> None:
-    """Show what a request would meet: listener, rule, policies and destinations, with file and line.
+    """Show what a request would meet, with file and line.
+
+    Listener, rule, policies, destinations, and what comes of it.
 
     Nothing is sent. Whether a token's signature is right and a limit is used up, only Envoy can tell.
     """
+    if not url and set(method) & set("./:"):
+        method, url = "GET", method
     query = ExplainQuery(method=method.upper(), url=url, headers=_headers(header or []), origin=origin)
     _check(url)
     found = _offline(query, paths, allow_lua=allow_lua) if paths else _running(query, state)
@@ -85,7 +91,7 @@ def _check(url: str) -> None:
     if parts.scheme not in ("http", "https"):
         raise CliError(f"{url!r} is neither http nor https", remedy)
     if not parts.netloc:
-        raise CliError(f"{url!r} names no host", remedy)
+        raise CliError(f"{url!r} names no host" if url else "say which request", remedy)
 
 
 def _with_scheme(url: str) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from meshgate.cli.client import connect
 from meshgate.cli.errors import CliError
-from meshgate.cli.options import DEFAULT_STATE, Namespace, State
+from meshgate.cli.options import DEFAULT_STATE, Kinds, Namespace, State, said_kinds
 from meshgate.cli.printing import age, as_json, as_yaml, columns, text_in, utc_now
 from meshgate.cli.tables import columns_of
 from meshgate.sources import admin_protocol as wire
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def get(
-    kinds: Annotated[str, typer.Argument(metavar="KIND", help="pods, svc, vs,dr, all, or KIND/NAME")],
+    kinds: Kinds = "",
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]")] = None,
     namespace: Namespace = "default",
     all_namespaces: Annotated[
@@ -44,9 +44,9 @@ def get(
     no_headers: Annotated[bool, typer.Option("--no-headers", help="Rows only.")] = False,
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Show objects: what was written, and the pods and endpoints that come of it."""
+    """Show objects: what was written, and what has come of it."""
     query = GetQuery(
-        kinds=kinds,
+        kinds=said_kinds(kinds),
         names=tuple(names or ()),
         namespace=namespace,
         all_namespaces=all_namespaces,

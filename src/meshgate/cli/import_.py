@@ -26,7 +26,7 @@ def import_(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of printing them.")
     ] = None,
 ) -> None:
-    """Turn Kong's declarative file into manifests; says what has no counterpart.
+    """Turn a kong.yaml into manifests; says what is not taken over.
 
     Exits with 1 where something could not be taken over. The manifests hold the file's
     credentials as Secrets: a FILE is made for its owner alone.

@@ -22,6 +22,11 @@ Files = Annotated[
     list[str], typer.Option("-f", "--filename", metavar="FILE", help="File, folder, or - for standard input.")
 ]
 
+Kinds = Annotated[
+    str,
+    typer.Argument(metavar="KIND", help="pods, svc, ingress, vs,dr, all, or KIND/NAME", show_default=False),
+]
+
 
 class Structured(enum.StrEnum):
     """Formats for programs."""
@@ -34,6 +39,15 @@ class OnlyJson(enum.StrEnum):
     """Where a table for people is the alternative."""
 
     JSON = "json"
+
+
+def said_kinds(kinds: str) -> str:
+    """What was typed for `KIND`; where nothing was, an error that names some."""
+    if not kinds:
+        raise CliError(
+            "say of which kind", "such as pods, svc, ingress, vs, httproutes, kongplugins, or all", code=2
+        )
+    return kinds
 
 
 def split_target(text: str, namespace: str) -> tuple[str, str]:

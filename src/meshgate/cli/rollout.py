@@ -45,7 +45,7 @@ def rollout(
     timeout: Annotated[str, typer.Option(metavar="30s", help="status: how long; 0s waits on.")] = "0s",
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Replace all pods of a Deployment step by step, or say how far a rollout is and wait for it."""
+    """Replace a Deployment's pods step by step, or wait for that."""
     name = deployment_name(target)
     limit_ms = parse_duration_ms(timeout)
     if limit_ms is None:

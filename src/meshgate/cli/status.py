@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from meshgate.cli.client import connect
 from meshgate.cli.options import DEFAULT_STATE, OnlyJson, State
@@ -13,6 +14,11 @@ from meshgate.cli.printing import columns
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
 from meshgate.sources.backend import DiagnosticLine, StatusReport
+
+STYLES = {"warning": "yellow", "error": "bold red"}
+"""Of diagnostics and events that somebody should see, by severity."""
+_HOSTS = 8
+"""How many are named; the others are counted."""
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +45,7 @@ def _print(report: StatusReport, console: Console) -> None:
     restarts = f", restarted {times}" if report.restarts else ""
     console.print(f"meshgate {report.version} (pid {report.pid}{restarts}), isolation {report.isolation}")
     console.print(f"gateway  {ready}  {'  '.join(report.gateway_addresses)}", markup=False)
+    print_hosts(console, report)
     if report.pods:
         rows = [
             (
@@ -59,14 +66,25 @@ def _print(report: StatusReport, console: Console) -> None:
     console.print(f"\nproxies  {len(report.proxies)} connected, {len(behind)} behind")
     for proxy in behind:
         console.print(f"  {proxy.id}  {proxy.detail}", markup=False)
-    notes = 0
-    for line in report.diagnostics:
-        if line.severity == "info":
-            notes += 1
-        else:
-            console.print(diagnostic_text(line), markup=False)
+    print_problems(console, report)
+    notes = sum(line.severity == "info" for line in report.diagnostics)
     if notes:
         console.print(f"{notes} notes; `meshgate status -o json` and `meshgate analyze` show them")
+
+
+def print_hosts(console: Console, report: StatusReport) -> None:
+    """Says which hosts the gateway answers for, so that the first request names one of them."""
+    shown, more = report.hosts[:_HOSTS], len(report.hosts) - _HOSTS
+    if shown:
+        rest = f", and {more} more" if more > 0 else ""
+        console.print(f"hosts    {', '.join(shown)}{rest}", markup=False)
+
+
+def print_problems(console: Console, report: StatusReport) -> None:
+    """Prints errors and warnings, each on a line of its own."""
+    for line in report.diagnostics:
+        if style := STYLES.get(line.severity):
+            console.print(Text(diagnostic_text(line), style))
 
 
 def diagnostic_text(line: DiagnosticLine) -> str:

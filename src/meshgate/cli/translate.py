@@ -37,7 +37,9 @@ def translate(
     ] = IsolationChoice.AUTO,
     allow_lua: AllowLua = False,
 ) -> None:
-    """Print a proxy's whole configuration, for reading and for `envoy --mode validate`.
+    """Print a proxy's whole configuration, as Envoy gets it.
+
+    For reading, and for `envoy --mode validate`.
 
     Addresses, certificates and keys in it are placeholders.
     """

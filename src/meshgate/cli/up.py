@@ -17,10 +17,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from meshgate.cli.client import Client, answers, connect, socket_of
+from meshgate.cli.client import answers, connect, socket_of
 from meshgate.cli.errors import CliError
 from meshgate.cli.events import announce, show_events
 from meshgate.cli.options import DEFAULT_STATE, AllowLua, State
+from meshgate.cli.status import print_hosts, print_problems
 from meshgate.core.units import parse_duration_ms
 from meshgate.model.proxy import Isolation
 from meshgate.runtime.clear import left_behind
@@ -29,6 +30,7 @@ from meshgate.runtime.log_files import open_log, tail
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
+from meshgate.sources.backend import StatusReport
 from meshgate.sources.up_options import UpOptions
 
 _READY_S = 120.0
@@ -73,7 +75,7 @@ def up(
     allow_lua: AllowLua = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once the gateway is ready.")] = False,
 ) -> None:
-    """Run the services of these manifests, with a gateway before and a mesh between them."""
+    """Run these services, a gateway before and a mesh between them."""
     for path in paths:
         if not Path(path).exists():
             raise CliError(f"{path} does not exist", "name files or folders with manifests")
@@ -103,11 +105,13 @@ def up(
     if detach:
         started = start_detached(options)
         console = Console(highlight=False, soft_wrap=True)
-        for address in started.addresses:
+        for address in started.report.gateway_addresses:
             console.print(f"gateway  {address}", markup=False)
+        print_hosts(console, started.report)
         console.print(f"log      {started.log}", markup=False)
         for line in started.waiting:
             console.print(f"waiting  {line}", markup=False)
+        print_problems(console, started.report)
     else:
         raise typer.Exit(_run_here(options))
 
@@ -177,8 +181,8 @@ def _run_here(options: UpOptions) -> int:
 class Started:
     """A meshgate that runs by itself."""
 
-    addresses: tuple[str, ...]
-    """The gateway's URLs."""
+    report: StatusReport
+    """Once the gateway was ready and the pods had their time."""
     log: Path
     guard_pid: int
     waiting: tuple[str, ...] = ()
@@ -199,20 +203,20 @@ def start_detached(options: UpOptions) -> Started:
         argv, stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor, start_new_session=True
     )
     try:
-        addresses = _wait_until_ready(options, guard, log, start)
-        waiting = _wait_for_pods(options)
+        ready = _wait_until_ready(options, guard, log, start)
+        report, waiting = _wait_for_pods(options, ready)
     except BaseException:
         guard.terminate()
         guard.wait(timeout=60)
         raise
     # It outlives us; without this, Python would warn of a child that nobody waits for.
     guard.returncode = 0
-    return Started(addresses=addresses, log=log, guard_pid=guard.pid, waiting=waiting)
+    return Started(report=report, log=log, guard_pid=guard.pid, waiting=waiting)
 
 
 def _wait_until_ready(
     options: UpOptions, guard: subprocess.Popen[bytes], log: Path, start: int
-) -> tuple[str, ...]:
+) -> StatusReport:
     until = time.monotonic() + _READY_S
     while time.monotonic() < until:
         if guard.poll() is not None:
@@ -221,30 +225,27 @@ def _wait_until_ready(
         if answers(socket_of(options.state)):
             try:
                 with connect(options.state) as client:
-                    if addresses := _ready(client):
-                        return addresses
+                    report = client.call(wire.STATUS, Nothing())
+                if report.gateway_ready:
+                    return report
             except CliError:
                 pass  # between two lives of the control plane; the guard knows
         time.sleep(0.1)
     raise CliError(f"the gateway was not ready within {_READY_S:.0f} s", f"see {log}")
 
 
-def _wait_for_pods(options: UpOptions) -> tuple[str, ...]:
-    """Waits until every pod is ready or in trouble; what is not ready then, and why."""
+def _wait_for_pods(options: UpOptions, report: StatusReport) -> tuple[StatusReport, tuple[str, ...]]:
+    """Waits until every pod is ready or in trouble; how it is then, and what is not ready and why."""
     until = time.monotonic() + _PODS_S
     while True:
         try:
             with connect(options.state) as client:
-                pods = client.call(wire.STATUS, Nothing()).pods
+                report = client.call(wire.STATUS, Nothing())
         except CliError:
-            return ()
-        missing = [pod for pod in pods if not pod.ready]
+            return report, ()
+        missing = [pod for pod in report.pods if not pod.ready]
         starting = [pod for pod in missing if pod.phase != "CrashLoopBackOff"]
         if not starting or time.monotonic() > until:
-            return tuple(f"{p.namespace}/{p.name} is not ready: {p.message or p.phase}" for p in missing)
+            lines = (f"{p.namespace}/{p.name} is not ready: {p.message or p.phase}" for p in missing)
+            return report, tuple(lines)
         time.sleep(0.1)
-
-
-def _ready(client: Client) -> tuple[str, ...]:
-    report = client.call(wire.STATUS, Nothing())
-    return report.gateway_addresses if report.gateway_ready else ()

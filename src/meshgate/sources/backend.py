@@ -65,6 +65,8 @@ class StatusReport:
     """The gateway accepts connections and holds its first configuration."""
     gateway_addresses: tuple[str, ...] = ()
     """URLs, e.g. `http://127.0.0.1:8080`."""
+    hosts: tuple[str, ...] = ()
+    """Hosts that the gateway answers for; `*` is any other."""
     pods: tuple[PodLine, ...] = ()
     proxies: tuple[ProxyLine, ...] = ()
     diagnostics: tuple[DiagnosticLine, ...] = ()

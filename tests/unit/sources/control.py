@@ -117,6 +117,7 @@ class SmallBackend:
             started="2026-11-20T12:00:00Z",
             gateway_ready=True,
             gateway_addresses=("http://127.0.0.1:8080",),
+            hosts=("shop.example.com", "*"),
             pods=(line,),
             diagnostics=tuple(line_of(d) for d in self.store.diagnostics()),
         )

@@ -1,0 +1,56 @@
+"""What somebody meets who types a command for the first time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Meshgate
+from tests.unit.sources.control import service
+
+
+def test_help_says_whole_sentences(meshgate: Meshgate) -> None:
+    ran = meshgate("--help")
+    assert ran.code == 0
+    assert "..." not in ran.out.replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize("command", ["get", "describe"])
+def test_without_a_kind_some_are_named(meshgate: Meshgate, command: str) -> None:
+    ran = meshgate(command)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: say of which kind\n  such as pods, svc, ")
+
+
+def test_a_url_alone_is_a_get(meshgate: Meshgate, tmp_path: Path) -> None:
+    path = tmp_path / "web.yaml"
+    path.write_text(service())
+    ran = meshgate("explain", "http://a.example/x", "-f", path)
+    assert ran.code == 0
+    assert ran.out.startswith("GET http://a.example/x  from outside\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [((), "say which request"), (("GET",), "say which request"), (("/x",), "'/x' names no host")],
+)
+def test_what_is_no_request_is_told(meshgate: Meshgate, typed: tuple[str, ...], said: str) -> None:
+    ran = meshgate("explain", *typed)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == f"error: {said}\n  write it like http://api.example.com/path\n"
+
+
+def test_describe_takes_the_beginning_of_a_name(meshgate: Meshgate, state: Path, tmp_path: Path) -> None:
+    path = tmp_path / "web.yaml"
+    path.write_text(service())
+    meshgate("apply", "-f", path, "--state", state)
+    assert meshgate("describe", "pod", "web", "--state", state).out.count("Name:  ") == 2
+    assert meshgate("describe", "pod", "web-2", "--state", state).out.count("Name:  ") == 1
+    missing = meshgate("describe", "pod", "web", "nope", "--state", state)
+    assert missing.code == 1
+    assert missing.err.splitlines()[-1] == 'Error from server (NotFound): pods "nope" not found'
+
+
+def test_status_says_which_hosts_there_are(meshgate: Meshgate, state: Path) -> None:
+    assert "\nhosts    shop.example.com, *\n" in meshgate("status", "--state", state).out
