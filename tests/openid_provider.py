@@ -49,6 +49,8 @@ class Provider:
     """Over what it says of itself."""
     id_claims: dict[str, object] = field(default_factory=dict)
     """Over what its ID tokens say."""
+    access_claims: dict[str, object] = field(default_factory=dict)
+    """The same of access tokens."""
     access_lasts_s: int = 300
     refuse_login: bool = False
     logins: dict[str, Login] = field(default_factory=dict)
@@ -202,8 +204,9 @@ class _Handlers:
         since = int(time.time()) if "max_age" in asked else None
         nonce = asked.get("nonce")
         said = {"aud": client, "nonce": nonce, "auth_time": since, **profile, **provider.id_claims}
+        access = {"scope": "openid profile", "exp": int(time.time()) + lasts, **profile}
         return {
-            "access_token": provider.token(scope="openid profile", exp=int(time.time()) + lasts, **profile),
+            "access_token": provider.token(**{**access, **provider.access_claims}),
             "id_token": provider.token(**said),
             "refresh_token": refresh,
             "token_type": "Bearer",

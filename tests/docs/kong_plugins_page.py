@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.dialects.kong.plugins.openid_connect.config import ONLY_DEFAULT
+from meshgate.dialects.kong.plugins.openid_connect.redis_fields import FlatSessionRedis
 from meshgate.dialects.schema import Spec
 from meshgate.dialects.shape import shape_of
 from meshgate.model.service import EMPTY
@@ -266,6 +267,28 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "client_auth": "works, but for client certificates (closed)",
                 "response_mode": "query and form_post work; others are closed",
                 "cluster_cache_strategy": "its default alone; others are warned",
+                "session_storage": "cookie and redis work; memcached is closed",
+                **{
+                    name: "old spelling, warned"
+                    for name in FlatSessionRedis.model_fields
+                    if name.startswith("session_redis_")
+                },
+                **dict.fromkeys(
+                    ("redis.cluster_nodes", "redis.sentinel_nodes", "redis.sentinel_master", "redis.socket"),
+                    "closed with `session_storage: redis`",
+                ),
+                **dict.fromkeys(
+                    (
+                        "redis.cluster_max_redirections",
+                        "redis.sentinel_role",
+                        "redis.sentinel_username",
+                        "redis.sentinel_password",
+                        "redis.keepalive_pool_size",
+                        "redis.keepalive_backlog",
+                        "redis.connection_is_proxied",
+                    ),
+                    "warned, no effect",
+                ),
             },
         ),
         "proxy-cache": Section(

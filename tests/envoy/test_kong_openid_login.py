@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import aiohttp
 import pytest
 
-from tests.envoy.kong_edge import Answer, Ask, consumer, gateway, plugin, route, send
+from tests.envoy.kong_edge import consumer, gateway, plugin, route
+from tests.envoy.openid_browser import HOST, Browser
 from tests.openid_provider import CLIENT, SECRET, Provider, providing
 
 pytestmark = pytest.mark.envoy
-HOST = "shop.example"
 
 
 def _manifests(issuer: str) -> str:
@@ -49,45 +48,6 @@ def _manifests(issuer: str) -> str:
         + oidc("strict", "scopes_required: [admin], forbidden_redirect_uri: ['https://app.example/no']")
         + consumer("ann", {})
     )
-
-
-@dataclass(slots=True)
-class Browser:
-    """Keeps cookies and follows nothing by itself."""
-
-    port: int
-    session: aiohttp.ClientSession
-    cookies: dict[str, str] = field(default_factory=dict)
-    agent: str = "browser"
-
-    async def get(self, path: str, *, method: str = "GET", body: bytes = b"") -> Answer:
-        """One request to the gateway."""
-        shown = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        headers = [("host", HOST), ("user-agent", self.agent)]
-        headers += [("cookie", shown)] if shown else []
-        headers += [("content-type", "application/x-www-form-urlencoded")] if body else []
-        answer = await send(self.port, Ask(path, method=method, headers=tuple(headers), body=body))
-        for line in answer.headers.get("set-cookie", ()):
-            name, _, value = line.partition(";")[0].partition("=")
-            if "Max-Age=0" in line:
-                self.cookies.pop(name, None)
-            else:
-                self.cookies[name] = value
-        return answer
-
-    async def login(self, path: str) -> str:
-        """Begins a login and has the provider agree; gives the path of its answer at the gateway."""
-        began = await self.get(path)
-        assert began.status == 302, began
-        return await self.agree(began)
-
-    async def agree(self, began: Answer) -> str:
-        """Goes where a login's begin leads."""
-        location = began.header("location") or ""
-        async with self.session.get(location, allow_redirects=False) as response:
-            back = urlsplit(response.headers["location"])
-        assert back.hostname == HOST
-        return f"{back.path}?{back.query}"
 
 
 Test = Callable[[Provider, Callable[[], Browser]], Awaitable[None]]

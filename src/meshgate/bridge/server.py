@@ -109,6 +109,7 @@ class Bridge:
     async def close(self) -> None:
         """Ends connections to other servers."""
         await self.logs.close()
+        await self._kept.redis.close()
         if self._session is not None:
             await self._session.close()
 

@@ -197,6 +197,15 @@ class Times:
             return Age.TOUCH
         return Age.FRESH
 
+    def left(self, lifetimes: Lifetimes, now: float) -> float | None:
+        """Seconds until it ends, where nobody uses it; None: it has no end."""
+        ends = (
+            (self.created, lifetimes.absolute_s),
+            (self.renewed, lifetimes.rolling_s),
+            (self.used, lifetimes.idling_s),
+        )
+        return min((since + limit - now for since, limit in ends if limit), default=None)
+
     def touched(self, now: float) -> Times:
         """The same, used now."""
         return replace(self, used=now)

@@ -13,6 +13,7 @@ from meshgate.bridge.logins import Logins
 from meshgate.bridge.oauth.store import TokenStore
 from meshgate.bridge.openid.memory import OpenidMemory
 from meshgate.bridge.revocation import Revocations
+from meshgate.bridge.session_store import RedisClients
 from meshgate.bridge.sessions import Sessions
 from meshgate.core.clock import Clock
 from meshgate.model.consumer import Consumer
@@ -52,6 +53,7 @@ class Kept:
         self.revocations = Revocations(clock, http)
         self.logins = Logins(clock)
         self.sessions = Sessions(clock)
+        self.redis = RedisClients()
 
     @cached_property
     def oauth_tokens(self) -> TokenStore:

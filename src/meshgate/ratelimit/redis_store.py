@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from meshgate.model.policy import RedisTarget
 from meshgate.ratelimit.counters import Counter, StoreUnavailable, Taken
-from meshgate.ratelimit.redis_client import connect
+from meshgate.stores.redis_client import connect
 
 MAX_BATCH = 128
 """Requests per call: keeps Redis busy for well under a millisecond at a time."""

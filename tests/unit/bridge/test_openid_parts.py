@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -14,7 +15,7 @@ from meshgate.bridge.openid.evidence import Evidence, Tokens, at, demand, words
 from meshgate.bridge.openid.problems import ForbiddenError, RefusedError
 from meshgate.bridge.openid.session import Held, Sessions
 from meshgate.bridge.request import Request
-from meshgate.bridge.session_cookie import Times
+from meshgate.bridge.session_cookie import Age, Times
 from meshgate.core.secret import Secret
 from meshgate.model.policies.openid import (
     CredentialPlace,
@@ -150,20 +151,24 @@ def test_a_session_is_bound_to_what_the_plugin_says() -> None:
         times=Times.starting(NOW),
     )
     sessions = Sessions(OpenidSession(secret=SECRET, bind=("user-agent",)), "https://a", SECRET)
-    line = sessions.store(request("/", ("user-agent", "x")), held)[0]
+    line = asyncio.run(sessions.store(request("/", ("user-agent", "x")), held, NOW))[0]
     assert "; Secure" in line
     cookie = ("cookie", line.partition(";")[0])
-    found = sessions.read(request("/", cookie, ("user-agent", "x")), NOW)
+
+    def read(one: Sessions, agent: str, now: float = NOW) -> tuple[Held, Age] | None:
+        return asyncio.run(one.read(request("/", cookie, ("user-agent", agent)), now))
+
+    found = read(sessions, "x")
     assert found is not None
     assert found[0] == held
-    assert sessions.read(request("/", cookie, ("user-agent", "y")), NOW) is None
-    assert sessions.read(request("/", cookie, ("user-agent", "x")), NOW + 86401) is None
+    assert read(sessions, "y") is None
+    assert read(sessions, "x", NOW + 86401) is None
     others = (
         Sessions(OpenidSession(secret=SECRET, bind=("user-agent",)), "https://b", SECRET),
         Sessions(OpenidSession(secret=SECRET, bind=("user-agent",), audience="b"), "https://a", SECRET),
         Sessions(OpenidSession(secret=Secret.of("x"), bind=("user-agent",)), "https://a", SECRET),
     )
-    assert all(one.read(request("/", cookie, ("user-agent", "x")), NOW) is None for one in others)
+    assert all(read(one, "x") is None for one in others)
 
 
 def test_how_a_client_shows_who_it_is() -> None:

@@ -70,7 +70,7 @@ class Browsers:
             raise ProviderError("the provider has no authorization endpoint")
         if settings.pushed or (settings.pushed is None and metadata.needs_pushed):
             form = (("client_id", client.id), ("request_uri", await endpoints.push(client, form)))
-        visit.cookies += self._sessions.forget(visit.request)
+        visit.cookies += await self._sessions.forget(visit.request)
         visit.cookies += self._logins.store(visit.request, (*under_way, login))
         return answers.redirect(with_query(metadata.endpoints.authorization, form), visit.cookies)
 
@@ -92,11 +92,11 @@ class Browsers:
 
     async def logout(self, visit: Visit) -> Deny:
         """Ends the session here, and at the provider where it has a way to."""
-        found = self._sessions.read(visit.request, visit.now)
+        found = await self._sessions.read(visit.request, visit.now)
         tokens = found[0].tokens if found is not None else Tokens()
         names = {found[0].client_id} if found is not None else set()
         client = next((c for c in self._policy.clients if c.id in names), visit.client)
-        visit.cookies += self._sessions.forget(visit.request)
+        visit.cookies += await self._sessions.forget(visit.request)
         ending = ""
         try:
             ending = await self._end(visit, client, tokens)

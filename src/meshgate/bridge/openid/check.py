@@ -19,6 +19,7 @@ from meshgate.bridge.openid.verifying import Verifier
 from meshgate.bridge.openid.visit import Visit, is_logout
 from meshgate.bridge.openid.ways import Ways
 from meshgate.bridge.request import Allow, Deny, Headers, Identity, Request, Verdict
+from meshgate.bridge.session_store import SessionStore, StoreError
 from meshgate.bridge.tools import Tools
 from meshgate.model.policies.openid import OpenIdConnect, OpenidLoginAction, OpenidMethod
 
@@ -48,7 +49,9 @@ class OpenIdCheck:
         asking = Asking(policy, tools)
         verifier = Verifier(policy, asking.provider)
         self._asking = asking
-        self._sessions = Sessions(policy.session, policy.provider.issuer, secret)
+        kept = policy.session.store
+        store = SessionStore(kept, tools.kept.redis, tools.places) if kept is not None else None
+        self._sessions = Sessions(policy.session, policy.provider.issuer, secret, store)
         logins = Logins(policy.login, policy.provider.issuer, secret)
         self._ways = Ways(policy, asking, verifier)
         self._keeping = Keeping(policy, asking, verifier, self._sessions)
@@ -65,22 +68,27 @@ class OpenIdCheck:
         except RefusedError as refusal:
             return answers.unauthorized(policy, None, refusal.reason, (), given=True)
         try:
-            return await self._decide(visit)
-        except ForbiddenError as refusal:
-            self._forget(visit, forget=policy.refusals.forget_forbidden)
-            return answers.forbidden(policy, visit.client, refusal.reason, visit.cookies)
-        except RefusedError as refusal:
-            self._forget(visit, forget=policy.refusals.forget_unauthorized)
-            return answers.unauthorized(
-                policy, visit.client, refusal.reason, visit.cookies, given=visit.given
-            )
-        except ProviderError as problem:
+            return await self._answered(visit)
+        except (ProviderError, StoreError) as problem:
             _log.warning("openid_connect_failed", issuer=policy.provider.issuer, reason=str(problem))
             return answers.unexpected(policy, visit.client, str(problem))
 
-    def _forget(self, visit: Visit, *, forget: bool) -> None:
+    async def _answered(self, visit: Visit) -> Verdict:
+        policy = self._policy
+        try:
+            return await self._decide(visit)
+        except ForbiddenError as refusal:
+            await self._forget(visit, forget=policy.refusals.forget_forbidden)
+            return answers.forbidden(policy, visit.client, refusal.reason, visit.cookies)
+        except RefusedError as refusal:
+            await self._forget(visit, forget=policy.refusals.forget_unauthorized)
+            return answers.unauthorized(
+                policy, visit.client, refusal.reason, visit.cookies, given=visit.given
+            )
+
+    async def _forget(self, visit: Visit, *, forget: bool) -> None:
         if forget:
-            visit.cookies += self._sessions.forget(visit.request)
+            visit.cookies += await self._sessions.forget(visit.request)
 
     async def _decide(self, visit: Visit) -> Verdict:
         policy = self._policy
@@ -109,7 +117,8 @@ class OpenIdCheck:
         kept = evidence.method not in policy.session.disabled_for and evidence.method in _KEPT
         fresh = credential is not None or bool(back)
         if fresh and kept and OpenidMethod.SESSION in policy.methods and evidence.client in policy.clients:
-            visit.cookies += self._sessions.store(visit.request, self._keeping.begun(visit, evidence))
+            begun = self._keeping.begun(visit, evidence)
+            visit.cookies += await self._sessions.store(visit.request, begun, visit.now)
         down, _ = passing.headers(policy.downstream, evidence)
         if fresh and evidence.method in policy.login.methods:
             answer = self._logged_in(visit, evidence, back, down)

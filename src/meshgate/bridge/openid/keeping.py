@@ -37,7 +37,7 @@ class Keeping:
 
     async def find(self, visit: Visit) -> Evidence | None:
         """What the request's session proves; None where there is none that still counts."""
-        found = self._sessions.read(visit.request, visit.now)
+        found = await self._sessions.read(visit.request, visit.now)
         if found is None:
             return None
         held, age = found
@@ -49,11 +49,11 @@ class Keeping:
             if self._policy.session.reverify:
                 await self._verified_again(held)
         except RefusedError:
-            visit.cookies += self._sessions.forget(visit.request)
+            visit.cookies += await self._sessions.forget(visit.request)
             return None
         if evidence is not None or age is not Age.FRESH:
             held = touched(held, age, visit.now)
-            visit.cookies += self._sessions.store(visit.request, held)
+            visit.cookies += await self._sessions.store(visit.request, held, visit.now)
         return evidence or self._evidence(held, client)
 
     def _evidence(self, held: Held, client: OpenidClient) -> Evidence:

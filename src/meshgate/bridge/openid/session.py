@@ -1,8 +1,9 @@
-"""A login as the client keeps it: sealed, bound to the provider and to what the plugin says."""
+"""A login as the client or a store keeps it: sealed, bound to the provider and to what the plugin says."""
 
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from meshgate.bridge.session_cookie import (
     remove_cookie,
     set_cookie,
 )
+from meshgate.bridge.session_store import SessionStore, StoreError
 from meshgate.core.secret import Secret
 from meshgate.model.policies.openid import LoginCookie, OpenidMethod, OpenidSession
 
@@ -35,6 +37,8 @@ class Held:
     access_verified: bool
     """Whether the access token was verified, so that its claims count."""
     times: Times
+    id: str = ""
+    """What names it in a store; empty where it is new, or in the cookie."""
 
 
 def cookie_form(cookie: LoginCookie, scheme: str) -> CookieForm:
@@ -50,47 +54,79 @@ def cookie_form(cookie: LoginCookie, scheme: str) -> CookieForm:
 
 
 class Sessions:
-    """Reads and writes the cookies of one plugin."""
+    """Reads and writes the sessions of one plugin. Every method but `names` may raise `StoreError`."""
 
-    def __init__(self, settings: OpenidSession, issuer: str, fallback: Secret) -> None:
-        self._settings, self._issuer = settings, issuer
+    def __init__(
+        self, settings: OpenidSession, issuer: str, fallback: Secret, store: SessionStore | None = None
+    ) -> None:
+        self._settings, self._issuer, self._store = settings, issuer, store
         self._sealer = Sealer(settings.secret or fallback, PURPOSE)
         self._lifetimes = Lifetimes(
             idling_s=settings.idling_s, rolling_s=settings.rolling_s, absolute_s=settings.absolute_s
         )
 
-    def read(self, request: Request, now: float) -> tuple[Held, Age] | None:
+    async def read(self, request: Request, now: float) -> tuple[Held, Age] | None:
         """The request's session; None where there is none that still counts."""
-        form = cookie_form(self._settings.cookie, request.scheme)
-        text = read_cookie(form, request.cookies)
-        raw = self._sealer.open(text, self._bound(request)) if text else None
+        raw = self._opened(request)
         if raw is None:
             return None
-        held = _read(json.loads(raw))
+        id = ""
+        if self._store is not None:
+            id = raw.decode()
+            text = await self._store.get(id)
+            raw = self._sealer.open(text, self._bound(request, id)) if text else None
+            if raw is None:
+                return None
+        held = replace(_read(json.loads(raw)), id=id)
         age = held.times.age(self._lifetimes, now)
         return None if age is Age.ENDED else (held, age)
 
-    def store(self, request: Request, held: Held) -> tuple[str, ...]:
-        """Values of Set-Cookie."""
+    async def store(self, request: Request, held: Held, now: float) -> tuple[str, ...]:
+        """Values of Set-Cookie. A new session ends the one that the request brought."""
         form = cookie_form(self._settings.cookie, request.scheme)
-        sealed = self._sealer.seal(json.dumps(_written(held)).encode(), self._bound(request))
-        return set_cookie(form, sealed, request.cookies)
+        content = json.dumps(_written(held)).encode()
+        if self._store is not None:
+            id = held.id or secrets.token_urlsafe(32)
+            if not held.id:
+                await self._end(request)
+            sealed = self._sealer.seal(content, self._bound(request, id))
+            lasts_s = held.times.left(self._lifetimes, now)
+            if not await self._store.put(id, sealed, lasts_s, new=not held.id):
+                return remove_cookie(form, request.cookies)
+            content = id.encode()
+        try:
+            return set_cookie(form, self._sealer.seal(content, self._bound(request)), request.cookies)
+        except ValueError as error:
+            raise StoreError("the session is too large for cookies: see session_storage") from error
 
-    def forget(self, request: Request) -> tuple[str, ...]:
-        """Values of Set-Cookie that end the session at the client."""
+    async def forget(self, request: Request) -> tuple[str, ...]:
+        """Values of Set-Cookie that end the session at the client; in a store it ends for everybody."""
+        await self._end(request)
         return remove_cookie(cookie_form(self._settings.cookie, request.scheme), request.cookies)
+
+    async def _end(self, request: Request) -> None:
+        if self._store is not None and (id := self._opened(request)) is not None:
+            await self._store.end(id.decode())
+
+    def _opened(self, request: Request) -> bytes | None:
+        """What the client holds: a session, or the name of one."""
+        text = read_cookie(cookie_form(self._settings.cookie, request.scheme), request.cookies)
+        return self._sealer.open(text, self._bound(request)) if text else None
 
     def names(self) -> tuple[str, ...]:
         """Of all its cookies, which no service needs to see."""
         return cookie_form(self._settings.cookie, "").names()
 
-    def _bound(self, request: Request) -> str:
+    def _bound(self, request: Request, id: str = "") -> str:
         seen = {
             "ip": request.client_ip,
             "scheme": request.scheme,
             "user-agent": request.header("user-agent") or "",
         }
         parts = [self._issuer, self._settings.audience]
+        if self._store is not None:
+            # What is sealed for a cookie is never taken for what is sealed for the store.
+            parts += ["in the store" if id else "names one", id]
         return json.dumps(parts + [f"{name}={seen[name]}" for name in self._settings.bind])
 
 

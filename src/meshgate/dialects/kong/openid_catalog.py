@@ -47,6 +47,10 @@ OPENID_CONNECT_FIELDS = """
     session_memcached_prefix session_memcached_socket session_memcached_ssl session_memcached_ssl_verify
     session_remember session_remember_absolute_timeout session_remember_cookie_name
     session_remember_rolling_timeout session_request_headers session_response_headers
+    session_redis_cluster_max_redirections session_redis_cluster_nodes session_redis_connect_timeout
+    session_redis_host session_redis_password session_redis_port session_redis_prefix
+    session_redis_read_timeout session_redis_send_timeout session_redis_server_name session_redis_socket
+    session_redis_ssl session_redis_ssl_verify session_redis_username
     session_rolling_timeout session_secret session_storage session_store_metadata ssl_verify timeout
     tls_client_auth_cert_id tls_client_auth_ssl_verify token_cache_key_include_scope token_endpoint
     token_endpoint_auth_method token_exchange token_exchange_endpoint token_headers_client

@@ -23,6 +23,8 @@ from meshgate.model.linking.opa import told_by_opa
 from meshgate.model.linking.plugin_names import PluginNames, Scoped
 from meshgate.model.linking.variants import Owners, variants
 from meshgate.model.names import Name, requested_host
+from meshgate.model.policies.openid import OpenidSession
+from meshgate.model.policies.session_store import SessionsInRedis
 from meshgate.model.policy import (
     AUTHENTICATION,
     LOGS,
@@ -39,6 +41,7 @@ from meshgate.model.policy import (
     Limits,
     MtlsAuth,
     Opa,
+    OpenIdConnect,
     Policy,
     PostFunction,
     PreFunction,
@@ -216,6 +219,10 @@ class Plugins:
                     policies[i] = replace(told, host=self._full(policy.host, rules.namespace))
                 case LdapAuth():
                     policies[i] = replace(policy, host=self._full(policy.host, rules.namespace))
+                case OpenIdConnect(session=OpenidSession(store=SessionsInRedis() as store) as session):
+                    redis = self._reachable(store.redis, rules.namespace) or store.redis
+                    kept = replace(session, store=replace(store, redis=redis))
+                    policies[i] = replace(policy, session=kept)
                 case _:
                     pass
         return ""

@@ -14,8 +14,9 @@ from meshgate.model.policies.client_certificate import MtlsAuth
 from meshgate.model.policies.directory import LdapAuth
 from meshgate.model.policies.oauth import OAuth2
 from meshgate.model.policies.open_policy import Opa
-from meshgate.model.policies.openid import OpenIdConnect
+from meshgate.model.policies.openid import OpenIdConnect, OpenidSession
 from meshgate.model.policies.session import Session
+from meshgate.model.policies.session_store import SessionsInRedis
 from meshgate.model.policies.stages import Stage
 
 __all__ = [
@@ -110,5 +111,7 @@ def servers(policy: Bridged) -> tuple[tuple[str, int], ...]:
     match policy:
         case Opa() | LdapAuth():
             return ((policy.host, policy.port),)
+        case OpenIdConnect(session=OpenidSession(store=SessionsInRedis(redis=redis))):
+            return ((redis.host, redis.port),)
         case _:
             return ()

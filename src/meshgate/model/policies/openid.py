@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
+from meshgate.model.policies.session_store import SessionsInRedis
 from meshgate.model.policies.stages import Stage
 
 ClaimPath = tuple[str, ...]
@@ -163,6 +164,8 @@ class OpenidSession:
     disabled_for: frozenset[OpenidMethod] = frozenset()
     reverify: bool = False
     refresh_tokens: bool = True
+    store: SessionsInRedis | None = None
+    """None: the cookie holds the session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

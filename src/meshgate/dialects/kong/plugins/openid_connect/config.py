@@ -15,11 +15,13 @@ from meshgate.dialects.kong.plugins.openid_connect.claim_fields import (
 )
 from meshgate.dialects.kong.plugins.openid_connect.login_fields import LoginFields, SessionFields
 from meshgate.dialects.kong.plugins.openid_connect.provider_fields import ClientFields, ProviderFields
+from meshgate.dialects.kong.plugins.openid_connect.redis_fields import FlatSessionRedis
 from meshgate.dialects.schema import show
 
 _PROXY = "the provider is asked directly"
 _OWN = "each gateway remembers for itself"
 _MTLS = "client certificates for the provider are not supported"
+_MEMCACHED = "sessions are kept in cookies or in Redis"
 _JWT_HEADER = "no such header is sent"
 
 
@@ -49,11 +51,13 @@ ONLY_DEFAULT: Mapping[str, OnlyDefault] = MappingProxyType(
         "tls_client_auth_ssl_verify": OnlyDefault(message=_MTLS),
         "response_type": OnlyDefault(message="only the code flow is supported", closes=True),
         "session_storage": OnlyDefault(
-            message="sessions are kept in the cookie alone, where nobody else can end them", closes=True
+            message="sessions are kept in cookies or in Redis", closes=True, good=("redis",)
         ),
-        "session_store_metadata": OnlyDefault(message="sessions are kept in the cookie alone"),
-        "session_hash_subject": OnlyDefault(message="sessions are kept in the cookie alone"),
-        "session_hash_storage_key": OnlyDefault(message="sessions are kept in the cookie alone"),
+        "session_store_metadata": OnlyDefault(message="nobody could ask for what would be stored"),
+        "session_hash_subject": OnlyDefault(message="no subject is stored"),
+        "session_hash_storage_key": OnlyDefault(
+            message="has no effect: keys are always hashes", good=(True,)
+        ),
         "session_enforce_same_subject": OnlyDefault(
             message="a cookie holds one session for one audience", good=(True,)
         ),
@@ -63,9 +67,9 @@ ONLY_DEFAULT: Mapping[str, OnlyDefault] = MappingProxyType(
         "session_remember_absolute_timeout": OnlyDefault(message="sessions end with the browser"),
         "session_request_headers": OnlyDefault(message=_JWT_HEADER),
         "session_response_headers": OnlyDefault(message=_JWT_HEADER),
-        "session_memcached_host": OnlyDefault(message="sessions are kept in the cookie alone"),
-        "session_memcached_port": OnlyDefault(message="sessions are kept in the cookie alone"),
-        "session_memcached_ssl_verify": OnlyDefault(message="sessions are kept in the cookie alone"),
+        "session_memcached_host": OnlyDefault(message=_MEMCACHED),
+        "session_memcached_port": OnlyDefault(message=_MEMCACHED),
+        "session_memcached_ssl_verify": OnlyDefault(message=_MEMCACHED),
         "id_token_param_type": OnlyDefault(message="clients' own ID tokens are not looked for"),
         "verify_claims": OnlyDefault(message="the standard claims are always verified"),
         "verify_nonce": OnlyDefault(message="the nonce is always verified"),
@@ -93,6 +97,7 @@ class OpenidConnectConfig(
     ClientFields,
     LoginFields,
     SessionFields,
+    FlatSessionRedis,
     DemandFields,
     IdentityFields,
     ShownFields,
@@ -114,10 +119,9 @@ class OpenidConnectConfig(
         "mtls_introspection_endpoint": _MTLS,
         "mtls_revocation_endpoint": _MTLS,
         "mtls_token_endpoint": _MTLS,
-        "redis": "sessions are kept in the cookie alone",
-        "session_memcached_prefix": "sessions are kept in the cookie alone",
-        "session_memcached_socket": "sessions are kept in the cookie alone",
-        "session_memcached_ssl": "sessions are kept in the cookie alone",
+        "session_memcached_prefix": _MEMCACHED,
+        "session_memcached_socket": _MEMCACHED,
+        "session_memcached_ssl": _MEMCACHED,
         "token_headers_grants": "no header of the token endpoint is passed on",
         "token_headers_prefix": "no header of the token endpoint is passed on",
         "token_headers_replay": "no header of the token endpoint is passed on",

@@ -10,6 +10,7 @@ from meshgate.dialects.kong.plugins.openid_connect.addresses import is_local
 from meshgate.dialects.kong.plugins.openid_connect.clients import lower_clients
 from meshgate.dialects.kong.plugins.openid_connect.config import OpenidConnectConfig, report_other_values
 from meshgate.dialects.kong.plugins.openid_connect.pairs import claim_headers, named
+from meshgate.dialects.kong.plugins.openid_connect.redis_fields import lower_session_store
 from meshgate.model.policies.openid import (
     CredentialPlace,
     CredentialSources,
@@ -48,7 +49,7 @@ def lower_openid_connect(config: OpenidConnectConfig, report: Report) -> OpenIdC
         methods=methods,
         clients=clients,
         sources=_sources(config),
-        session=_session(config),
+        session=_session(config, report),
         login=_login(config, report),
         logout=_logout(config),
         token_extra=EndpointExtra(
@@ -105,7 +106,8 @@ def _report_references(report: Report) -> None:
     """Kong can fetch values from a vault; here the reference itself would be used."""
     config = report.document.data.get("config")
     for name, value in config.items() if isinstance(config, Mapping) else ():
-        texts = value if isinstance(value, list | tuple) else (value,)
+        held = tuple(value.values()) if isinstance(value, Mapping) else value
+        texts = held if isinstance(held, list | tuple) else (held,)
         if any(isinstance(text, str) and text.startswith(_VAULT) for text in texts):
             report.error("MG1104", (name,), "refers to a vault, which is not supported")
 
@@ -211,7 +213,7 @@ def _same_site(text: str) -> str:
     return "" if text == "Default" else text
 
 
-def _session(config: OpenidConnectConfig) -> OpenidSession:
+def _session(config: OpenidConnectConfig, report: Report) -> OpenidSession:
     secret: Secret | None = config.session_secret
     if secret is None and config.client_secret:
         # Sealing derives keys from it for this purpose alone.
@@ -234,6 +236,7 @@ def _session(config: OpenidConnectConfig) -> OpenidSession:
         disabled_for=_methods(config.disable_session),
         reverify=config.reverify,
         refresh_tokens=config.refresh_tokens,
+        store=lower_session_store(config, report, wanted=config.session_storage == "redis"),
     )
 
 

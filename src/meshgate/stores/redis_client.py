@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
+from redis.asyncio.connection import BlockingConnectionPool, Connection, ConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -26,8 +26,10 @@ class _NamedSSLConnection(SSLConnection):
         return {**super()._connection_arguments(), "server_hostname": self._tls_server_name}
 
 
-def connect(target: RedisTarget) -> Redis:
-    """A client that opens connections when it is used.
+def connect(target: RedisTarget, *, connections: int = 4, waits: bool = False) -> Redis:
+    """A client that opens connections when it is used, so many at the most.
+
+    `waits`: who finds them all busy waits for one, up to the target's timeout; else that is an error.
 
     A command is tried again once where its connection turns out closed (Redis was restarted
     while the connection was idle), never after a timeout.
@@ -43,13 +45,16 @@ def connect(target: RedisTarget) -> Redis:
         "socket_connect_timeout": seconds,
         "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         "protocol": 2,
-        "max_connections": 4,
+        "max_connections": connections,
     }
+    kind = BlockingConnectionPool if waits else ConnectionPool
+    if waits:
+        options["timeout"] = seconds
     if not target.ssl:
-        return Redis(connection_pool=ConnectionPool(Connection, **options))
+        return Redis(connection_pool=kind(connection_class=Connection, **options))
     options |= {
         "ssl_cert_reqs": "required" if target.ssl_verify else "none",
         "ssl_check_hostname": target.ssl_verify,
         "tls_server_name": target.server_name or target.host,
     }
-    return Redis(connection_pool=ConnectionPool(_NamedSSLConnection, **options))
+    return Redis(connection_pool=kind(connection_class=_NamedSSLConnection, **options))

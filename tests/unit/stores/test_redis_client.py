@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from redis.exceptions import RedisError
 
 from meshgate.model.policy import RedisTarget
-from meshgate.ratelimit.redis_client import connect
+from meshgate.stores.redis_client import connect
 from tests.redis_server import RedisServer, redis_server
 
 pytestmark = pytest.mark.redis

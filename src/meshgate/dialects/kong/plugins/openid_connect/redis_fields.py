@@ -1,0 +1,137 @@
+"""Sessions outside of cookies: `redis`, and its spelling until Kong 3.8 (`session_redis_*`)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from meshgate.core.secret import Secret
+from meshgate.dialects.kong.plugins.config import Config, Line, Report, Word
+from meshgate.dialects.kong.plugins.redis import Database, Milliseconds, Port
+from meshgate.dialects.schema import Items, SecretText, show
+from meshgate.model.policies.limits import RedisTarget
+from meshgate.model.policies.session_store import SessionsInRedis
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class RedisNode(Config):
+    """One of a cluster."""
+
+    ip: Word = "127.0.0.1"
+    host: Word = "127.0.0.1"
+    port: Port = 6379
+
+
+class SessionRedis(Config):
+    """Kong's record."""
+
+    host: Word | None = None
+    port: Port | None = None
+    prefix: Line | None = None
+    socket: Line | None = None
+    connect_timeout: Milliseconds | None = None
+    read_timeout: Milliseconds | None = None
+    send_timeout: Milliseconds | None = None
+    username: Word | None = None
+    password: SecretText | None = None
+    database: Database | None = None
+    ssl: bool | None = None
+    ssl_verify: bool | None = None
+    server_name: Word | None = None
+    cluster_nodes: Items[RedisNode] | None = None
+    cluster_max_redirections: Count | None = None
+    sentinel_nodes: Items[RedisNode] | None = None
+    sentinel_master: Word | None = None
+    sentinel_role: Word | None = None
+    sentinel_username: Word | None = None
+    sentinel_password: SecretText | None = None
+    keepalive_pool_size: Count | None = None
+    keepalive_backlog: Count | None = None
+    connection_is_proxied: bool | None = None
+
+
+class FlatSessionRedis(Config):
+    """The old spelling."""
+
+    redis: SessionRedis | None = None
+    session_redis_host: Word | None = None
+    session_redis_port: Port | None = None
+    session_redis_prefix: Line | None = None
+    session_redis_socket: Line | None = None
+    session_redis_connect_timeout: Milliseconds | None = None
+    session_redis_read_timeout: Milliseconds | None = None
+    session_redis_send_timeout: Milliseconds | None = None
+    session_redis_username: Word | None = None
+    session_redis_password: SecretText | None = None
+    session_redis_ssl: bool | None = None
+    session_redis_ssl_verify: bool | None = None
+    session_redis_server_name: Word | None = None
+    session_redis_cluster_nodes: Items[RedisNode] | None = None
+    session_redis_cluster_max_redirections: Count | None = None
+
+
+_CLOSES = {
+    "socket": "a Unix socket is not supported",
+    "cluster_nodes": "a Redis cluster is not supported",
+    "sentinel_nodes": "Redis Sentinel is not supported",
+    "sentinel_master": "Redis Sentinel is not supported",
+}
+_NO_EFFECT = {
+    "cluster_max_redirections": "there is no Redis cluster",
+    "sentinel_role": "there is no Redis Sentinel",
+    "sentinel_username": "there is no Redis Sentinel",
+    "sentinel_password": "there is no Redis Sentinel",
+    "keepalive_pool_size": "up to 32 connections are kept",
+    "keepalive_backlog": "who finds all connections busy waits up to the timeout",
+    "connection_is_proxied": "Redis is asked in the same way",
+}
+_TIMEOUTS = ("connect_timeout", "read_timeout", "send_timeout")
+
+
+def lower_session_store(config: FlatSessionRedis, report: Report, *, wanted: bool) -> SessionsInRedis | None:
+    """Where sessions are kept; None where `wanted` is false. Old names are MG2104, contradictions MG2103."""
+    values = _values(config, report)
+    if not wanted:
+        return None
+    for name, message in _CLOSES.items():
+        if values.get(name):
+            report.error("MG1104", ("redis", name), message)
+    for name, message in _NO_EFFECT.items():
+        if name in values:
+            report.warn("MG1103", ("redis", name), message)
+    timeouts = [value for name in _TIMEOUTS if isinstance(value := values.get(name), int)]
+    target = {
+        name: values[name]
+        for name in ("port", "username", "password", "database", "ssl", "ssl_verify", "server_name")
+        if name in values
+    }
+    return SessionsInRedis(
+        redis=RedisTarget(  # each was checked as a field above
+            host=str(values.get("host", "127.0.0.1")),
+            timeout_ms=max(timeouts, default=2000),
+            **target,  # type: ignore[arg-type]
+        ),
+        prefix=str(values.get("prefix", "sessions")),
+    )
+
+
+def _values(config: FlatSessionRedis, report: Report) -> dict[str, object]:
+    """What is set, by the record's names."""
+    found: dict[str, object] = {}
+    for name in SessionRedis.model_fields:
+        flat = f"session_redis_{name}"
+        old = getattr(config, flat, None)
+        new = getattr(config.redis, name) if config.redis is not None else None
+        if old is not None:
+            shown = "..." if isinstance(old, Secret) else show(old)
+            report.warn(
+                "MG2104", (flat,), f"is the old spelling of redis.{name}", f"write redis: {{{name}: {shown}}}"
+            )
+        if old is not None and new is not None and old != new:
+            report.error("MG2103", (flat,), f"contradicts redis.{name}", "keep redis alone")
+        value = new if new is not None else old
+        if value is not None:
+            found[name] = value
+    return found
