@@ -70,7 +70,7 @@ from meshgate.dialects.schema import Spec
 from meshgate.dialects.shape import shape_of
 from meshgate.dialects.yaml_text import read_documents
 from meshgate.model.gateway_api import GATEWAY_GROUP, XGATEWAY_GROUP
-from tests.docs import analysis_page, conformance_page, istio_fields_page, kong_plugins_page
+from tests.docs import analysis_page, annotations_page, conformance_page, istio_fields_page, kong_plugins_page
 
 GENERATED = "<!-- Made by `make test ARGS='tests/docs --update-golden'`; do not edit. -->"
 
@@ -229,6 +229,11 @@ def plugins_page() -> str:
     return "\n".join((_text(kong_plugins_page.HEAD), *kong_plugins_page.kong_plugins_page())) + "\n"
 
 
+def annotations_list() -> str:
+    """docs/annotations.md."""
+    return "\n".join((_text(annotations_page.HEAD), *annotations_page.rows())) + "\n"
+
+
 def istio_fields() -> str:
     """docs/istio-fields.md."""
     return "\n".join((_text(istio_fields_page.HEAD), *istio_fields_page.lines(SPECS))) + "\n"
@@ -259,6 +264,7 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "diagnostics.md": diagnostics_page,
         "kinds.md": kinds_page,
         "kong-plugins.md": plugins_page,
+        "annotations.md": annotations_list,
         "istio-fields.md": istio_fields,
         "analyze.md": analyze_page,
         "gateway-api-conformance.md": conformance_page.page,

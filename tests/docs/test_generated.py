@@ -8,10 +8,11 @@ import pytest
 
 from meshgate.core.codes import CODES
 from meshgate.core.diagnostics import Severity
+from meshgate.dialects.annotation_list import ANNOTATIONS, KONG, State
 from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.dialects.registry import KIND_PARSERS, lower_one
 from meshgate.dialects.yaml_text import read_documents
-from tests.docs import conformance_page
+from tests.docs import annotations_page, conformance_page
 from tests.docs.generated_pages import PAGES, SPECS
 from tests.docs.istio_fields_page import UNKNOWN, rows
 from tests.docs.kong_plugins_page import SECTIONS
@@ -56,6 +57,17 @@ def test_every_plugin_has_a_part_and_a_test_that_is_there() -> None:
     assert set(SECTIONS) == set(SUPPORTED)
     tests = DOCS.parent / "tests"
     assert [s.test for s in SECTIONS.values() if not (tests / s.test).is_file()] == []
+
+
+def test_every_annotation_has_a_test_that_is_there() -> None:
+    keys = {(a.name.removeprefix(KONG), a.kinds[0]) for a in ANNOTATIONS}
+    assert set(annotations_page.TESTS) == keys
+    tests = DOCS.parent / "tests"
+    for annotation in ANNOTATIONS:
+        file, colons, function = annotations_page.shown_by(annotation).partition("::")
+        text = (tests / file / "in.yaml" if "." not in file else tests / file).read_text()
+        assert not colons or f"def {function}(" in text, f"{annotation.name}: there is no {function}"
+        assert annotation.state is not State.WORKS or annotation.name.removesuffix("NAME") in text, annotation
 
 
 def test_every_behaviour_names_a_test_that_is_there() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,8 +28,8 @@ DEADLINE_S = 15.0
 
 
 @asynccontextmanager
-async def _upstream(
-    name: str, context: ssl.SSLContext | None = None, sick: asyncio.Event | None = None
+async def plain_server(
+    name: str = "a", context: ssl.SSLContext | None = None, sick: asyncio.Event | None = None
 ) -> AsyncIterator[int]:
     """A server that tells its name and what TLS told it; `/healthz` is 500 while `sick` is set."""
 
@@ -54,7 +55,7 @@ async def _upstream(
         server.close()
 
 
-def _built(
+def built_edge(
     text: str, service_ports: Mapping[str, Sequence[int]]
 ) -> tuple[bootstrap_pb2.Bootstrap, dict[str, Sequence[int]]]:
     documents, problems = read_texts({"in.yaml": text})
@@ -67,7 +68,7 @@ def _built(
     return config, ports
 
 
-def _service(name: str, annotations: str) -> str:
+def plain_service(name: str, annotations: str) -> str:
     return (
         f"---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, annotations: {{{annotations}}}}}\n"
         "spec: {ports: [{name: http, port: 80}]}\n"
@@ -97,19 +98,22 @@ def test_tls_to_the_upstream(tmp_path: Path) -> None:
     https = "konghq.com/protocol: https"
     checked = f'{https}, konghq.com/tls-verify: "true"'
     named = "konghq.com/host-header: inside.example"
+    authority = json.dumps((tmp_path / "ca.crt").read_text())
     trusts = "konghq.com/ca-certificates-secrets"
     text = (
         _secret("ca", tmp_path, cert="ca.crt")
         + _secret("other", tmp_path, cert="other.crt")
+        + f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: ca}}\ndata: {{ca.crt: {authority}}}\n"
         + _secret("client", tmp_path, tls_crt="gateway-client.crt", tls_key="gateway-client.key")
-        + _service("unchecked", https)
-        + _service("checked", f"{checked}, {named}, {trusts}: ca")
-        + _service("by-request", f"{checked}, {trusts}: ca")
-        + _service("wrong-authority", f"{checked}, {named}, {trusts}: other")
-        + _service("wrong-name", f"{checked}, konghq.com/host-header: outside.example, {trusts}: ca")
-        + _service("system", f"{checked}, {named}")
-        + _service("client", f"{checked}, {named}, {trusts}: ca, konghq.com/client-cert: client")
-        + _service("in-clear", "")
+        + plain_service("unchecked", https)
+        + plain_service("checked", f"{checked}, {named}, {trusts}: ca")
+        + plain_service("by-request", f"{checked}, {trusts}: ca")
+        + plain_service("wrong-authority", f"{checked}, {named}, {trusts}: other")
+        + plain_service("wrong-name", f"{checked}, konghq.com/host-header: outside.example, {trusts}: ca")
+        + plain_service("by-map", f"{checked}, {named}, konghq.com/ca-certificates-configmaps: ca")
+        + plain_service("system", f"{checked}, {named}")
+        + plain_service("client", f"{checked}, {named}, {trusts}: ca, konghq.com/client-cert: client")
+        + plain_service("in-clear", "")
     )
     names = (
         "unchecked",
@@ -117,6 +121,7 @@ def test_tls_to_the_upstream(tmp_path: Path) -> None:
         "by-request",
         "wrong-authority",
         "wrong-name",
+        "by-map",
         "system",
         "client",
         "in-clear",
@@ -125,8 +130,8 @@ def test_tls_to_the_upstream(tmp_path: Path) -> None:
     requests.append(Ask("/by-request", headers=(("host", "inside.example"),)))
 
     async def body() -> list[Answer]:
-        async with _upstream("tls", server) as port:
-            config, ports = _built(text, dict.fromkeys(names, (port,)))
+        async with plain_server("tls", server) as port:
+            config, ports = built_edge(text, dict.fromkeys(names, (port,)))
             async with running(config, "http", tmp_path, None, {}, ports) as gateway:
                 return [await send(gateway, request) for request in requests]
 
@@ -138,6 +143,7 @@ def test_tls_to_the_upstream(tmp_path: Path) -> None:
         "by-request": 503,  # the client asks for shop.example, which the certificate is not for
         "wrong-authority": 503,
         "wrong-name": 503,
+        "by-map": 200,
         "system": 503,
         "client": 200,
         "in-clear": 503,
@@ -178,11 +184,11 @@ spec:
 
 def test_the_same_key_leads_to_the_same_endpoint(tmp_path: Path) -> None:
     names = ("header", "path", "sticky")
-    text = POLICIES + "".join(_service(n, f"konghq.com/upstream-policy: {n}") for n in names)
+    text = POLICIES + "".join(plain_service(n, f"konghq.com/upstream-policy: {n}") for n in names)
 
     async def body() -> dict[str, list[Answer]]:
-        async with _upstream("a") as a, _upstream("b") as b, _upstream("c") as c:
-            config, ports = _built(text, dict.fromkeys(names, (a, b, c)))
+        async with plain_server("a") as a, plain_server("b") as b, plain_server("c") as c:
+            config, ports = built_edge(text, dict.fromkeys(names, (a, b, c)))
             async with running(config, "http", tmp_path, None, {}, ports) as gateway:
 
                 async def asked(path: str, *headers: tuple[str, str]) -> list[Answer]:
@@ -211,12 +217,12 @@ def test_the_same_key_leads_to_the_same_endpoint(tmp_path: Path) -> None:
 
 
 def test_an_endpoint_that_fails_its_checks_gets_no_requests_until_it_is_well(tmp_path: Path) -> None:
-    text = POLICIES + _service("checked", "konghq.com/upstream-policy: checked")
+    text = POLICIES + plain_service("checked", "konghq.com/upstream-policy: checked")
 
     async def body() -> None:
         sick = asyncio.Event()
-        async with _upstream("a") as a, _upstream("b", sick=sick) as b:
-            config, ports = _built(text, {"checked": (a, b)})
+        async with plain_server("a") as a, plain_server("b", sick=sick) as b:
+            config, ports = built_edge(text, {"checked": (a, b)})
             async with running(config, "http", tmp_path, None, {}, ports) as gateway:
 
                 async def serving(wanted: set[str]) -> None:

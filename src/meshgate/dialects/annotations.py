@@ -1,36 +1,31 @@
-"""Kong's annotations (Kong Ingress Controller 3.5's list): which there are, and what all readers share."""
+"""What all readers of annotations share; `annotation_list` says which there are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
+from meshgate.dialects.annotation_list import (
+    CONSUMERS,
+    KONG,
+    MESHGATE,
+    ROUTES,
+    SERVICE,
+    STREAM_INGRESSES,
+    STREAM_ROUTES,
+    State,
+    exists,
+    find,
+    names,
+)
 from meshgate.dialects.document import Document, is_dns_name
 from meshgate.dialects.schema import did_you_mean, problem, show
 
-KONG = "konghq.com/"
-MESHGATE = "meshgate.dev/"
 PLUGINS = f"{KONG}plugins"
-CLASS = "kubernetes.io/ingress.class"
-
-ON_INGRESS = frozenset(
-    {
-        "plugins", "tags", "protocols", "https-redirect-status-code", "strip-path", "preserve-host",
-        "regex-priority", "regex-prefix", "methods", "snis", "host-aliases", "headers-separator",
-        "path-handling", "request-buffering", "response-buffering", "rewrite", "override",
-    }
-)  # fmt: skip
-ON_SERVICE = frozenset(
-    {
-        "plugins", "tags", "protocol", "path", "client-cert", "host-header", "upstream-policy",
-        "connect-timeout", "read-timeout", "write-timeout", "retries", "tls-verify", "tls-verify-depth",
-        "ca-certificates-secrets", "ca-certificates-configmaps", "override",
-    }
-)  # fmt: skip
-_ELSEWHERE = frozenset({"gatewayclass-unmanaged", "publish-service"})
-ONLY_INGRESS = frozenset({"rewrite", "regex-prefix", "regex-priority", "override"})
-"""Those that mean nothing on a route of the Gateway API."""
+_HAVE_READERS = frozenset((*ROUTES, *STREAM_ROUTES, *STREAM_INGRESSES, *CONSUMERS, *SERVICE))
+"""Kinds whose parsers say themselves what they make of Kong's annotations."""
 
 
 def split_list(text: str) -> tuple[str, ...]:
@@ -43,17 +38,22 @@ def annotation_path(name: str) -> FieldPath:
     return ("metadata", "annotations", name)
 
 
-def unknown_annotation(name: str, document: Document, known: frozenset[str], prefix: str) -> Diagnostic:
+def unknown_annotation(name: str, document: Document, prefix: str) -> Diagnostic:
     """The error about an annotation of Kong's or ours that does not exist."""
-    near = did_you_mean(name.removeprefix(prefix), sorted(known))
     return problem(
         document,
         "MG2005",
         annotation_path(name),
         f"unknown annotation {name}",
-        remedy=near.replace("did you mean ", f"did you mean {prefix}"),
+        remedy=near_annotation(name, document.ref.kind, prefix),
         key=True,
     )
+
+
+def near_annotation(name: str, kind: str, prefix: str) -> str:
+    """`did you mean ...?` with one that the kind has, if one is near."""
+    near = did_you_mean(name.removeprefix(prefix), (n.removeprefix(prefix) for n in names(kind, prefix)))
+    return near.replace("did you mean ", f"did you mean {prefix}")
 
 
 def is_plugin_name(text: str) -> bool:
@@ -73,18 +73,36 @@ def plugin_problems(value: str, document: Document) -> Iterator[Diagnostic]:
             )
 
 
-def without_effect(name: str, document: Document, known: frozenset[str]) -> Diagnostic:
+def without_effect(name: str, document: Document) -> Diagnostic:
     """A warning for a Kong annotation that exists, an error for one that does not."""
-    short = name.removeprefix(KONG)
-    everywhere = ON_INGRESS | ON_SERVICE | _ELSEWHERE
-    if short not in everywhere and not short.startswith("headers."):
-        return unknown_annotation(name, document, known, KONG)
-    reason = "is not supported" if short in known else f"means nothing on a {document.ref.kind}"
+    if not exists(name):
+        return unknown_annotation(name, document, KONG)
+    found = find(name, document.ref.kind)
+    reason = "is not supported" if found else f"means nothing on a {document.ref.kind}"
+    noted = found is not None and found.state is State.NOTED
     return problem(
         document,
         "MG2005",
         annotation_path(name),
         f"{name} {reason}; it has no effect",
-        severity=Severity.INFO if short == "tags" else Severity.WARNING,
+        severity=Severity.INFO if noted else Severity.WARNING,
         key=True,
     )
+
+
+def unread_annotations(document: Document) -> Iterator[Diagnostic]:
+    """Kong's and ours on an object whose kind has no reader for them (MG2005)."""
+    kind = document.ref.kind
+    prefixes = () if kind in _HAVE_READERS else (KONG,) if kind == "Deployment" else (KONG, MESHGATE)
+    metadata = document.data.get("metadata")
+    written = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    for name in written if isinstance(written, Mapping) else ():
+        prefix = next((p for p in prefixes if str(name).startswith(p)), None)
+        found = find(name, kind)
+        if prefix is None or (found is not None and found.state is State.WORKS):
+            continue
+        if exists(name):
+            yield without_effect(name, document)
+            continue
+        said = unknown_annotation(name, document, prefix)
+        yield replace(said, severity=Severity.WARNING, message=f"{said.message}; it has no effect")

@@ -12,11 +12,8 @@ from types import MappingProxyType
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import Origin
+from meshgate.dialects.annotation_list import CLASS, KONG, MESHGATE, exists, find
 from meshgate.dialects.annotations import (
-    CLASS,
-    KONG,
-    MESHGATE,
-    ON_INGRESS,
     annotation_path,
     plugin_problems,
     split_list,
@@ -85,14 +82,9 @@ def ingress_annotations(annotations: Mapping[str, str], document: Document) -> E
     return reader.result
 
 
-def route_annotations(
-    annotations: Mapping[str, str], document: Document, without: frozenset[str]
-) -> EdgeAnnotations:
-    """Reads those of a route of the Gateway API, where Kong's controller honours them too.
-
-    `without`: names (behind `konghq.com/`) that mean nothing on its kind.
-    """
-    reader = _IngressReader(annotations, document, without)
+def route_annotations(annotations: Mapping[str, str], document: Document) -> EdgeAnnotations:
+    """Reads those of a route of the Gateway API, where Kong's controller honours them too."""
+    reader = _IngressReader(annotations, document)
     for name, value in annotations.items():
         if name.startswith(KONG) or name == _FORCE_SSL:
             reader.read(name, value)
@@ -100,13 +92,10 @@ def route_annotations(
 
 
 class _IngressReader:
-    def __init__(
-        self, annotations: Mapping[str, str], document: Document, without: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, annotations: Mapping[str, str], document: Document) -> None:
         self.result = EdgeAnnotations()
         self._all = annotations
         self._document = document
-        self._without = without
 
     def read(self, name: str, value: str) -> None:
         if name.startswith(KONG):
@@ -121,13 +110,13 @@ class _IngressReader:
         elif "ingress.kubernetes.io/" in name:
             self._warn(name, f"{name} is for another controller; it has no effect")
         elif name.startswith(MESHGATE):
-            self._refuse(unknown_annotation(name, self._document, frozenset(), MESHGATE))
+            self._refuse(unknown_annotation(name, self._document, MESHGATE))
 
     def _kong(self, name: str, short: str, value: str) -> None:
         result = self.result
         match short:
-            case _ if short in self._without:
-                self._warn(name, f"{name} means nothing on a {self._document.ref.kind}; it has no effect")
+            case _ if exists(name) and find(name, self._document.ref.kind) is None:
+                result.diagnostics.append(without_effect(name, self._document))
             case "plugins":
                 result.plugin_names = split_list(value)
                 result.plugins_origin = self._document.locate(annotation_path(name))
@@ -168,7 +157,7 @@ class _IngressReader:
             case _ if short in _GUARDS_INGRESS:
                 self._close("MG1104", name, _GUARDS_INGRESS[short])
             case _:
-                diagnostic = without_effect(name, self._document, ON_INGRESS)
+                diagnostic = without_effect(name, self._document)
                 if diagnostic.severity is Severity.ERROR:
                     # A misspelt `plugins` would leave out authentication.
                     self._refuse(diagnostic)

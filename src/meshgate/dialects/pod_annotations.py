@@ -8,32 +8,22 @@ from dataclasses import dataclass, field, replace
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
-from meshgate.dialects.annotations import split_list
+from meshgate.dialects.annotation_list import POD_TEMPLATE, TRAFFIC, find
+from meshgate.dialects.annotations import near_annotation, split_list
 from meshgate.dialects.document import Document
 from meshgate.dialects.proxy_settings import ProxySettingsSpec
-from meshgate.dialects.schema import check, did_you_mean, problem, show
+from meshgate.dialects.schema import check, problem, show
 from meshgate.dialects.yaml_inside import inner_document, placed
 from meshgate.model.mesh_config import ProxySettings
 from meshgate.model.workload import Capture
 
-TRAFFIC = "traffic.sidecar.istio.io/"
 PROXY = "proxy.istio.io/"
 SIDECAR = "sidecar.istio.io/"
 CONFIG = f"{PROXY}config"
 
-_CAPTURE = frozenset(
-    {
-        "includeInboundPorts",
-        "excludeInboundPorts",
-        "includeOutboundPorts",
-        "excludeOutboundPorts",
-        "includeOutboundIPRanges",
-        "excludeOutboundIPRanges",
-    }
-)
 _TRAFFIC_ELSEWHERE = frozenset({"kubevirtInterfaces", "excludeInterfaces"})
-_IGNORED_SIDECAR = frozenset({"inject", "status", "rewriteAppHTTPProbers", "nativeSidecar"})
-"""Read elsewhere, or of no meaning where pods are processes."""
+_SILENT = frozenset(f"{SIDECAR}{name}" for name in ("status", "rewriteAppHTTPProbers", "nativeSidecar"))
+"""Of no meaning where pods are processes."""
 
 
 @dataclass(slots=True)
@@ -54,7 +44,7 @@ def pod_annotations(annotations: Mapping[str, str], document: Document, path: Fi
             _config(value, document, here, found)
         elif name.startswith(TRAFFIC):
             _traffic(name.removeprefix(TRAFFIC), value, document, here, found)
-        elif name.startswith((PROXY, SIDECAR)) and name.removeprefix(SIDECAR) not in _IGNORED_SIDECAR:
+        elif name.startswith((PROXY, SIDECAR)) and name not in _SILENT and find(name, POD_TEMPLATE) is None:
             found.diagnostics.append(_without_effect(document, here, f"{name} is not supported"))
     return found
 
@@ -74,9 +64,9 @@ def _config(text: str, document: Document, path: FieldPath, found: PodAnnotation
 
 
 def _traffic(name: str, value: str, document: Document, path: FieldPath, found: PodAnnotations) -> None:
-    if name not in _CAPTURE:
+    if find(f"{TRAFFIC}{name}", POD_TEMPLATE) is None:
         known = name in _TRAFFIC_ELSEWHERE
-        near = "" if known else did_you_mean(name, sorted(_CAPTURE)).replace("mean ", f"mean {TRAFFIC}")
+        near = "" if known else near_annotation(f"{TRAFFIC}{name}", POD_TEMPLATE, TRAFFIC)
         message = f"{TRAFFIC}{name} is not supported" if known else f"unknown annotation {TRAFFIC}{name}"
         found.diagnostics.append(_without_effect(document, path, message, near))
         return

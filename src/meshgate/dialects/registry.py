@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_errors
 from meshgate.dialects import gateway_api, istio, kong, kubernetes
+from meshgate.dialects.annotations import unread_annotations
 from meshgate.dialects.document import Document
 from meshgate.dialects.istio.mesh_config import lower_mesh_config
 from meshgate.dialects.kind import FindSecret, KindParser, Lowered
@@ -82,6 +83,7 @@ def lower_one(document: Document, find: FindSecret | None = None) -> Lowered:
             lowered = parser.lower_joined(document, find)
         else:
             lowered = parser.lower(document)
+        lowered = replace(lowered, diagnostics=(*lowered.diagnostics, *unread_annotations(document)))
         more = MORE_OF_OBJECTS.get(document.ref)
         if more is not None and not has_errors(lowered.diagnostics):
             found = more(document)

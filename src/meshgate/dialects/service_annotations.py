@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import Origin
+from meshgate.dialects.annotation_list import KONG, MESHGATE
 from meshgate.dialects.annotations import (
-    KONG,
-    MESHGATE,
-    ON_SERVICE,
     PLUGINS,
     annotation_path,
     plugin_problems,
@@ -67,7 +65,7 @@ def service_annotations(annotations: Mapping[str, str], document: Document) -> S
         elif name == EXPORT_TO:
             reader.read_export_to(value)
         elif name.startswith(MESHGATE):
-            reader.said.append(unknown_annotation(name, document, frozenset(), MESHGATE))
+            reader.said.append(unknown_annotation(name, document, MESHGATE))
     reader.finish()
     return ServiceAnnotations(
         plugin_names=reader.names,
@@ -152,7 +150,7 @@ class _Reader:
             case _ if short in _TLS:
                 self._about(name, short, text)
             case _:
-                self.said.append(without_effect(name, self._document, ON_SERVICE))
+                self.said.append(without_effect(name, self._document))
 
     def _number(self, name: str, text: str, *, least: int = 0, most: int = 2**31 - 2) -> int | None:
         number = int(text) if _NUMBER.fullmatch(text) else -1

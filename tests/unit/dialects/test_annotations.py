@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from meshgate.core.diagnostics import Severity
+from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.dialects.annotation_list import (
+    ANNOTATIONS,
+    KONG,
+    POD_TEMPLATE,
+    ROUTES,
+    STREAM_INGRESSES,
+    STREAM_ROUTES,
+    Annotation,
+    State,
+)
 from meshgate.dialects.edge_annotations import ingress_annotations
+from meshgate.dialects.registry import KIND_PARSERS, lower_one
 from meshgate.dialects.service_annotations import service_annotations
 from meshgate.model.route import MatchKind, StringMatch
 from meshgate.model.service import AppProtocol, EdgeOptions
@@ -82,7 +93,8 @@ def test_kong_annotations_that_do_not_hold(name: str, value: str, expected: str)
          "warning MG2005 nginx.ingress.kubernetes.io/use-regex is for another controller; it has no effect"),
         ("ingress.kubernetes.io/force-ssl-redirect", "yes",
             "error MG2005 must be \"true\" or \"false\", got 'yes'; until then it answers 503"),
-        ("meshgate.dev/comand", "x", "error MG2005 unknown annotation meshgate.dev/comand"),
+        ("meshgate.dev/comand", "x", "error MG2005 unknown annotation meshgate.dev/comand; did you mean "
+            "meshgate.dev/command?"),
     ],
 )  # fmt: skip
 def test_other_annotations(name: str, value: str, expected: str) -> None:
@@ -225,3 +237,63 @@ def test_https_only() -> None:
     assert status({force: "true"}) == 302
     assert status({force: "true", only: "https"}) == status({only: "https", force: "true"}) == 302
     assert status({force: "false"}) == 0
+
+
+_ROUTE = "spec: {parentRefs: [{name: edge}], rules: [{backendRefs: [{name: a, port: 80}]}]}\n"
+_STREAM = "spec: {rules: [{port: 9000, backend: {serviceName: a, servicePort: 80}}]}\n"
+_BODIES = {
+    "Service": "spec: {ports: [{port: 80}]}\n",
+    "Ingress": "spec: {defaultBackend: {service: {name: a, port: {number: 80}}}}\n",
+    **dict.fromkeys((*ROUTES[1:], *STREAM_ROUTES), _ROUTE),
+    **dict.fromkeys(STREAM_INGRESSES, _STREAM),
+    "KongConsumer": "username: a\n",
+}
+
+
+def _of_kind(kind: str, annotation: str, value: str) -> list[Diagnostic]:
+    """What is said about an object of this kind that has nothing but the annotation."""
+    group = next(group for group, name in KIND_PARSERS if name == kind)
+    version = max(KIND_PARSERS[group, kind].versions)
+    api_version = f"{group}/{version}" if group else version
+    metadata = f"metadata: {{name: a, annotations: {{{annotation}: '{value}'}}}}"
+    (document,) = documents(f"apiVersion: {api_version}\nkind: {kind}\n{metadata}\n{_BODIES.get(kind, '')}")
+    found = lower_one(document).diagnostics
+    return [d for d in found if d.field[:2] == ("metadata", "annotations") and d.field[2:] == (annotation,)]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind"),
+    [(a, kind) for a in ANNOTATIONS for kind in a.kinds if kind != POD_TEMPLATE and a.name.startswith(KONG)],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_every_annotation_does_what_the_list_says(annotation: Annotation, kind: str) -> None:
+    name = annotation.name.replace("NAME", "x-a")
+    said = {d.severity for d in _of_kind(kind, name, annotation.example)}
+    if name == "konghq.com/override":  # its KongIngress is not there
+        assert said == {Severity.ERROR}
+    elif name == "konghq.com/https-redirect-status-code":  # HTTPS is not asked for
+        assert said == {Severity.WARNING}
+    elif (name, kind) == ("konghq.com/protocols", "TCPIngress") or annotation.state is State.WORKS:
+        assert not said
+    else:
+        assert said == {Severity.INFO if annotation.state is State.NOTED else Severity.ERROR}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "severity", "remedy"),
+    [
+        ("Ingress", "konghq.com/strip-paht", Severity.ERROR, "did you mean konghq.com/strip-path?"),
+        ("Service", "konghq.com/tls-verfy", Severity.ERROR, "did you mean konghq.com/tls-verify?"),
+        ("KongPlugin", "konghq.com/tag", Severity.WARNING, "did you mean konghq.com/tags?"),
+        ("KongPlugin", "meshgate.dev/grpc-jsn", Severity.WARNING, "did you mean meshgate.dev/grpc-json?"),
+        ("Namespace", "konghq.com/plugin", Severity.WARNING, "did you mean konghq.com/plugins?"),
+        ("Namespace", "konghq.com/plugins", Severity.WARNING, ""),
+        ("Secret", "konghq.com/strip-path", Severity.WARNING, ""),
+    ],
+)
+def test_an_annotation_that_does_not_exist_or_is_elsewhere(
+    kind: str, name: str, severity: Severity, remedy: str
+) -> None:
+    (said,) = _of_kind(kind, name, "x")
+    assert (said.severity, said.code, said.remedy) == (severity, "MG2005", remedy)
+    assert str(said.origin) == "f.yaml:3:35"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from meshgate.core.diagnostics import Diagnostic, Severity, has_errors
+from meshgate.core.diagnostics import Diagnostic, has_errors
 from meshgate.core.origin import FieldPath, Origin
+from meshgate.dialects.annotation_list import KONG
 from meshgate.dialects.annotations import (
-    KONG,
-    ONLY_INGRESS,
     PLUGINS,
     annotation_path,
-    plugin_problems,
-    split_list,
+    without_effect,
 )
 from meshgate.dialects.document import Document
 from meshgate.dialects.edge_annotations import EdgeAnnotations, route_annotations
@@ -35,8 +34,6 @@ from meshgate.model.gateway_api_routes import ApiRoute, Backend, RouteAnnotation
 from meshgate.model.route import SessionPersistence
 
 MAX_WEIGHT = 1_000_000
-_OF_PATHS = frozenset({"strip-path", "path-handling"})
-"""Kong's annotations that mean nothing for gRPC, whose paths are names of methods."""
 DEFAULT_COOKIE = "meshgate-session"
 Weight = Annotated[int, Field(ge=0, le=MAX_WEIGHT)]
 
@@ -124,15 +121,16 @@ def lowered_route(
 ) -> Lowered:
     """The route of any kind."""
     keep, annotations = not has_errors(said), RouteAnnotations()
+    names: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    origin: Origin | None = None
     if kind in (RouteKind.HTTP, RouteKind.GRPC):
-        without = ONLY_INGRESS | (_OF_PATHS if kind is RouteKind.GRPC else frozenset())
-        found = route_annotations(metadata.annotations, document, without)
+        found = route_annotations(metadata.annotations, document)
         said.extend(found.diagnostics)
         names, origin, aliases = found.plugin_names, found.plugins_origin, found.host_aliases
         annotations = _annotations(found)
     else:
-        names, origin = _plugins(metadata, document, said)
+        said.extend(_for_connections(metadata, document))
         keep = False
     hostnames = spec.hostnames if isinstance(spec, HostnamesSpec) else ()
     route = ApiRoute(
@@ -168,16 +166,11 @@ def _annotations(found: EdgeAnnotations) -> RouteAnnotations:
     )
 
 
-def _plugins(
-    metadata: ObjectMeta, document: Document, said: list[Diagnostic]
-) -> tuple[tuple[str, ...], Origin | None]:
+def _for_connections(metadata: ObjectMeta, document: Document) -> Iterator[Diagnostic]:
+    """What Kong's annotations are on a route that carries no requests (MG1104 where they guard)."""
     for name in metadata.annotations:
         if name.startswith(KONG) and name != PLUGINS:
-            path = annotation_path(name)
-            message = "has no effect on a route of the Gateway API"
-            said.append(problem(document, "MG2005", path, message, severity=Severity.WARNING))
-    written = metadata.annotations.get(PLUGINS)
-    if written is None:
-        return (), None
-    said.extend(plugin_problems(written, document))
-    return split_list(written), document.locate(annotation_path(PLUGINS))
+            yield without_effect(name, document)
+    if PLUGINS in metadata.annotations:
+        message = "plugins are not run for connections; what they guard would be open"
+        yield problem(document, "MG1104", annotation_path(PLUGINS), message, remedy="take them out")

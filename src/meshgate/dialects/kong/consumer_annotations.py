@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import Origin
+from meshgate.dialects.annotation_list import KONG
 from meshgate.dialects.annotations import (
-    KONG,
     PLUGINS,
     annotation_path,
     is_plugin_name,
     split_list,
-    unknown_annotation,
+    without_effect,
 )
 from meshgate.dialects.document import Document
 from meshgate.dialects.schema import problem, show
-
-_KNOWN = frozenset({"plugins", "tags"})
 
 
 def read_plugin_names(
@@ -27,11 +25,7 @@ def read_plugin_names(
     for name in annotations:
         if not name.startswith(KONG) or name == PLUGINS:
             continue
-        if name.removeprefix(KONG) not in _KNOWN:
-            said.append(unknown_annotation(name, document, _KNOWN, KONG))
-            continue
-        message, path = f"{name} has no effect", annotation_path(name)
-        said.append(problem(document, "MG2005", path, message, severity=Severity.INFO, key=True))
+        said.append(without_effect(name, document))
     text = annotations.get(PLUGINS)
     if text is None:
         return (), None

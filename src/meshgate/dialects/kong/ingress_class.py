@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from meshgate.core.diagnostics import Diagnostic, Severity
-from meshgate.dialects.annotations import CLASS, annotation_path
+from meshgate.dialects.annotation_list import CLASS
+from meshgate.dialects.annotations import annotation_path
 from meshgate.dialects.document import Document
 from meshgate.dialects.schema import problem, show
 

@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 from meshgate.core.diagnostics import Diagnostic, ObjectRef
 from meshgate.core.origin import FieldPath
-from meshgate.dialects.annotations import KONG, annotation_path
+from meshgate.dialects.annotation_list import KONG
+from meshgate.dialects.annotations import annotation_path
 from meshgate.dialects.document import Document, Json
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.kong.kong_upstream_policy import lower_kong_upstream_policy

@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from meshgate.core.diagnostics import Diagnostic, has_errors
-from meshgate.dialects.annotations import KONG, annotation_path, split_list, without_effect
+from meshgate.dialects.annotation_list import KONG
+from meshgate.dialects.annotations import annotation_path, split_list, without_effect
 from meshgate.dialects.document import Document, is_dns_label, is_dns_name
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.kong.ingress_class import is_ours
@@ -17,7 +18,6 @@ from meshgate.dialects.schema import Items, Spec, check, fault, problem, show
 from meshgate.model.declared import Declared
 from meshgate.model.stream_ingress import StreamIngress, StreamIngressRule, StreamIngressTls
 
-_KNOWN = frozenset({"plugins", "protocols", "tags"})
 _PASSTHROUGH = "tls_passthrough"
 
 
@@ -144,7 +144,7 @@ def _is_meant(value: ObjectSpec, document: Document, said: list[Diagnostic]) -> 
             message = "plugins are not run for connections; what they guard would be open"
             said.append(problem(document, "MG1104", annotation_path(name), message, remedy="take them out"))
         else:
-            said.append(without_effect(name, document, _KNOWN))
+            said.append(without_effect(name, document))
     return is_ours(value.metadata.annotations, document, said)
 
 

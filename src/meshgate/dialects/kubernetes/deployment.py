@@ -12,7 +12,8 @@ from pydantic import Field
 
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
-from meshgate.dialects.annotations import MESHGATE, unknown_annotation
+from meshgate.dialects.annotation_list import MESHGATE, POD_TEMPLATE
+from meshgate.dialects.annotations import annotation_path, near_annotation
 from meshgate.dialects.document import Document, is_dns_name
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.kubernetes.environment import EnvironmentLowering, PodFacts
@@ -23,7 +24,7 @@ from meshgate.dialects.kubernetes.rollout import StrategySpec, lower_rollout, st
 from meshgate.dialects.kubernetes.selector import LabelSelector, selects
 from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.pod_annotations import pod_annotations
-from meshgate.dialects.schema import Spec, check, did_you_mean, problem, show
+from meshgate.dialects.schema import Spec, check, problem, show
 from meshgate.model.declared import Declared
 from meshgate.model.names import Name
 from meshgate.model.workload import Container, ContainerPort, Workload
@@ -156,7 +157,7 @@ def _annotation_problems(annotations: Mapping[str, str], document: Document) -> 
             if value not in (_BYPASS, _BLOCK):
                 yield problem(document, "MG2005", path, f"must be {_BYPASS} or {_BLOCK}, got {show(value)}")
         elif name.startswith(MESHGATE):
-            near = did_you_mean(name, [COMMAND, ON_SIDECAR_FAILURE])
+            near = near_annotation(name, POD_TEMPLATE, MESHGATE)
             yield problem(document, "MG2005", path, f"unknown annotation {name}", remedy=near, key=True)
     root: Mapping[str, object] = document.data
     metadata = root.get("metadata")
@@ -166,13 +167,15 @@ def _annotation_problems(annotations: Mapping[str, str], document: Document) -> 
             yield problem(
                 document,
                 "MG2005",
-                ("metadata", "annotations", name),
+                annotation_path(name),
                 f"{name} belongs to the pod template",
                 remedy="move it to spec.template.metadata.annotations",
                 key=True,
             )
         elif isinstance(name, str) and name.startswith(MESHGATE):
-            yield unknown_annotation(name, document, frozenset({"command", "on-sidecar-failure"}), MESHGATE)
+            near = near_annotation(name, POD_TEMPLATE, MESHGATE)
+            at = annotation_path(name)
+            yield problem(document, "MG2005", at, f"unknown annotation {name}", remedy=near, key=True)
 
 
 def _pod_problems(pod: PodSpec, document: Document) -> Iterator[Diagnostic]:

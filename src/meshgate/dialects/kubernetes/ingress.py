@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field
 
 from meshgate.core.diagnostics import Diagnostic, Severity, has_errors
 from meshgate.core.origin import FieldPath, format_path
-from meshgate.dialects.annotations import CLASS, annotation_path
+from meshgate.dialects.annotation_list import CLASS
+from meshgate.dialects.annotations import annotation_path
 from meshgate.dialects.document import Document, is_dns_label, is_dns_name
 from meshgate.dialects.edge_annotations import EdgeAnnotations, ingress_annotations
 from meshgate.dialects.kind import KindParser, Lowered

@@ -14,6 +14,7 @@ from meshgate.model.declared import Plugin, PluginScope
 from meshgate.model.linking.input import Findings, Input
 from meshgate.model.names import Name
 from meshgate.model.policy import Policy
+from meshgate.model.service import Service
 
 PLUGINS_FIELD = ("metadata", "annotations", "konghq.com/plugins")
 _GROUP = "configuration.konghq.com"
@@ -55,6 +56,19 @@ def _elsewhere(name: str) -> Name | None:
 
 def only_watches(plugin: Plugin) -> bool:
     return plugin.policy is None and plugin.plugin in _OBSERVERS
+
+
+def connection_guards(service: Service, given: Input) -> tuple[str, ...]:
+    """The Service's plugins that Kong would run for connections, and that let not all of them in."""
+    return tuple(name for name in service.plugin_names if _guards_connections(name, service, given))
+
+
+def _guards_connections(name: str, service: Service, given: Input) -> bool:
+    own = _elsewhere(name) or Name(service.name.namespace, name)
+    found = given.plugins.get((PluginScope.NAMESPACED, own)) or given.plugins.get(
+        (PluginScope.CLUSTER, Name("", name))
+    )
+    return found is None or (found.plugin in ("", "ip-restriction") and not found.disabled)
 
 
 class PluginNames:

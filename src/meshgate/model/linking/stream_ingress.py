@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from meshgate.model.declared import PluginScope
 from meshgate.model.edge import Certificate
 from meshgate.model.gateway import (
     HTTPS_PORT,
@@ -24,6 +23,7 @@ from meshgate.model.gateway import (
 from meshgate.model.linking.gateway_ports import GatewayPorts
 from meshgate.model.linking.gateway_tls import LinkedTls, both, link_tls
 from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.plugin_names import connection_guards
 from meshgate.model.names import Name
 from meshgate.model.route import Destination, WeightedDestination
 from meshgate.model.stream_ingress import StreamIngress, StreamIngressRule
@@ -92,7 +92,7 @@ def _destination(
         message = f"service {name} has no port {rule.service_port} but {ports}; the rule opens nothing"
         findings.error("MG3002", rule.origin, ingress.ref, message, "name one of its ports")
         return None
-    guards = [n for n in service.plugin_names if _may_guard(n, ingress, given)]
+    guards = connection_guards(service, given)
     if guards:
         message = (
             f"plugin {guards[0]} of service {name} is not run for connections, and what it guards would be "
@@ -102,13 +102,6 @@ def _destination(
         return None
     destination = Destination(host=service.host, port=rule.service_port)
     return WeightedDestination(destination=destination, weight=1)
-
-
-def _may_guard(plugin: str, ingress: StreamIngress, given: Input) -> bool:
-    """Whether Kong would run the plugin for connections, and let not all of them in."""
-    named = given.plugins.get((PluginScope.NAMESPACED, Name(ingress.ref.namespace, plugin)))
-    found = named or given.plugins.get((PluginScope.CLUSTER, Name("", plugin)))
-    return found is None or (found.plugin in ("", "ip-restriction") and not found.disabled)
 
 
 def _is_first(

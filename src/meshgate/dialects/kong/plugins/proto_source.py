@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from meshgate.core.diagnostics import Severity
 from meshgate.core.origin import FieldPath
-from meshgate.dialects.annotations import MESHGATE
+from meshgate.dialects.annotation_list import MESHGATE
 from meshgate.dialects.kong.plugins.config import Report
 from meshgate.dialects.schema import did_you_mean, problem, show
 from meshgate.model.policies.grpc import ProtoConfigMap, ProtoFile, ProtoReflection, ProtoSource, Transcoding

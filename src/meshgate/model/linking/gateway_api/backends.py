@@ -46,6 +46,9 @@ class Resolution:
         service, port = found
         if closed := self.references.closed(service, port):
             return LinkedBackend(declared, None, NOWHERE, closed)
+        if not self.route.kind.is_http and (closed := self.references.closed_to_connections(service)):
+            self.problems.append(Problem("PluginNotRun", closed))
+            return LinkedBackend(declared, None, NOWHERE, closed)
         return LinkedBackend(declared, service, Destination(host=service.host, port=port.number))
 
     def resolved(self) -> Condition:

@@ -11,6 +11,7 @@ from meshgate.model.edge import Certificate
 from meshgate.model.gateway_api import GATEWAY_GROUP, Reference
 from meshgate.model.gateway_api_routes import ApiRoute
 from meshgate.model.linking.input import Input, oldest_first
+from meshgate.model.linking.plugin_names import connection_guards
 from meshgate.model.names import Name
 from meshgate.model.service import Service, ServicePort
 
@@ -60,6 +61,16 @@ class References:
         if port is None:
             return Problem("BackendNotFound", f"Service {target.name} has no port {target.port}")
         return service, port
+
+    def closed_to_connections(self, service: Service) -> str:
+        """Why no connection may get to the Service: a plugin of its own that is not run for connections."""
+        guards = connection_guards(service, self._given)
+        return (
+            f"plugin {guards[0]} of service {service.name} is not run for connections, and what it guards "
+            "would be open"
+            if guards
+            else ""
+        )
 
     def closed(self, service: Service, port: ServicePort) -> str:
         """Why nothing may be sent to the port: a BackendTLSPolicy without authorities; else empty."""
