@@ -90,7 +90,7 @@ def test_paths_and_hosts(tmp_path: Path) -> None:
     answers = asked(MANIFESTS, requests, tmp_path, service=OPTIONS)
     paths = [a.seen.path for a in answers[:9]]
     assert paths[:2] == ["/new/place?q=1", "/u/cart/42?q=1"]
-    assert paths[2:5] == ["/base/inner/a?q=1", "/base/a", "/base/"]
+    assert paths[2:5] == ["/base/inner/a?q=1", "/base/a", "/base"]
     assert paths[5:7] == ["/high", "/low"]
     assert answers[2].seen.headers["host"] == ["shop.example"]
     assert answers[3].seen.headers["host"] == ["inner.example:8080"]
