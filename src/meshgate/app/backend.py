@@ -157,6 +157,7 @@ class AppBackend:
                 )
             )
         proxies = []
+        listener_refused = self._listener_refused()
         for stream in plane.server.status():
             liveness = plane.server.liveness(stream.node_id)
             synced = liveness is Liveness.LIVE
@@ -168,9 +169,10 @@ class AppBackend:
             pid=os.getpid(),
             isolation=plane.isolation.value,
             started=self.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            gateway_ready=bool(gateway and gateway.ready) and not self._listener_refused(),
+            gateway_ready=bool(gateway and gateway.ready) and not listener_refused,
             gateway_addresses=tuple(urls),
             hosts=_hosts(live.model),
+            gateway_refused=listener_refused,
             pods=tuple(pods),
             proxies=tuple(proxies),
             diagnostics=tuple(diagnostic_line(d) for d in self._diagnostics()),
@@ -185,11 +187,12 @@ class AppBackend:
         acme = self.plane.acme.problems()
         return (*self.problems, *live, *self.plane.server.faults(), *refused, *daemons, *acme)
 
-    def _listener_refused(self) -> bool:
-        """Whether the gateway's Envoy could not take one of its listeners, e.g. for a port in use."""
+    def _listener_refused(self) -> str:
+        """Why the gateway's Envoy could not take one of its listeners; empty where it could."""
         gateway = proxy_id(self.plane.gateway)
         streams = (s for s in self.plane.server.status() if s.node_id == gateway)
-        return any(t.type_url == LISTENER and t.rejected for s in streams for t in s.session.types)
+        types = (t for s in streams for t in s.session.types if t.type_url == LISTENER)
+        return next((refused.message for t in types for refused in t.rejected), "")
 
     def events(self) -> AsyncIterator[Event]:
         return self.log.follow()

@@ -50,6 +50,9 @@ def announce(state: Path, over: threading.Event) -> None:
                 if line.severity != "info" and text not in told:
                     console.print(Text(text, STYLES.get(line.severity, "")))
                     told.add(text)
+            if report.gateway_refused and report.gateway_refused not in told:
+                console.print(Text(f"the gateway cannot listen: {report.gateway_refused}", _STYLES["error"]))
+                told.add(report.gateway_refused)
             if report.gateway_ready:
                 for address in report.gateway_addresses:
                     console.print(Text.assemble(("gateway is ready: ", "bold"), (address, "bold green")))

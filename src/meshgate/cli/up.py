@@ -37,6 +37,8 @@ _READY_S = 120.0
 """How long `--detach` waits for the gateway."""
 _PODS_S = 30.0
 """How long it then waits for pods that are still starting, so that the first request finds them."""
+_CANNOT_BIND = "cannot bind"
+"""Envoy 1.40's words for an address in use; it does not try again by itself."""
 _SHORTEST_SVID = timedelta(seconds=30)
 
 
@@ -217,32 +219,52 @@ def start_detached(options: UpOptions) -> Started:
 def _wait_until_ready(
     options: UpOptions, guard: subprocess.Popen[bytes], log: Path, start: int
 ) -> StatusReport:
-    until = time.monotonic() + _READY_S
+    until, last = time.monotonic() + _READY_S, None
     while time.monotonic() < until:
         if guard.poll() is not None:
             lines = "\n  ".join(tail(log, 15, start))
             raise CliError(f"meshgate ended with exit code {guard.returncode}", lines)
-        if answers(socket_of(options.state)):
-            try:
-                with connect(options.state) as client:
-                    report = client.call(wire.STATUS, Nothing())
-                if report.gateway_ready:
-                    return report
-            except CliError:
-                pass  # between two lives of the control plane; the guard knows
+        if (report := _report(options.state)) is not None:
+            if report.gateway_ready:
+                return report
+            if _CANNOT_BIND in report.gateway_refused:
+                raise CliError(
+                    f"the gateway cannot listen: {report.gateway_refused}",
+                    "choose other ports, or see what listens there",
+                )
+            last = report
         time.sleep(0.1)
-    raise CliError(f"the gateway was not ready within {_READY_S:.0f} s", f"see {log}")
+    raise CliError(f"the gateway was not ready within {_READY_S:.0f} s", f"{_what_keeps(last)}see {log}")
+
+
+def _what_keeps(report: StatusReport | None) -> str:
+    """A line for each thing that is not as it should be, for who waited in vain."""
+    if report is None:
+        return ""
+    pods = (f"{p.namespace}/{p.name}: {p.message or p.phase}" for p in report.pods if not p.ready)
+    proxies = (f"{p.id}: {p.detail}" for p in report.proxies if not p.synced)
+    errors = (f"{d.code}: {d.message}" for d in report.diagnostics if d.severity == "error")
+    return "".join(f"{line}\n  " for line in (*pods, *proxies, *errors))
+
+
+def _report(state: Path) -> StatusReport | None:
+    """The status; None where nobody answers now, e.g. between two lives of the control plane."""
+    if not answers(socket_of(state)):
+        return None
+    try:
+        with connect(state) as client:
+            return client.call(wire.STATUS, Nothing())
+    except CliError:
+        return None
 
 
 def _wait_for_pods(options: UpOptions, report: StatusReport) -> tuple[StatusReport, tuple[str, ...]]:
     """Waits until every pod is ready or in trouble; how it is then, and what is not ready and why."""
     until = time.monotonic() + _PODS_S
     while True:
-        try:
-            with connect(options.state) as client:
-                report = client.call(wire.STATUS, Nothing())
-        except CliError:
+        if (found := _report(options.state)) is None:
             return report, ()
+        report = found
         missing = [pod for pod in report.pods if not pod.ready]
         starting = [pod for pod in missing if pod.phase != "CrashLoopBackOff"]
         if not starting or time.monotonic() > until:

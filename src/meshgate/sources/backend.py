@@ -71,6 +71,8 @@ class StatusReport:
     proxies: tuple[ProxyLine, ...] = ()
     diagnostics: tuple[DiagnosticLine, ...] = ()
     """Of the configuration that is live, and of what was refused."""
+    gateway_refused: str = ""
+    """What the gateway's Envoy said of a listener that it could not take, e.g. for a port in use."""
     restarts: int = 0
     """How often the guard has started the control plane again."""
 
