@@ -12,6 +12,7 @@ from typing import TypeVar
 import grpc
 
 from meshgate.cli.errors import CliError
+from meshgate.runtime.guard import guarded
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Method
@@ -123,9 +124,9 @@ def _wait_for_answer(state: Path) -> Path:
     """The socket, once somebody answers there; raises `CliError` where nobody does or will."""
     path = socket_of(state)
     until = time.monotonic() + _RESTART_WAIT_S
-    # A socket's file without anybody behind it is what a crash leaves; the guard restarts it.
+    # A socket's file without anybody behind it is what a crash leaves; the guard, if it lives, restarts it.
     while not answers(path):
-        if not path.exists() or time.monotonic() > until:
+        if not path.exists() or not guarded(RuntimePaths.of(state).run) or time.monotonic() > until:
             raise not_running(state)
         time.sleep(0.1)
     return path

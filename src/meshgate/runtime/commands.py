@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 from collections.abc import Iterable, Sequence
 
+import structlog
+
+_log = structlog.get_logger(__name__)
 _DEADLINE_S = 15
+_SLOW_S = 2
+"""Kernel locks that others hold may keep `ip` and `nft` waiting: said, for nothing else would show it."""
 
 
 class CommandFailed(Exception):
@@ -15,12 +21,15 @@ class CommandFailed(Exception):
 
 def run_blocking(argv: Sequence[str], stdin: str = "") -> str:
     """The command's stdout; raises `CommandFailed`. Blocks for up to 15 s."""
+    began = time.monotonic()
     try:
         done = subprocess.run(
             argv, input=stdin, capture_output=True, text=True, timeout=_DEADLINE_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as failed:
         raise CommandFailed(f"{' '.join(argv)}: {failed}") from failed
+    if (took_s := time.monotonic() - began) > _SLOW_S:
+        _log.warning("command_slow", command=" ".join(argv), took_s=round(took_s, 1))
     if done.returncode != 0:
         raise CommandFailed(f"{' '.join(argv)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
     return done.stdout

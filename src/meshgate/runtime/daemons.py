@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from meshgate.runtime import leftovers
 from meshgate.runtime.keeper import Keeper, Kept
 from meshgate.runtime.paths import RuntimePaths
@@ -20,6 +22,9 @@ from meshgate.runtime.records import Records
 _POLL_S = 0.05
 _GRACE_S = 3
 _FIRST_READY_S = 10
+_CONNECT_S = 0.5
+"""A first packet that gets lost is sent again after a second, then two, then four: better asked anew."""
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +84,13 @@ class Daemons:
 
     async def wait_until_ready(self) -> None:
         """Returns once all of them have been ready, or after 10 s: pods count on them from the start."""
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(_FIRST_READY_S):
                 for keeper in self._keepers:
                     await keeper.became_ready.wait()
+        except TimeoutError:
+            late = {k.name: k.message for k in self._keepers if not k.became_ready.is_set()}
+            _log.warning("daemons_late", waited_s=_FIRST_READY_S, daemons=late)
 
     def logs(self) -> tuple[Path, ...]:
         """Their log files."""
@@ -115,11 +123,12 @@ class Daemons:
 
 
 async def _accepts(socket: Path | tuple[str, int]) -> bool:
-    with contextlib.suppress(OSError):
-        if isinstance(socket, Path):
-            _, writer = await asyncio.open_unix_connection(str(socket))
-        else:
-            _, writer = await asyncio.open_connection(*socket)
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_CONNECT_S):
+            if isinstance(socket, Path):
+                _, writer = await asyncio.open_unix_connection(str(socket))
+            else:
+                _, writer = await asyncio.open_connection(*socket)
         writer.close()
         return True
     return False

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import FrameType
+
+from meshgate.runtime.process_id import ProcessId, identify, is_alive
 
 CRASH_CODE = 70
 """EX_SOFTWARE: the exit code by which the control plane says that a bug ended it."""
 RESTARTS_VARIABLE = "MESHGATE_GUARD_RESTARTS"
 """Environment variable that tells the control plane how often it was restarted."""
+_NOTE = "guard.json"
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 5.0
 _GOOD_RUN_S = 10.0
@@ -107,6 +112,26 @@ class Guard:
             # Not `send_signal`, which would reap the child behind the back of `_reap`.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, number)
+
+
+def note_guard(run: Path) -> None:
+    """Writes into the run directory who brings this process back, for `guarded`."""
+    guard = identify(os.getppid()) if RESTARTS_VARIABLE in os.environ else None
+    if guard is None:
+        (run / _NOTE).unlink(missing_ok=True)
+        return
+    fresh = (run / _NOTE).with_suffix(".tmp")
+    fresh.write_text(json.dumps([guard.pid, guard.started]))
+    fresh.replace(run / _NOTE)
+
+
+def guarded(run: Path) -> bool:
+    """Whether the guard lives that brings back the control plane of this run directory."""
+    try:
+        pid, started = json.loads((run / _NOTE).read_text())
+        return is_alive(ProcessId(int(pid), str(started)))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _say(code: int) -> str:

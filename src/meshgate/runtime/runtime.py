@@ -16,6 +16,7 @@ from meshgate.runtime.daemons import Daemon, Daemons
 from meshgate.runtime.dns_daemon import dns_daemon, write_table
 from meshgate.runtime.dns_table import DnsTable
 from meshgate.runtime.envoy_process import PROXY_CONTAINER
+from meshgate.runtime.guard import note_guard
 from meshgate.runtime.log_files import rotate
 from meshgate.runtime.netns import CLUSTER_DOMAIN, Network, enter_argv
 from meshgate.runtime.paths import RuntimePaths
@@ -103,6 +104,7 @@ class LocalRuntime:
         be made.
         """
         self.paths.create()
+        note_guard(self.paths.run)
         records = self._records = Records(self.paths.records)
         bridge_stood = await self._make_network(records)
         ports = PortAllocator(self.paths.ports, self._options.reserved_ports)

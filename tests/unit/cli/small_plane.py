@@ -9,6 +9,8 @@ import asyncio
 import sys
 
 from meshgate.cli.client import socket_of
+from meshgate.runtime.guard import note_guard
+from meshgate.runtime.paths import RuntimePaths
 from meshgate.sources.admin import AdminServer
 from meshgate.sources.files import FileSource
 from meshgate.sources.object_api import ObjectApi
@@ -38,5 +40,16 @@ async def run(options: UpOptions, started: asyncio.Event | None = None) -> int:
     return 0
 
 
+def main() -> int:
+    """Under a guard, which commands look for, as the real one does."""
+    options = UpOptions.from_json(sys.argv[1])
+    paths = RuntimePaths.of(options.state)
+    paths.create()
+    note_guard(paths.run)
+    code = asyncio.run(run(options))
+    paths.remove()
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(run(UpOptions.from_json(sys.argv[1]))))
+    sys.exit(main())

@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from meshgate.cli import up
+from meshgate.cli import client, up
 from meshgate.cli.client import answers, connect, socket_of
+from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.process_id import ProcessId, identify, is_alive
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
@@ -94,6 +96,24 @@ def test_commands_wait_for_a_control_plane_that_comes_back(
     os.kill(process.pid, signal.SIGKILL)
     assert meshgate("get", "svc", "-o", "name", "--state", fresh).out == "service/web\n"
     assert pid_of(fresh) != process
+
+
+@pytest.mark.usefixtures("small")
+def test_commands_do_not_wait_for_one_that_nobody_brings_back(
+    meshgate: Meshgate, fresh: Path, manifests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meshgate("up", manifests, "--state", fresh, "--detach")
+    process = pid_of(fresh)
+    guard = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    for pid in (guard, process.pid):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not is_alive(process))
+    never = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: pytest.fail("it waits"))
+    monkeypatch.setattr(client, "time", never)
+    ran = meshgate("get", "svc", "--state", fresh)
+    assert ran.code == 1
+    assert "no meshgate runs" in ran.err
+    RuntimePaths.of(fresh).remove()
 
 
 def test_an_end_at_the_start_is_told_with_its_reason(

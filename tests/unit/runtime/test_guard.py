@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from meshgate.runtime.guard import RESTARTS_VARIABLE
+from meshgate.runtime.guard import RESTARTS_VARIABLE, guarded
 from meshgate.runtime.process_id import identify, is_alive
 from tests.unit.runtime.tools import DEADLINE_S, wait_until
 
@@ -71,3 +71,32 @@ def test_it_restarts_after_kill_9_and_reaps_what_the_dead_one_left(tmp_path: Pat
     finally:
         watched.terminate()
         assert watched.wait(DEADLINE_S) == 0
+
+
+def test_who_brings_it_back_is_noted_and_known_to_be_dead(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from meshgate.runtime.guard import note_guard\n"
+        "note_guard(Path(sys.argv[1])); print('noted', flush=True); time.sleep(60)"
+    )
+    assert not guarded(tmp_path)
+    argv = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "meshgate.runtime.guard", *argv], stdout=subprocess.PIPE
+    ) as watched:
+        assert watched.stdout is not None
+        assert watched.stdout.readline() == b"noted\n"
+        assert guarded(tmp_path)
+        watched.terminate()
+    assert not guarded(tmp_path)
+    # Without a guard nobody brings it back, whoever the parent is.
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as alone:
+        assert alone.stdout is not None
+        assert alone.stdout.readline() == b"noted\n"
+        assert not guarded(tmp_path)
+        alone.terminate()
+
+
+def test_a_broken_note_means_nobody(tmp_path: Path) -> None:
+    for text in ("", "[", "null", "[1]", '["x", "y"]', "{}"):
+        (tmp_path / "guard.json").write_text(text)
+        assert not guarded(tmp_path)
