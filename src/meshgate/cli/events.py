@@ -51,7 +51,7 @@ def announce(state: Path, over: threading.Event) -> None:
                     console.print(Text(text, STYLES.get(line.severity, "")))
                     told.add(text)
             if report.gateway_refused and report.gateway_refused not in told:
-                console.print(Text(f"the gateway cannot listen: {report.gateway_refused}", _STYLES["error"]))
+                console.print(Text(f"the gateway cannot listen: {report.gateway_refused}", STYLES["error"]))
                 told.add(report.gateway_refused)
             if report.gateway_ready:
                 for address in report.gateway_addresses:
