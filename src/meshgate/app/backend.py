@@ -100,7 +100,12 @@ class AppBackend:
         pods = [pod_object(spec, live.statuses.get(key)) for key, spec in live.pods.items()]
         services = sorted(live.model.services.values(), key=lambda s: s.name)
         endpoints = [endpoints_object(s, live.model, live.instances) for s in services]
-        return [*pods, *endpoints, *(s for e in endpoints for s in endpoint_slice_objects(e))]
+        return [
+            *pods,
+            *self.plane.gateway_statuses.services(),
+            *endpoints,
+            *(s for e in endpoints for s in endpoint_slice_objects(e)),
+        ]
 
     def overlay(self, ref: ObjectRef) -> JsonObject:
         live = self.plane.live

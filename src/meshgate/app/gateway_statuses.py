@@ -11,7 +11,7 @@ from meshgate.model.edge_ports import real_ports
 from meshgate.model.gateway_api import CLASS, CONTROLLER, GATEWAY_GROUP
 from meshgate.model.graph import status_key
 from meshgate.model.linking.gateway_api.classes import class_status
-from meshgate.model.status import Condition, ListenerStatus, ObjectStatus, ParentStatus
+from meshgate.model.status import Condition, GatewayService, ListenerStatus, ObjectStatus, ParentStatus
 from meshgate.sources.backend import JsonObject
 
 _CLASS = status_key(ObjectRef("GatewayClass", "", CLASS, GATEWAY_GROUP))
@@ -62,6 +62,14 @@ class GatewayStatuses:
             found["metadata"] = {"annotations": {PORTS_ANNOTATION: text}}
         return found
 
+    def services(self) -> list[JsonObject]:
+        """A Service for each Gateway, as Kubernetes' controllers make one; it routes nothing."""
+        return [
+            _service(key, self._since[f"{key}:Accepted"][1], status, status.service)
+            for key, status in self._statuses.items()
+            if status.service is not None
+        ]
+
     def _shown(self, key: str, status: ObjectStatus) -> JsonObject:
         shown: dict[str, object] = {}
         if status.conditions:
@@ -110,6 +118,34 @@ class GatewayStatuses:
                 }
             )
         return found
+
+
+def _service(key: str, since: str, status: ObjectStatus, made: GatewayService) -> JsonObject:
+    group, kind, namespace, name = key.split("/")
+    owner = {"apiVersion": f"{group}/v1", "kind": kind, "name": name, "controller": True}
+    metadata: dict[str, object] = {
+        "name": made.name,
+        "namespace": namespace,
+        "creationTimestamp": since,
+        "labels": dict(made.labels),
+        "ownerReferences": [owner],
+    }
+    if made.annotations:
+        metadata["annotations"] = dict(made.annotations)
+    ports = {(one.port, one.datagrams): one.name for one in reversed(status.listeners or ()) if one.opened}
+    listed = [
+        {"name": name, "port": port, "protocol": "UDP" if datagrams else "TCP"}
+        for (port, datagrams), name in sorted(ports.items())
+    ]
+    addresses = [{"ip": address} for address in status.addresses or ()]
+    spec = {"type": "LoadBalancer", "ports": listed}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": spec,
+        "status": {"loadBalancer": {"ingress": addresses}},
+    }
 
 
 def _conditions(key: str, status: ObjectStatus) -> Iterable[tuple[str, Condition]]:

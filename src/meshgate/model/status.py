@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meshgate.model.gateway_api import ParentRef
@@ -42,6 +43,16 @@ class ParentStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayService:
+    """The Service that stands for a Gateway among the objects that are shown (GEP-1762)."""
+
+    name: str
+    labels: Mapping[str, str]
+    """Those of `infrastructure`, and the Gateway's name."""
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectStatus:
     """The status of one object; parts that its kind does not have are None."""
 
@@ -54,3 +65,5 @@ class ObjectStatus:
     listener_sets: int | None = None
     """How many are attached to a Gateway."""
     features: tuple[str, ...] | None = None
+    service: GatewayService | None = None
+    """Of a Gateway that is accepted."""

@@ -142,7 +142,7 @@ class Backend(Protocol):
     """The control plane as the admin API sees it. May raise `AdminError`; must not block."""
 
     def generated_objects(self) -> Sequence[JsonObject]:
-        """Objects that Meshgate makes itself (Pod, Endpoints, EndpointSlice), as kubectl shows them."""
+        """Objects that Meshgate makes itself (pods, endpoints, Services of Gateways), as kubectl shows."""
         ...
 
     def overlay(self, ref: ObjectRef) -> JsonObject:

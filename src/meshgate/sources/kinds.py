@@ -40,7 +40,7 @@ class KindName:
         return ObjectRef(self.kind, namespace if self.namespaced else "", name, self.group)
 
 
-_GENERATED = frozenset({("", "Endpoints"), ("discovery.k8s.io", "EndpointSlice")})
+_GENERATED = frozenset({("", "Service"), ("", "Endpoints"), ("discovery.k8s.io", "EndpointSlice")})
 """Kinds of which some objects come from `Backend.generated_objects`."""
 
 KINDS = (

@@ -9,21 +9,18 @@ import pytest
 
 from tests.e2e.gateway_api.api import (
     GROUP,
-    WEB,
     Api,
     Caller,
     Object,
     conditions,
     gateway,
-    grant,
     listener,
     obj,
-    prefix,
     route,
     rule,
     to,
 )
-from tests.e2e.gateway_api.certificates import authorities, client, secret
+from tests.e2e.gateway_api.certificates import client, secret
 from tests.e2e.harness import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
@@ -154,6 +151,33 @@ def test_kinds_of_routes(api: Api) -> None:
     assert api.listener("kinds-tls", "http")["attachedRoutes"] == 0
 
 
+def test_routes_are_counted_at_their_listeners(api: Api) -> None:
+    """Also where the listener or the route has references that lead nowhere, and not where none fits."""
+    chosen = listener("http", hostname="foo.example.com", frm="Selector")
+    labels = {"kubernetes.io/metadata.name": "infra"}
+    chosen["allowedRoutes"] = {
+        "kinds": [{"kind": "HTTPRoute"}],
+        "namespaces": {"from": "Selector", "selector": {"matchLabels": labels}},
+    }
+    api.apply(
+        gateway("counts", chosen, https("tls", "does-not-exist")),
+        route("counts-one", [{"name": "counts", "sectionName": "http"}], rule(backends=[to("one")])),
+        route("counts-two", [{"name": "counts", "sectionName": "http"}], rule(backends=[to("one")])),
+        route("counts-not", [{"name": "counts", "sectionName": "http"}], rule(backends=[to("one")]),
+              hostnames=["not-accepted.test.com"]),
+        route("counts-lost", [{"name": "counts", "sectionName": "tls"}], rule(backends=[to("absent")])),
+    )  # fmt: skip
+    found = api.listener("counts", "http")
+    assert (found["attachedRoutes"], found["supportedKinds"]) == (2, [{"group": GROUP, "kind": "HTTPRoute"}])
+    held = conditions(found)
+    assert (held["Accepted"][0], held["ResolvedRefs"][0], held["Programmed"][0]) == ("True", "True", "True")
+    lost = api.listener("counts", "tls")
+    assert lost["attachedRoutes"] == 1
+    assert (conditions(lost)["ResolvedRefs"][0], conditions(lost)["Programmed"][0]) == ("False", "False")
+    assert api.parents("HTTPRoute", "counts-not")[0]["Accepted"] == ("False", "NoMatchingListenerHostname")
+    assert api.parents("HTTPRoute", "counts-lost")[0]["ResolvedRefs"][0] == "False"
+
+
 def test_protocols_and_listeners_that_collide(api: Api) -> None:
     api.apply(
         gateway("proto-bad", listener("x", protocol="example.com/x")),
@@ -181,130 +205,40 @@ def test_a_listener_at_8080(api: Api) -> None:
     assert api.caller("eighty", "unattached").pod("x.test") == "404"
 
 
-@pytest.mark.parametrize(
-    ("name", "ref", "reason"),
-    [
-        ("absent", {"name": "does-not-exist"}, "InvalidCertificateRef"),
-        ("group", {"name": "come", "group": "wrong.example.com"}, "InvalidCertificateRef"),
-        ("kind", {"name": "come", "kind": "WrongKind"}, "InvalidCertificateRef"),
-        ("malformed", {"name": "malformed"}, "InvalidCertificateRef"),
-        ("denied", {"name": "far", "namespace": WEB}, "RefNotPermitted"),
-    ],
-)
-def test_certificates_that_cannot_be_had(api: Api, name: str, ref: Object, reason: str) -> None:
-    bad = secret("malformed", "x.test")
-    bad["data"] = {"tls.crt": "SGVsbG8gd29ybGQK", "tls.key": "SGVsbG8gd29ybGQK"}
-    api.apply(
-        bad,
-        secret("far", "far.test", namespace=WEB),
-        gateway(f"cert-{name}", https("https", ref)),
-        route(f"cert-{name}", f"cert-{name}", rule(backends=[to("absent")])),
-    )
-    found = api.listener(f"cert-{name}", "https")
-    assert conditions(found)["ResolvedRefs"] == ("False", reason)
-    assert conditions(found)["Programmed"][0] == "False"
-    assert found["attachedRoutes"] == 1
-    assert conditions(api.gateway(f"cert-{name}"))["Programmed"][0] == "False"
-    assert api.parents("HTTPRoute", f"cert-{name}")[0]["ResolvedRefs"][0] == "False"
-
-
-def test_certificates_of_other_namespaces(api: Api, tmp_path: Path) -> None:
-    ref = {"name": "granted", "namespace": WEB}
-    api.apply(
-        secret("granted", "far.test", namespace=WEB),
-        gateway("granted", https("https", ref)),
-        route("granted-cert", "granted", rule(backends=[to("one")])),
-        grant("cert-wrong", "Gateway", "infra", "Secret", WEB, only="other"),
-    )
-    assert conditions(api.listener("granted", "https"))["ResolvedRefs"] == ("False", "RefNotPermitted")
-    for only in ("granted", ""):
-        api.apply(grant("cert-right", "Gateway", "infra", "Secret", WEB, only=only))
-        until(
-            lambda: conditions(api.listener("granted", "https"))["ResolvedRefs"][0] == "True",
-            "the grant counts",
-        )
-        until(lambda: conditions(api.listener("granted", "https"))["Programmed"] == GOOD, "it is opened")
-    api.meshgate.wait_ready()
-    assert tls(api, "granted", "https", tmp_path, "far.test").pod("far.test") == "one"
-
-
-def test_https_by_server_name_and_misdirected_requests(api: Api, tmp_path: Path) -> None:
-    names = {"exact": "example.org", "second": "second-example.org", "wild": "*.example.org"}
-    api.apply(
-        secret("sni", "example.org", "second-example.org", "*.example.org", "unknown.test"),
-        gateway("sni", *(https(n, "sni", hostname=h) for n, h in names.items())),
-        route("sni-one", [{"name": "sni", "sectionName": "exact"}], rule(backends=[to("one")])),
-        route("sni-two", [{"name": "sni", "sectionName": "second"}], rule(backends=[to("two")])),
-        route(
-            "sni-three", [{"name": "sni", "sectionName": "wild"}], rule(prefix("/"), backends=[to("three")])
-        ),
-    )
-    caller = tls(api, "sni", "exact", tmp_path, "example.org")
-    assert caller.pod("example.org") == "one"
-    assert caller.pod("second-example.org") == "421"
-    assert caller.pod("sub.example.org") == "421"
-    assert caller.pod("unknown.test") == "404"
-    caller.sni = "second-example.org"
-    assert caller.pod("second-example.org") == "two"
-    assert caller.pod("example.org") == "421"
-    caller.sni = "any.example.org"
-    assert caller.pod("any.example.org") == "three"
-    caller.sni = "unknown.test"
-    assert caller.pod("unknown.test") == "0"
-
-
-def test_clients_with_certificates(api: Api, tmp_path: Path) -> None:
-    def frontend(default: Object, per_port: dict[int, Object]) -> Object:
-        ports = [{"port": port, "tls": {"validation": found}} for port, found in per_port.items()]
-        return {"frontend": {"default": {"validation": default}, "perPort": ports}}
-
-    good = {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "roots"}]}
-    loose = {**good, "mode": "AllowInsecureFallback"}
-    missing = {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "nope"}]}
-    kind = {"caCertificateRefs": [{"group": "x.y", "kind": "Thing", "name": "roots"}]}
-    denied = {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "roots", "namespace": WEB}]}
-    api.apply(
-        secret("clients", "clients.test"),
-        authorities("roots"),
-        authorities("roots", WEB),
-        gateway("clients", https("strict", "clients"), https("loose", "clients", port=8441),
-                https("missing", "clients", port=8442), https("kind", "clients", port=8444),
-                https("denied", "clients", port=8445),
-                tls=frontend(good, {8441: loose, 8442: missing, 8444: kind, 8445: denied})),
-        route("clients", "clients", rule(backends=[to("one")])),
-    )  # fmt: skip
-    asks = {
-        own: tls(api, "clients", "strict", tmp_path, "clients.test", own) for own in ("", "signed", "foreign")
-    }
-    assert [asks[own].pod("clients.test") for own in ("", "signed", "foreign")] == ["0", "one", "0"]
-    asks = {
-        own: tls(api, "clients", "loose", tmp_path, "clients.test", own) for own in ("", "signed", "foreign")
-    }
-    assert [asks[own].pod("clients.test") for own in ("", "signed", "foreign")] == ["one", "one", "one"]
-    assert conditions(api.gateway("clients"))["InsecureFrontendValidationMode"][0] == "True"
-    for name, reason in (
-        ("missing", "InvalidCACertificateRef"),
-        ("kind", "InvalidCACertificateKind"),
-        ("denied", "RefNotPermitted"),
-    ):
-        found = conditions(api.listener("clients", name))
-        assert found["ResolvedRefs"] == ("False", reason)
-        assert found["Accepted"] == ("False", "NoValidCACertificate")
-        assert found["Programmed"][0] == "False"
-
-
 def test_invalid_parameters_and_backend_certificates(api: Api) -> None:
     parameters = {"group": "example.com", "kind": "Params", "name": "x"}
     api.apply(
         gateway("parameters", listener("http"), infrastructure={"parametersRef": parameters}),
-        gateway("infra-meta", listener("http"),
-                infrastructure={"labels": {"a": "b"}, "annotations": {"c": "d"}}),
         gateway("backend-bad", listener("http"),
                 tls={"backend": {"clientCertificateRef": {"name": "does-not-exist"}}}),
     )  # fmt: skip
     assert conditions(api.gateway("parameters"))["Accepted"] == ("False", "InvalidParameters")
-    assert conditions(api.gateway("infra-meta"))["Accepted"] == ("True", "Accepted")
     assert conditions(api.gateway("backend-bad"))["ResolvedRefs"] == ("False", "InvalidClientCertificateRef")
+
+
+def test_what_is_made_for_a_gateway(api: Api) -> None:
+    """A Service, with the labels and annotations of `infrastructure`; it is no backend of anything."""
+    meta = {"labels": {"key2": "value2"}, "annotations": {"key1": "value1"}}
+    api.apply(
+        gateway("infra-meta", listener("http"), listener("dns", 5353, "UDP"), infrastructure=meta),
+        route("infra-meta", "infra-meta", rule(backends=[to("infra-meta-meshgate", port=80)])),
+    )
+    assert conditions(api.gateway("infra-meta"))["Accepted"] == ("True", "Accepted")
+    found = api.get("service", "infra-meta-meshgate")
+    label = f"{GROUP}/gateway-name"
+    assert found["metadata"]["labels"] == {"key2": "value2", label: "infra-meta"}
+    assert found["metadata"]["annotations"] == {"key1": "value1"}
+    assert [owner["name"] for owner in found["metadata"]["ownerReferences"]] == ["infra-meta"]
+    ports = [(port["port"], port["protocol"]) for port in found["spec"]["ports"]]
+    assert ports == [(80, "TCP"), (5353, "UDP")]
+    ingress = [one["ip"] for one in found["status"]["loadBalancer"]["ingress"]]
+    assert ingress == [one["value"] for one in api.gateway("infra-meta")["addresses"]]
+    shown = api.meshgate.cli("get", "service", "-n", "infra", "-l", f"{label}=infra-meta")
+    assert [line.split()[0] for line in shown.splitlines()[1:]] == ["infra-meta-meshgate"]
+    assert "infra-meta-meshgate" in api.meshgate.cli(
+        "describe", "service", "infra-meta-meshgate", "-n", "infra"
+    )
+    assert api.parents("HTTPRoute", "infra-meta")[0]["ResolvedRefs"] == ("False", "BackendNotFound")
 
 
 def test_what_people_see(api: Api) -> None:
@@ -317,37 +251,6 @@ def test_what_people_see(api: Api) -> None:
     assert "BackendNotFound" in text
     assert "Service infra/absent does not exist" in text
     assert "lastTransitionTime" in api.meshgate.cli("get", "httproute", "shown", "-n", "infra", "-o", "yaml")
-
-
-def test_certificates_that_backends_see(api: Api) -> None:
-    def parts(name: str, shown: str = "") -> list[Object]:
-        ports = [{"name": "https", "port": 8443, "targetPort": 8443, "appProtocol": "http"}]
-        service = obj("Service", name, {"selector": {"app": "one"}, "ports": ports}, api="v1")
-        roots = [{"group": "", "kind": "ConfigMap", "name": "shown-roots"}]
-        target = {"group": "", "kind": "Service", "name": name}
-        policy = {
-            "targetRefs": [target],
-            "validation": {"hostname": "backend.test", "caCertificateRefs": roots},
-        }
-        front = gateway(name, listener("http"))
-        if shown:
-            front["spec"]["tls"] = {"backend": {"clientCertificateRef": {"name": shown}}}
-        return [
-            service,
-            obj("BackendTLSPolicy", name, policy),
-            front,
-            route(name, name, rule(backends=[to(name, port=8443)])),
-        ]
-
-    api.apply(
-        authorities("shown-roots"),
-        secret("shown-pair", "gateway.test"),
-        *parts("shows", "shown-pair"),
-        *parts("shows-none"),
-    )
-    assert conditions(api.gateway("shows"))["ResolvedRefs"] == ("True", "ResolvedRefs")
-    assert api.caller("shows").ask("any.test").json()["client"] == ["gateway.test"]
-    assert api.caller("shows-none").ask("any.test").json()["client"] == []
 
 
 def test_gateways_for_everybody(api: Api) -> None:

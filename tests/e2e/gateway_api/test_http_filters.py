@@ -73,6 +73,7 @@ def filtered(api: Api) -> Caller:
               rule(prefix("/response"), backends=one, filters=[back]),
               rule(prefix("/both"), backends=one, filters=[both, back]),
               rule(prefix("/backend"), backends=[to("one", filters=own[0]), to("two", filters=own[1])]),
+              rule(prefix("/own"), backends=[to("one", filters=[both])]),
               rule(prefix("/percent"), backends=one,
                    filters=[changes("Request", set=pairs(X_P="5% %REQ(a)%"))]),
               hostnames=["headers.test"]),
@@ -162,6 +163,16 @@ def test_request_headers(filtered: Caller) -> None:
         assert "x-remove" not in seen
         assert seen["x-kept"] == "yes"
     assert filtered.ask("headers.test", "/percent").seen["x-p"] == "5% %REQ(a)%"
+
+
+def test_request_headers_of_a_backend(filtered: Caller) -> None:
+    """The same for the filters of a backend, whatever the case of the names that a client sends."""
+    sent = {"x-set": "old", "x-ADD": "first", "x-remove": "yes", "Another": "yes"}
+    seen = filtered.ask("headers.test", "/own", headers=sent).seen
+    assert (seen["x-set"], seen["x-add"], seen["another"]) == ("new", "first,more", "yes")
+    assert "x-remove" not in seen
+    seen = filtered.ask("headers.test", "/own").seen
+    assert (seen["x-set"], seen["x-add"]) == ("new", "more")
 
 
 def test_response_headers(filtered: Caller) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from collections import Counter
 from pathlib import Path
 
 import grpc
@@ -64,6 +65,35 @@ def hello(caller: Caller, sni: str) -> bool:
         except OSError:
             return False
     return False
+
+
+def test_both_modes_of_tls_are_supported(api: Api) -> None:
+    """Where either is not, the specification wants these listeners refused: here they are served."""
+    api.apply(
+        secret("streams", "ends.test", "*.wild.test"),
+        gateway("tls-modes", tls("alone", "Terminate", 8443, "ends.test"),
+                tls("ended", "Terminate", hostname="ends.test"),
+                tls("passed", "Passthrough", hostname="pass.test")),
+    )  # fmt: skip
+    for name in ("alone", "ended", "passed"):
+        found = conditions(api.listener("tls-modes", name))
+        assert found["Accepted"] == ("True", "Accepted")
+        assert found["Programmed"] == ("True", "Programmed")
+        assert found["Conflicted"] == ("False", "NoConflicts")
+
+
+def answers(place: tuple[str, int], clients: int) -> Counter[str]:
+    """How many clients, each with a port of its own, a backend answered; both of their datagrams."""
+    found: Counter[str] = Counter()
+    for _ in range(clients):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.settimeout(10)
+            one.sendto(b"hi", place)
+            first = one.recv(100)
+            one.sendto(b"hi", place)
+            assert one.recv(100) == first
+            found[first.decode().removesuffix(":hi")] += 1
+    return found
 
 
 def test_tls_that_is_ended_here(api: Api, tmp_path: Path) -> None:
@@ -155,16 +185,22 @@ def test_connections(api: Api) -> None:
 
 def test_datagrams(api: Api) -> None:
     api.apply(
-        gateway("udp", listener("dns", 9105, "UDP"), listener("tcp", 9105, "TCP")),
-        route("udp", "udp", rule(backends=[to("one", port=9000)]), kind="UDPRoute"),
-        route("udp-absent", "udp", rule(backends=[to("absent", port=9000)]), kind="UDPRoute"),
-    )
+        gateway("udp", listener("dns", 9105, "UDP"), listener("tcp", 9105, "TCP"),
+                listener("split", 9109, "UDP")),
+        route("udp", [{"name": "udp", "sectionName": "dns"}], rule(backends=[to("one", port=9000)]),
+              kind="UDPRoute"),
+        route("udp-absent", [{"name": "udp", "sectionName": "dns"}],
+              rule(backends=[to("absent", port=9000)]), kind="UDPRoute"),
+        route("udp-split", [{"name": "udp", "sectionName": "split"}],
+              rule(backends=[to("one", 3, 9000), to("two", 1, 9000), to("three", 0, 9000)]),
+              kind="UDPRoute"),
+    )  # fmt: skip
     assert conditions(api.listener("udp", "tcp"))["Conflicted"][0] == "False"
-    place = api.place("udp", "dns")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client_socket:
-        client_socket.settimeout(10)
-        client_socket.sendto(b"hi", place)
-        assert client_socket.recv(100) == b"one:hi"
+    assert answers(api.place("udp", "dns"), 2) == {"one": 2}
+    shares = answers(api.place("udp", "split"), 200)
+    # A hash of ports is no dice; 200 of them come within 4 standard deviations of 150.
+    assert set(shares) == {"one", "two"}
+    assert 125 <= shares["one"] <= 175
     assert api.parents("UDPRoute", "udp-absent")[0]["ResolvedRefs"] == ("False", "BackendNotFound")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
 from meshgate.core.diagnostics import ObjectRef
@@ -11,7 +12,12 @@ from meshgate.model.linking.gateway_api.classes import unsupported_address
 from meshgate.model.linking.gateway_api.listeners import LinkedListener
 from meshgate.model.linking.gateway_api.refs import Problem
 from meshgate.model.linking.input import Findings
-from meshgate.model.status import Condition, ObjectStatus
+from meshgate.model.status import Condition, GatewayService, ObjectStatus
+
+NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
+"""On all that is made for a Gateway."""
+_LABEL = 63
+"""The most characters that a Service's name may have."""
 
 _CODES = {
     "BackendNotFound": "MG3001",
@@ -97,7 +103,16 @@ def gateway_status(
         addresses=addresses,
         listeners=tuple(one.status() for one in own),
         listener_sets=sets,
+        service=_service(gateway) if taken.holds else None,
     )
+
+
+def _service(gateway: ApiGateway) -> GatewayService:
+    name = f"{gateway.name.name}-{gateway.class_name}".replace(".", "-")
+    if len(name) > _LABEL:
+        name = f"{name[: _LABEL - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    labels = {**gateway.labels, NAME_LABEL: gateway.name.name}
+    return GatewayService(name=name, labels=labels, annotations=gateway.annotations)
 
 
 def set_status(
