@@ -208,7 +208,8 @@ def kinds_page() -> str:
     lines += ["### Plugins that are refused", "", _REFUSED_PLUGINS, ""]
     for purpose in Purpose:
         names = sorted(n for n, p in CATALOG.items() if p.purpose is purpose and n not in SUPPORTED)
-        lines.append(f"- {purpose.value}: {', '.join(f'`{n}`' for n in names)}")
+        if names:
+            lines.append(f"- {purpose.value}: {', '.join(f'`{n}`' for n in names)}")
     lines += ["", "## Values that are not honoured", "", "| field | | what is said |", "|---|---|---|"]
     lines += [_not_honoured(text) for text in NOT_HONOURED]
     return "\n".join(lines) + "\n"
@@ -406,8 +407,7 @@ adds is skipped). The annotations are in [ingress.md](ingress.md) and
 
 _REFUSED_PLUGINS = """\
 What refers to one of these, or to a plugin that Kong does not have, answers 503: a plugin that
-cannot run may be what keeps strangers out. Only those that watch are left out with a warning. By
-what the plugin is for:"""
+cannot run may be what keeps strangers out. By what the plugin is for:"""
 
 _CLI_HEAD = """
 # The command line

@@ -157,6 +157,19 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             text="See [key-auth.md](key-auth.md).",
             notes={"run_on_preflight": "no effect: preflights need a key"},
         ),
+        "opentelemetry": Section(
+            test="envoy/test_kong_tracing.py",
+            config="{traces_endpoint: 'http://127.0.0.1:4318/v1/traces', sampling_rate: 0.1}",
+            text="Each request as spans: see [kong-tracing.md](kong-tracing.md).",
+            notes={
+                "endpoint": "works (old spelling of `traces_endpoint`)",
+                "header_type": "works (old spelling; not given: `preserve`)",
+                "batch_span_count": "works (old spelling of `queue.max_batch_size`)",
+                "batch_flush_delay": "works (old spelling of `queue.max_coalescing_delay`)",
+                "sampling_rate": "works; default: 0.01, kong.conf's",
+                "resource_attributes": "works, but for templates (warned; sent as they are)",
+            },
+        ),
         "post-function": Section(
             test="envoy/test_kong_functions.py",
             config='{access: [\'kong.service.request.set_header("x-by", "gateway")\']}',
@@ -419,6 +432,16 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             config="{host: 127.0.0.1, port: 5170}",
             text="See [kong-logs.md](kong-logs.md).",
         ),
+        "zipkin": Section(
+            test="envoy/test_kong_tracing.py",
+            config="{http_endpoint: 'http://127.0.0.1:9411/api/v2/spans', sample_ratio: 0.1}",
+            text="Each request as spans: see [kong-tracing.md](kong-tracing.md).",
+            notes={
+                "header_type": "works (old spelling; not given: `preserve`)",
+                "default_header_type": "works (old spelling; not given: `b3`)",
+                "phase_duration_flavor": "works, by Envoy's moments",
+            },
+        ),
         "udp-log": Section(
             test="envoy/test_kong_logs.py",
             config="{host: 127.0.0.1, port: 5171}",
@@ -447,8 +470,7 @@ against a real Envoy by the test in the last column.
 TAIL = """
 ## Plugins that are not here
 
-What refers to one of them answers 503, but for those that only watch (`opentelemetry` and
-`zipkin`): they are left out with a warning, and requests pass. The list is in
+What refers to one of them answers 503. The list is in
 [kinds.md](kinds.md#plugins-that-are-refused).
 
 ## Config out of Secrets

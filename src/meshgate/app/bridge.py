@@ -56,7 +56,12 @@ def logs_config(model: Model, instances: Instances = NO_INSTANCES) -> BridgeConf
             logged.update({logged_id(route): route for route in logged_routes(rule)})
     if not logged:
         return BridgeConfig()
-    told = {place for route in logged.values() for log in route.logs for place in receivers(log)}
+    told = {
+        place
+        for route in logged.values()
+        for one in (*route.logs, *route.tracers)
+        for place in receivers(one)
+    }
     consumers = (model.consumers[key] for key in sorted(model.consumers))
     return BridgeConfig(
         logged=dict(sorted(logged.items())),

@@ -1,33 +1,28 @@
 """What Envoy says of a request that has ended, in the words of Kong's log entries (Kong 3.9).
 
-Credentials never get into an entry: `REDACTED` stands for the values of headers and query
-parameters in which they are sent.
+Credentials never get into an entry, see `redaction`.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, unquote_plus
 
 from envoy.config.core.v3 import address_pb2, base_pb2
 from envoy.data.accesslog.v3 import accesslog_pb2 as pb
 from google.protobuf import duration_pb2, struct_pb2
 
+from meshgate.bridge.redaction import Headers, Redaction
 from meshgate.bridge.tools import Directory
 from meshgate.model.consumer import Consumer
 from meshgate.model.policies.logs import LoggedRoute
 from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
 from meshgate.policies.route_logs import HEADERS_NAMESPACE, TLS_CIPHER_TAG, TLS_VERSION_TAG
 
-REDACTED = "REDACTED"
 WORKSPACE = "default"
 _NAMESPACE = uuid.UUID("6f0f4a5c-3d6f-5d6e-9a55-7a1f1d1c0f4e")
-_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
-_SECRET_PARAMETERS = frozenset({"access_token", "refresh_token", "id_token", "client_secret"})
 _FROM_SERVICE = "via_upstream"
 
-Headers = dict[str, str | list[str]]
 Values = dict[str, object]
 
 
@@ -45,7 +40,7 @@ class _Entry:
     def __init__(self, entry: pb.HTTPAccessLogEntry, route: LoggedRoute, directory: Directory) -> None:
         self._common, self._request, self._response = entry.common_properties, entry.request, entry.response
         self._route, self._directory = route, directory
-        self._hidden = frozenset(route.hidden)
+        self._redaction = Redaction(route.hidden)
         noted = self._common.metadata.filter_metadata
         found = noted[HEADERS_NAMESPACE] if HEADERS_NAMESPACE in noted else struct_pb2.Struct()
         self._headers = _headers(found, "request")
@@ -59,11 +54,11 @@ class _Entry:
             "request": self._request_values(),
             "response": {
                 "status": status,
-                "headers": self._shown(self._answer),
+                "headers": self._redaction.headers(self._answer),
                 "size": self._common.downstream_wire_bytes_sent,
             },
             "latencies": self._latencies(),
-            "upstream_uri": self._uri(self._request.path) if address else "",
+            "upstream_uri": self._redaction.uri(self._request.path) if address else "",
             "upstream_status": str(status) if self._from_service else "",
             "client_ip": _socket_address(self._common.downstream_remote_address)[0],
             "started_at": self._common.start_time.ToMilliseconds(),
@@ -81,7 +76,7 @@ class _Entry:
 
     def _request_values(self) -> Values:
         path = _one(self._headers, ":path") or self._request.original_path or self._request.path
-        uri = self._uri(path)
+        uri = self._redaction.uri(path)
         scheme = self._request.scheme or _one(self._headers, ":scheme") or "http"
         authority = self._request.authority or _one(self._headers, ":authority")
         port = self._common.downstream_local_address.socket_address.port_value
@@ -90,10 +85,10 @@ class _Entry:
             "id": self._request.request_id,
             "uri": uri,
             "url": f"{scheme}://{host}:{asked}{uri}",
-            "querystring": self._query(path.partition("?")[2]),
+            "querystring": self._redaction.query(path.partition("?")[2]),
             "method": _one(self._headers, ":method")
             or base_pb2.RequestMethod.Name(self._request.request_method),
-            "headers": self._shown({"host": authority, **self._headers}),
+            "headers": self._redaction.headers({"host": authority, **self._headers}),
             "size": self._common.downstream_wire_bytes_received,
         }
         tags = self._common.custom_tags
@@ -148,40 +143,6 @@ class _Entry:
             if consumer is not None:
                 found["authenticated_entity"] = {"id": credential, "consumer_id": consumer.id}
         return found
-
-    def _shown(self, headers: Mapping[str, str | list[str]]) -> Headers:
-        """Those that are no pseudo headers, without secrets."""
-        secret = _SECRET_HEADERS | self._hidden
-        return {
-            name: REDACTED if name in secret else value
-            for name, value in sorted(headers.items())
-            if not name.startswith(":")
-        }
-
-    def _uri(self, path: str) -> str:
-        """Path and query, without secrets."""
-        before, mark, query = path.partition("?")
-        parts = (
-            f"{name}={REDACTED}" if mark_ and self._is_secret(unquote_plus(name)) else f"{name}{mark_}{value}"
-            for name, mark_, value in (part.partition("=") for part in query.split("&"))
-        )
-        return f"{before}{mark}{'&'.join(parts)}"
-
-    def _query(self, query: str) -> Values:
-        found: Values = {}
-        for name, text in parse_qsl(query, keep_blank_values=True):
-            value: object = REDACTED if self._is_secret(name) else text or True
-            before = found.get(name)
-            if before is None:
-                found[name] = value
-            elif isinstance(before, list):
-                before.append(value)
-            else:
-                found[name] = [before, value]
-        return found
-
-    def _is_secret(self, name: str) -> bool:
-        return name.lower() in self._hidden or name.lower() in _SECRET_PARAMETERS
 
 
 def _headers(noted: struct_pb2.Struct, key: str) -> Headers:

@@ -31,9 +31,13 @@ from meshgate.bridge.log_receivers import (
     UdpReceiver,
 )
 from meshgate.bridge.meter_lines import datadog_lines, statsd_lines
+from meshgate.bridge.otlp_spans import otlp_spans
 from meshgate.bridge.places import Places
+from meshgate.bridge.span_receivers import SpanReceiver
 from meshgate.bridge.syslog_lines import loggly_message, syslog_message
 from meshgate.bridge.tools import Directory
+from meshgate.bridge.traced import Traced, noted_ids
+from meshgate.bridge.zipkin_spans import zipkin_spans
 from meshgate.core.clock import Clock
 from meshgate.core.typed_json import dump
 from meshgate.model.policies.logs import (
@@ -47,9 +51,11 @@ from meshgate.model.policies.logs import (
     UdpLog,
 )
 from meshgate.model.policies.meters import Datadog, Statsd
-from meshgate.model.policies.queues import AT_ONCE
+from meshgate.model.policies.queues import AT_ONCE, QueueLimits
+from meshgate.model.policies.tracing import OpenTelemetry, Tracer, Zipkin
 from meshgate.model.service import EMPTY
 from meshgate.policies.route_logs import ROUTE_TAG
+from meshgate.policies.traces import OPENTELEMETRY, ZIPKIN
 
 SERVICE = "envoy.service.accesslog.v3.AccessLogService"
 METHOD = "StreamAccessLogs"
@@ -78,7 +84,7 @@ class LogService:
         """Writes down the requests of these routes from now on."""
         self._routes, self._directory = routes, directory
         self._places.replace(places)
-        named = {dump(log) for route in routes.values() for log in route.logs}
+        named = {dump(one) for route in routes.values() for one in (*route.logs, *route.tracers)}
         for key in self._outlets.keys() - named:
             task = asyncio.get_running_loop().create_task(self._outlets.pop(key).close())
             self._ending.add(task)
@@ -101,12 +107,28 @@ class LogService:
         route = self._routes.get(entry.common_properties.custom_tags.get(ROUTE_TAG, ""))
         if route is None:
             return
+        self._trace(entry, route)
+        if not route.logs:
+            return
         values = kong_entry(entry, route, self._directory)
         text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
         for log in route.logs:
             message = self._message(log, values, text)
             if message is not None:
                 self._outlet(log).queue.put(message)
+
+    def _trace(self, entry: accesslog_pb2.HTTPAccessLogEntry, route: LoggedRoute) -> None:
+        request = Traced(entry, route, self._directory)
+        for tracer in route.tracers:
+            name = ZIPKIN if isinstance(tracer, Zipkin) else OPENTELEMETRY
+            ids = noted_ids(entry, name) if tracer.endpoint is not None else None
+            if ids is None:
+                continue
+            spans = (
+                zipkin_spans(tracer, ids, request) if isinstance(tracer, Zipkin) else otlp_spans(ids, request)
+            )
+            for span in spans:
+                self._outlet(tracer).queue.put(span)
 
     def _message(self, log: Log, values: Values, text: bytes) -> bytes | None:
         match log:
@@ -123,13 +145,13 @@ class LogService:
             case _:
                 assert_never(log)
 
-    def _outlet(self, log: Log) -> _Outlet:
+    def _outlet(self, log: Log | Tracer) -> _Outlet:
         key = dump(log)
         if key not in self._outlets:
             self._outlets[key] = _Outlet(log, self._receiver(log), self._clock)
         return self._outlets[key]
 
-    def _receiver(self, log: Log) -> Receiver:
+    def _receiver(self, log: Log | Tracer) -> Receiver:
         match log:
             case HttpLog():
                 return HttpReceiver(log, self._places)
@@ -143,6 +165,9 @@ class LogService:
                 return MeterReceiver(log, self._clock, self._places)
             case Syslog():
                 return SyslogReceiver(self._syslog)
+            case Zipkin() | OpenTelemetry():
+                assert log.endpoint is not None
+                return SpanReceiver(log, log.endpoint, self._places)
             case _:
                 assert_never(log)
 
@@ -156,11 +181,21 @@ class LogService:
 class _Outlet:
     """One receiver, and what waits for it."""
 
-    def __init__(self, log: Log, receiver: Receiver, clock: Clock) -> None:
+    def __init__(self, log: Log | Tracer, receiver: Receiver, clock: Clock) -> None:
         self._receiver = receiver
-        limits = log.queue if isinstance(log, HttpLog | Statsd | Datadog) else AT_ONCE
+        limits = _limits(log)
         self.queue = LogQueue(type(log).__name__, limits, receiver.send, clock)
 
     async def close(self) -> None:
         await self.queue.close(GRACE_S)
         await self._receiver.close()
+
+
+def _limits(log: Log | Tracer) -> QueueLimits:
+    match log:
+        case HttpLog() | Statsd() | Datadog():
+            return log.queue
+        case Zipkin() | OpenTelemetry():
+            return log.delivery.queue
+        case _:
+            return AT_ONCE

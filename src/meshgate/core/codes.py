@@ -72,6 +72,7 @@ CODES = MappingProxyType(
         "MG3111": "the place of a patch hangs on other patches, and no priority says which comes first",
         "MG3112": "routes by claims where no token is checked",
         "MG3113": "what a gRPC service speaks cannot be had; routes that need to know are closed",
+        "MG3114": "a plugin and a Telemetry both trace the gateway's requests",
         "MG4001": "the workload has no command that can run on this machine",
         "MG4002": "a probe of this kind cannot run here",
         "MG4003": "a port is already in use",

@@ -45,6 +45,7 @@ from meshgate.model.linking.plugins import Plugins
 from meshgate.model.linking.sidecars import link_sidecars
 from meshgate.model.linking.stream_ingress import link_stream_ingresses
 from meshgate.model.linking.telemetry import link_telemetry
+from meshgate.model.linking.tracing import report_twice_traced
 from meshgate.model.linking.transcoding import link_transcoding
 from meshgate.model.linking.upstreams import link_upstreams
 from meshgate.model.linking.workloads import link_backends, link_workloads
@@ -106,6 +107,8 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
     servers = {**api.tables.certificates, **streams.certificates}
     certificates = joined(link_certificates(given, edges, findings), servers)
 
+    telemetry = link_telemetry(given, workloads, findings)
+    report_twice_traced(given, telemetry, findings)
     model = Model(
         services=_frozen({s.host: s for s in sorted(given.services.values(), key=lambda s: s.host)}),
         backends=_frozen(backends),
@@ -122,7 +125,7 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
         entries=_frozen(dict(sorted(given.entries.items()))),
         endpoints=_frozen(endpoints),
         mesh_config=_frozen({MESH: given.mesh_config} if declared.mesh_configs else {}),
-        telemetry=_frozen(link_telemetry(given, workloads, findings)),
+        telemetry=_frozen(telemetry),
         sidecars=_frozen(sidecars),
         envoy_patches=_frozen(link_envoy_patches(given, workloads, findings)),
         client_credentials=_frozen(

@@ -51,10 +51,12 @@ from meshgate.model.policies.limits import (
 )
 from meshgate.model.policies.logs import LOGS, FileLog, HttpLog, Log, Loggly, Syslog, TcpLog, UdpLog
 from meshgate.model.policies.meters import Datadog, Statsd
+from meshgate.model.policies.tracing import TRACERS, OpenTelemetry, Tracer, Zipkin
 
 __all__ = [
     "AUTHENTICATION",
     "LOGS",
+    "TRACERS",
     "Acl",
     "Acme",
     "Authentication",
@@ -85,6 +87,7 @@ __all__ = [
     "OnlyVia",
     "Opa",
     "OpenIdConnect",
+    "OpenTelemetry",
     "Policy",
     "PostFunction",
     "PreFunction",
@@ -102,7 +105,9 @@ __all__ = [
     "Syslog",
     "TcpLog",
     "Termination",
+    "Tracer",
     "UdpLog",
+    "Zipkin",
 ]
 
 
@@ -176,6 +181,7 @@ Policy = (
     | ResponseTransformer
     | Session
     | Termination
+    | Tracer
 )
 
 Authentication = JwtAuth | KeyAuth | BasicAuth | BridgedAuthentication

@@ -71,6 +71,7 @@ from meshgate.policies.entries import (
 )
 from meshgate.policies.functions import Functions, Place
 from meshgate.policies.parts import RouteParts
+from meshgate.policies.traces import Traced
 from meshgate.policies.variants import Chooser, LateAnswers
 
 AUTHENTICATED: EdgeFilter = Strangers()
@@ -94,6 +95,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Functions(Place.FIRST),
     # Kong's priority 100001: all that follows may want to know the id.
     Plain(CorrelationId, correlation_id.listener_filters, correlation_id.route_parts),
+    # Kong's priority 100000: what follows is part of the trace, and who is refused is told of too.
+    Traced(),
     # Kong's priority 2500: robots get nothing, not even a preflight's answer.
     Plain(BotDetection, bot_detection.listener_filters, bot_detection.route_parts, bot_detection.replies),
     # Kong's priority 2000: preflights come without credentials.

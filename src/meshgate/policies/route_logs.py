@@ -25,12 +25,15 @@ from meshgate.policies.edge_policies import EdgePolicies
 from meshgate.policies.packing import duration, extension, pack
 from meshgate.policies.parts import METADATA_NAMESPACE, RouteParts
 from meshgate.policies.scripts import script_data, script_filter
+from meshgate.policies.traces import NAMESPACE, SAMPLED, tracers
 
 CLUSTER = "meshgate_logs"
 """The static cluster that leads to its Unix socket."""
 FILTER = "meshgate.headers_seen"
 METADATA = "log"
 """Key of a route's metadata: the id of what the bridge knows about it."""
+ONLY_SAMPLES = "samples"
+"""Key of the metadata of routes that are traced and not written down."""
 HEADERS_NAMESPACE = "meshgate.log"
 """Where the program notes headers: `request`, `response`."""
 LOG_NAME = "meshgate.kong"
@@ -39,24 +42,32 @@ IDENTITY = (CONSUMER_ID, CREDENTIAL_ID)
 """Headers that say who asked."""
 FLUSH_MS = 250
 """How long Envoy gathers entries at most."""
+_WORTH_TELLING = (
+    f"(!('{ONLY_SAMPLES}' in xds.route_metadata.filter_metadata['{METADATA_NAMESPACE}']) || "
+    f"('{NAMESPACE}' in metadata.filter_metadata && "
+    f"'{SAMPLED}' in metadata.filter_metadata['{NAMESPACE}']))"
+)
+"""What is only traced is told of where it is a sample."""
 
 
 def logged_route(rule: Rule, policies: tuple[Policy, ...]) -> LoggedRoute | None:
     """What the bridge must know of a rule's route with these policies; None where none of them writes
     its requests down."""
-    logs = _logs(policies)
-    if not logs:
+    logs, traced = _logs(policies), tracers(policies)
+    if not logs and not traced:
         return None
     first = None
     if isinstance(rule.action, Forward) and rule.action.destinations:
         first = rule.action.destinations[0].destination
     return LoggedRoute(
         logs=logs,
+        tracers=traced,
         route=rule.route_label or rule.name,
         service=rule.service_label,
         host=first.host if first else "",
         port=first.port if first else 0,
         hidden=_hidden(policies),
+        path=_path(rule) if traced else "",
     )
 
 
@@ -82,12 +93,16 @@ def route_parts(rule: Rule, policies: tuple[Policy, ...]) -> RouteParts:
     if route is None:
         return RouteParts()
     filters = {FILTER: script_data({})} if _shows_headers(policies) else {}
-    return RouteParts(filters=filters, metadata={METADATA: logged_id(route)})
+    metadata = {METADATA: logged_id(route)}
+    if not route.logs:
+        metadata[ONLY_SAMPLES] = "yes"
+    return RouteParts(filters=filters, metadata=metadata)
 
 
 def access_logs(edge: EdgePolicies) -> tuple[accesslog_pb2.AccessLog, ...]:
     """The log to the bridge of routes that say so; none where none does."""
-    if not _logs(edge.policies):
+    traced = tracers(edge.policies)
+    if not _logs(edge.policies) and not traced:
         return ()
     config = als_pb2.HttpGrpcAccessLogConfig(additional_request_headers_to_log=IDENTITY)
     common = config.common_config
@@ -102,7 +117,7 @@ def access_logs(edge: EdgePolicies) -> tuple[accesslog_pb2.AccessLog, ...]:
     ):
         common.custom_tags.add(tag=tag, value=value)
     found = accesslog_pb2.AccessLog(name="envoy.access_loggers.http_grpc", typed_config=pack(config))
-    found.filter.CopyFrom(of_routes_with(METADATA))
+    found.filter.CopyFrom(of_routes_with(METADATA, _WORTH_TELLING if traced else ""))
     return (found,)
 
 
@@ -117,6 +132,12 @@ def of_routes_with(key: str, condition: str = "") -> accesslog_pb2.AccessLogFilt
     found.extension_filter.name = typed.name
     found.extension_filter.typed_config.CopyFrom(typed.typed_config)
     return found
+
+
+def _path(rule: Rule) -> str:
+    """As Kong names it in spans: the first path that the route asks for."""
+    paths = rule.matches[0].paths if rule.matches else ()
+    return paths[0].value if paths else ""
 
 
 def _logs(policies: tuple[Policy, ...]) -> tuple[Log, ...]:

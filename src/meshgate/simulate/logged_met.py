@@ -8,7 +8,10 @@ from urllib.parse import urlsplit
 
 from meshgate.model.policies.logs import FileLog, HttpLog, Log, Loggly, Syslog, TcpLog, UdpLog
 from meshgate.model.policies.meters import Datadog, Statsd
+from meshgate.model.policies.receivers import server_of
+from meshgate.model.policies.tracing import Tracer, Zipkin
 from meshgate.policies.route_logs import FILTER
+from meshgate.policies.traces import FILTER as TRACES
 from meshgate.simulate.verdict import PolicyMet
 
 
@@ -18,6 +21,21 @@ def logged_met(policy: Log, on: Collection[str]) -> PolicyMet | None:
         return None
     kind, whither = _whither(policy)
     return PolicyMet(kind=kind, says=f"is written down for {whither}", origin=policy.origin)
+
+
+def traced_met(policy: Tracer, on: Collection[str]) -> PolicyMet | None:
+    """The plugin's part; None where the route's filters `on` carry no trace."""
+    if TRACES not in on:
+        return None
+    kind, ratio = (
+        ("zipkin", policy.sample_ratio)
+        if isinstance(policy, Zipkin)
+        else ("opentelemetry", policy.sampling_ratio)
+    )
+    says = "carries its trace on"
+    if policy.endpoint is not None:
+        says += f"; of {ratio:.6g} of such requests, {server_of(policy.endpoint)[0]} is sent spans"
+    return PolicyMet(kind=kind, says=says, origin=policy.origin)
 
 
 def _whither(policy: Log) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from meshgate.model.policy import (
     HttpsOnly,
     IpRestriction,
     OnlyVia,
+    OpenTelemetry,
     Policy,
     PostFunction,
     PreFunction,
@@ -38,6 +39,7 @@ from meshgate.model.policy import (
     ResponseRateLimit,
     ResponseTransformer,
     Termination,
+    Zipkin,
 )
 from meshgate.policies import (
     acl,
@@ -59,7 +61,7 @@ from meshgate.policies import (
     transformers,
 )
 from meshgate.simulate.bridged_met import bridged_met
-from meshgate.simulate.logged_met import logged_met
+from meshgate.simulate.logged_met import logged_met, traced_met
 from meshgate.simulate.strings import parameters
 from meshgate.simulate.verdict import PolicyMet
 
@@ -97,6 +99,8 @@ def plugin_met(
             return PolicyMet(kind="prometheus", says="is counted", origin=policy.origin)
         case policy if isinstance(policy, LOGS):
             return logged_met(policy, on)
+        case Zipkin() | OpenTelemetry():
+            return traced_met(policy, on)
         case Acl() if acl.FILTER in on:
             return _acl(policy, consumers, so_far)
         case Termination() if {request_termination.FILTER, request_termination.ECHO_FILTER} & set(on):

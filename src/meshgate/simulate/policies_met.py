@@ -34,6 +34,7 @@ from meshgate.model.policy import (
     LimitStore,
     OnlyVia,
     Opa,
+    OpenTelemetry,
     Policy,
     PostFunction,
     PreFunction,
@@ -46,6 +47,7 @@ from meshgate.model.policy import (
     ResponseRateLimit,
     ResponseTransformer,
     Termination,
+    Zipkin,
 )
 from meshgate.policies import jwt, key_auth, rate_limit_quota
 from meshgate.simulate.plugins_met import optional, plugin_met
@@ -57,6 +59,7 @@ ORDER: tuple[type[Policy], ...] = (
     OnlyVia,
     PreFunction,
     CorrelationId,
+    Zipkin,
     BotDetection,
     CrossOrigin,
     Acme,
@@ -76,6 +79,7 @@ ORDER: tuple[type[Policy], ...] = (
     Redirection,
     ProxyCache,
     GrpcWeb,
+    OpenTelemetry,
     Prometheus,
     *LOGS,
     Termination,

@@ -169,7 +169,7 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
             _R,
             "traces_endpoint logs_endpoint headers resource_attributes queue connect_timeout send_timeout "
             "read_timeout http_response_header_for_traceid sampling_rate propagation endpoint "
-            "batch_span_count batch_flush_delay header_type",
+            "batch_span_count batch_flush_delay header_type access_logs_endpoint metrics",
             "traces_endpoint logs_endpoint endpoint",
         ),
         "post-function": _known(_A, _PHASES, _PHASES),
@@ -225,7 +225,13 @@ CATALOG: Mapping[str, KnownPlugin] = MappingProxyType(
         ),
         "tcp-log": _known(_R, "host port timeout keepalive tls tls_sni custom_fields_by_lua", "host", "port"),
         "udp-log": _known(_R, "host port timeout custom_fields_by_lua", "host", "port"),
-        "zipkin": _known(_R),
+        "zipkin": _known(
+            _R,
+            "local_service_name http_endpoint sample_ratio default_service_name include_credential "
+            "traceid_byte_count header_type default_header_type tags_header static_tags http_span_name "
+            "connect_timeout send_timeout read_timeout http_response_header_for_traceid "
+            "phase_duration_flavor queue propagation",
+        ),
     }
 )
 """Every plugin of Kong's open edition, and what is here of those that Kong sells, by name."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.dialects.document import Document
-from meshgate.dialects.kong.catalog import CATALOG, Purpose, candidates, nearest
+from meshgate.dialects.kong.catalog import CATALOG, candidates, nearest
 from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.dialects.schema import did_you_mean, problem, show
 
@@ -30,18 +30,6 @@ def find_plugin(named: str, document: Document, said: list[Diagnostic], *, off: 
         message = f"{show(name)} is not a plugin of Kong's open edition; what refers to it is closed"
         said.append(problem(document, "MG2102", path, message, severity=severity, remedy=hint))
         return ""
-    if known.purpose is Purpose.RECORD:
-        said.append(
-            problem(
-                document,
-                "MG2102",
-                path,
-                f"plugin {name} is not supported yet; it only watches, so requests pass without it",
-                severity=Severity.WARNING,
-                remedy="take it out of konghq.com/plugins to be rid of this warning",
-            )
-        )
-        return name
     said.append(
         problem(
             document,

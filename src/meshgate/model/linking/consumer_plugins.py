@@ -34,6 +34,7 @@ from meshgate.model.policy import (
     OnlyVia,
     Opa,
     OpenIdConnect,
+    OpenTelemetry,
     PostFunction,
     PreFunction,
     Prometheus,
@@ -50,6 +51,7 @@ from meshgate.model.policy import (
     TcpLog,
     Termination,
     UdpLog,
+    Zipkin,
 )
 
 SCOPABLE = (
@@ -191,7 +193,7 @@ class ConsumerPlugins:
                         "name it on the Ingress or the Service",
                         PLUGINS_FIELD,
                     )
-                case CorrelationId() | GrpcGateway() | GrpcWeb():
+                case CorrelationId() | GrpcGateway() | GrpcWeb() | Zipkin() | OpenTelemetry():
                     self._findings.warn(
                         "MG1103",
                         at,

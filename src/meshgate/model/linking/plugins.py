@@ -28,6 +28,7 @@ from meshgate.model.policies.session_store import SessionsInRedis
 from meshgate.model.policy import (
     AUTHENTICATION,
     LOGS,
+    TRACERS,
     Acl,
     Acme,
     BotDetection,
@@ -81,6 +82,7 @@ _OF_ROUTES = (
     ResponseTransformer,
     Termination,
     *LOGS,
+    *TRACERS,
 )
 """Kinds of which a route has at most one: the most specific; limits are more than that."""
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from meshgate.model.declared import Plugin
 from meshgate.model.names import requested_host
 from meshgate.model.policies.receivers import with_hosts
-from meshgate.model.policy import LOGS
+from meshgate.model.policy import Log, Tracer
 
 K = TypeVar("K")
 
@@ -24,7 +24,7 @@ def with_receivers(plugins: Mapping[K, Plugin], hosts: Container[str]) -> dict[K
 
 def _named(plugin: Plugin, hosts: Container[str]) -> Plugin:
     policy = plugin.policy
-    if not isinstance(policy, LOGS):
+    if not isinstance(policy, Log | Tracer):
         return plugin
 
     def full(host: str) -> str:

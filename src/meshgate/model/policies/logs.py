@@ -13,6 +13,7 @@ from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
 from meshgate.model.policies.meters import Datadog, Statsd
 from meshgate.model.policies.queues import ONE_BY_ONE, QueueLimits
+from meshgate.model.policies.tracing import Tracer
 
 
 class Severity(enum.Enum):
@@ -125,9 +126,11 @@ LOGS: tuple[type[Log], ...] = (HttpLog, Statsd, Datadog, FileLog, UdpLog, TcpLog
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRoute:
-    """What the bridge must know to write down the requests of a route."""
+    """What the bridge must know to tell of the requests of a route."""
 
     logs: tuple[Log, ...]
+    tracers: tuple[Tracer, ...] = ()
+    """In Kong's order."""
     route: str
     """Kong's name of it."""
     service: str
@@ -135,5 +138,7 @@ class LoggedRoute:
     host: str = ""
     port: int = 0
     """Of the service."""
+    path: str = ""
+    """What the route's first match asks for; only where spans say it."""
     hidden: tuple[str, ...] = ()
     """Headers and query parameters, in lower case, in which credentials are sent."""

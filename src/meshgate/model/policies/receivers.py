@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import assert_never
+from typing import TypeVar, assert_never
 from urllib.parse import urlsplit, urlunsplit
 
 from meshgate.core.secret import Secret
 from meshgate.model.policies.logs import FileLog, HttpLog, Log, Loggly, Syslog, TcpLog, UdpLog
 from meshgate.model.policies.meters import Datadog, Statsd
+from meshgate.model.policies.tracing import OpenTelemetry, Tracer, Zipkin
 
+T = TypeVar("T", bound=Log | Tracer)
 _PORTS = {"http": 80, "https": 443}
 
 
-def receivers(policy: Log) -> tuple[tuple[str, int], ...]:
+def receivers(policy: Log | Tracer) -> tuple[tuple[str, int], ...]:
     """(host, port) of those that it tells; none where it tells nobody over a network."""
     match policy:
         case HttpLog():
             return (server_of(policy.endpoint),)
+        case Zipkin() | OpenTelemetry():
+            return (server_of(policy.endpoint),) if policy.endpoint is not None else ()
         case TcpLog() | UdpLog() | Loggly() | Statsd() | Datadog():
             return ((policy.host, policy.port),)
         case FileLog() | Syslog():
@@ -27,11 +31,14 @@ def receivers(policy: Log) -> tuple[tuple[str, int], ...]:
             assert_never(policy)
 
 
-def with_hosts(policy: Log, full: Callable[[str], str]) -> Log:
+def with_hosts(policy: T, full: Callable[[str], str]) -> T:
     """The policy with its receiver's host by another name."""
     match policy:
         case HttpLog():
             return replace(policy, endpoint=_renamed(policy.endpoint, full))
+        case Zipkin() | OpenTelemetry():
+            endpoint = _renamed(policy.endpoint, full) if policy.endpoint is not None else None
+            return replace(policy, endpoint=endpoint)
         case TcpLog() | UdpLog() | Loggly() | Statsd() | Datadog():
             return replace(policy, host=full(policy.host))
         case FileLog() | Syslog():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshgate.dialects.kong.catalog import CATALOG, Purpose, candidates
+from meshgate.dialects.kong.catalog import CATALOG, candidates
 from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.model.declared import Plugin, PluginScope
 from meshgate.model.names import Name
@@ -103,18 +103,7 @@ def test_an_unsupported_plugin_can_be_inferred_and_is_closed() -> None:
 OTHERS = sorted(CATALOG.keys() - SUPPORTED.keys())
 
 
-@pytest.mark.parametrize("name", [name for name in OTHERS if CATALOG[name].purpose is Purpose.RECORD])
-def test_plugins_that_only_watch_are_left_out_with_a_warning(name: str) -> None:
-    text = f"{HEAD}plugin: {name}\nconfig: {{anything: goes}}\n"
-    assert said(text) == [
-        f"f.yaml:4:9: warning MG2102 KongPlugin default/p plugin: plugin {name} is not supported yet; it "
-        "only watches, so requests pass without it; take it out of konghq.com/plugins to be rid of this "
-        "warning"
-    ]
-    assert (plugin(text).policy, plugin(text).problem, plugin(text).plugin) == (None, "", name)
-
-
-@pytest.mark.parametrize("name", [name for name in OTHERS if CATALOG[name].purpose is not Purpose.RECORD])
+@pytest.mark.parametrize("name", OTHERS)
 def test_every_other_plugin_of_kongs_is_known_and_closed(name: str) -> None:
     text = f"{HEAD}plugin: {name}\nconfig: {{anything: goes}}\n"
     assert said(text) == [

@@ -47,6 +47,7 @@ from meshgate.dialects.kong.plugins.mtls_auth import MtlsAuthConfig, lower_mtls_
 from meshgate.dialects.kong.plugins.oauth2 import OAuth2Config, lower_oauth2
 from meshgate.dialects.kong.plugins.opa import OpaConfig, lower_opa
 from meshgate.dialects.kong.plugins.openid_connect import OpenidConnectConfig, lower_openid_connect
+from meshgate.dialects.kong.plugins.opentelemetry import OpenTelemetryConfig, lower_opentelemetry
 from meshgate.dialects.kong.plugins.prometheus import PrometheusConfig, lower_prometheus
 from meshgate.dialects.kong.plugins.proxy_cache import ProxyCacheConfig, lower_proxy_cache
 from meshgate.dialects.kong.plugins.rate_limiting import RateLimitingConfig, lower_rate_limiting
@@ -78,6 +79,7 @@ from meshgate.dialects.kong.plugins.severity_logs import (
     lower_loggly,
     lower_syslog,
 )
+from meshgate.dialects.kong.plugins.zipkin import ZipkinConfig, lower_zipkin
 from meshgate.dialects.schema import check
 from meshgate.model.policy import Policy
 
@@ -148,6 +150,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "mtls-auth": _plugin(MtlsAuthConfig, lower_mtls_auth),
         "oauth2": _plugin(OAuth2Config, lower_oauth2),
         "openid-connect": _plugin(OpenidConnectConfig, lower_openid_connect),
+        "opentelemetry": _plugin(OpenTelemetryConfig, lower_opentelemetry),
         "post-function": _plugin(FunctionConfig, lower_post_function),
         "pre-function": _plugin(FunctionConfig, lower_pre_function),
         "opa": _plugin(OpaConfig, lower_opa),
@@ -165,6 +168,7 @@ SUPPORTED: Mapping[str, Readable] = MappingProxyType(
         "syslog": _plugin(SyslogConfig, lower_syslog),
         "tcp-log": _plugin(TcpLogConfig, lower_tcp_log),
         "udp-log": _plugin(UdpLogConfig, lower_udp_log),
+        "zipkin": _plugin(ZipkinConfig, lower_zipkin),
     }
 )
 """By Kong's name of the plugin."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from meshgate.core.secret import Secret
+from meshgate.dialects.kong.plugins.addresses import parts_of
 from meshgate.dialects.kong.plugins.config import Report, ShownHeaderName
 from meshgate.dialects.kong.plugins.queue import OldQueueConfig, lower_old_queue
 from meshgate.dialects.schema import SecretText
@@ -38,7 +37,8 @@ class HttpLogConfig(OldQueueConfig):
 
 def lower_http_log(config: HttpLogConfig, report: Report) -> HttpLog:
     """The policy."""
-    user = _check_endpoint(config.http_endpoint, report)
+    parts = parts_of(config.http_endpoint, ("http_endpoint",), report)
+    user = parts.username if parts is not None else ""
     headers = config.headers or {}
     for name in headers:
         if name.lower() in _OWN:
@@ -57,21 +57,3 @@ def lower_http_log(config: HttpLogConfig, report: Report) -> HttpLog:
         queue=lower_old_queue(config, report),
         origin=report.origin(),
     )
-
-
-def _check_endpoint(endpoint: Secret, report: Report) -> str:
-    """Reports a URL that cannot be one, without showing it; gives its user."""
-    text = endpoint.reveal_text()
-    remedy = "write it like http://logs.example:8080/path"
-    try:
-        found = urlsplit(text)
-        if found.scheme in ("http", "https") and found.hostname and found.port != 0 and _is_line(text):
-            return found.username or ""
-    except ValueError:
-        pass
-    report.error("MG2103", ("http_endpoint",), "must be a URL with http or https", remedy)
-    return ""
-
-
-def _is_line(text: str) -> bool:
-    return text.isprintable() and " " not in text

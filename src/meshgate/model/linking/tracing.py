@@ -1,0 +1,27 @@
+"""Plugins that trace what a Telemetry traces too. Internal to `link`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from meshgate.model.graph import EDGE
+from meshgate.model.linking.input import Findings, Input
+from meshgate.model.policy import TRACERS
+from meshgate.model.telemetry import MESH_KEY, STANDARD, Observation
+
+
+def report_twice_traced(given: Input, telemetry: Mapping[str, Observation], findings: Findings) -> None:
+    """MG3114: Envoy's own tracer writes its headers behind all plugins, in the place of theirs."""
+    edge = telemetry.get(EDGE, telemetry.get(MESH_KEY, STANDARD))
+    if edge.client.tracing is None:
+        return
+    for plugin in given.plugins.values():
+        if isinstance(plugin.policy, TRACERS) and not plugin.disabled:
+            findings.warn(
+                "MG3114",
+                plugin.origin,
+                plugin.ref,
+                "a Telemetry traces the gateway too: its headers replace those that the plugin sends to "
+                "services, and spans are sent twice",
+                "let one of them trace the gateway",
+            )
