@@ -28,14 +28,15 @@ def import_(
 ) -> None:
     """Turn a kong.yaml into manifests; says what is not taken over.
 
-    Exits with 1 where something could not be taken over. The manifests hold the file's
+    Variables (${{ env "DECK_NAME" }}) get their values, as in decK. Exits with 1 where something could not
+    be taken over. The manifests hold the file's
     credentials as Secrets: a FILE is made for its owner alone.
     """
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CliError(f"{file} cannot be read: {error}") from error
-    converted = convert(text, str(file), namespace)
+    converted = convert(text, str(file), namespace, os.environ)
     written = "---\n".join(as_yaml(manifest) for manifest in converted.manifests)
     for diagnostic in converted.diagnostics:
         typer.echo(str(diagnostic), err=True)

@@ -69,6 +69,8 @@ class Spec(BaseModel):
     """Known fields (camelCase -> what that means) without effect: a warning each, MG1103."""
     UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {}
     """Known fields whose lack would open something: an error each, MG1104."""
+    SILENT: ClassVar[Mapping[str, object]] = {}
+    """Fields of `UNSUPPORTED` -> the value that says nothing, as dumps write it: it is taken in silence."""
     HIDE_VALUES: ClassVar[bool] = False
     """Never show any value of this object (Secrets)."""
 
@@ -174,6 +176,10 @@ def _at(data: Json, path: FieldPath) -> Json:
     return {} if data is None else data
 
 
+def _says_nothing(value: Json, default: object) -> bool:
+    return value is None or (type(value) is type(default) and value == default)
+
+
 @dataclass(slots=True)
 class _Findings:
     document: Document
@@ -190,7 +196,8 @@ class _Findings:
         result: dict[str, Json] = {}
         for name, value in data.items():
             if name not in shape:
-                if value is not None or name not in {**model.UNSUPPORTED, **model.UNSUPPORTED_SECURITY}:
+                known = {**model.UNSUPPORTED, **model.UNSUPPORTED_SECURITY}
+                if not (name in known and _says_nothing(value, model.SILENT.get(name))):
                     self._not_taken(model, name, (*path, name), known=shape)
             elif value is not None:
                 child = shape[name]

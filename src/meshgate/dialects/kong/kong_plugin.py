@@ -23,7 +23,7 @@ from meshgate.model.policy import Policy
 GLOBAL_LABEL = "global"
 """`"true"` on a KongClusterPlugin: it holds for all edge traffic."""
 
-_HTTP = frozenset({"http", "https", "grpc", "grpcs"})
+_HTTP = frozenset({"http", "https"})
 
 Protocol = Literal["http", "https", "grpc", "grpcs", "tcp", "tls", "tls_passthrough", "udp", "ws", "wss"]
 
@@ -31,9 +31,9 @@ Protocol = Literal["http", "https", "grpc", "grpcs", "tcp", "tls", "tls_passthro
 class KongPlugin(ObjectSpec):
     """The object; it has no `spec`, and its `config` is read by the plugin."""
 
+    IGNORED: ClassVar[Mapping[str, str]] = {"instance_name": "the instance is known by the object's name"}
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {
         "ordering": "plugins run in Kong's own order",
-        "instance_name": "the instance is known by the object's name",
         "run_on": "there is one place only where the plugin runs",
     }
     UNSUPPORTED_SECURITY: ClassVar[Mapping[str, str]] = {

@@ -10,6 +10,7 @@ import yaml
 
 from meshgate.core.diagnostics import Severity
 from meshgate.dialects.kong.declarative import Converted, convert
+from meshgate.model.route import Refuse
 from meshgate.pipeline import Built, build, read_texts
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "import" / "kong.yaml"
@@ -148,8 +149,12 @@ def test_tls_to_a_service_is_checked_as_kong_would() -> None:
             "error services.0.routes.0.hosts.0: 'shop.*' has its wildcard at the end; the host is left out",
         ),
         (
-            "upstreams: [{name: u, algorithm: magic}]\nservices: [{host: u}]",
+            "upstreams: [{name: u, algorithm: magic, targets: [{target: a}]}]\nservices: [{host: u}]",
             "warning upstreams.0.algorithm: magic has no counterpart; least requests is taken",
+        ),
+        (
+            "upstreams: [{name: u}]\nservices: [{host: u}]",
+            "warning upstreams.0: has no target with a weight: requests get 503",
         ),
         ("services: [{host: a, port: 99999}]", "error services.0.port: must be <= 65535, got 99999"),
         ("services: [{host: a, hots: b}]", "error services.0.hots: unknown field"),
@@ -182,3 +187,71 @@ def test_no_diagnostic_shows_a_secret() -> None:
     converted = _convert(text)
     assert converted.diagnostics
     assert "hush" not in "".join(map(str, converted.diagnostics))
+
+
+def test_a_dump_with_all_defaults_says_nothing() -> None:
+    converted = _convert(
+        "_konnect: {control_plane_name: default}\n"
+        "services:\n- {name: 1a, host: u, routes: [{name: r, https_redirect_status_code: 301}]}\n"
+        "upstreams: [{name: u, hash_fallback: none, use_srv_name: false, sticky_sessions_cookie_path: /, "
+        "healthchecks: {threshold: 0}, targets: [{target: '10.0.0.1:80'}]}]\n"
+        "plugins: [{name: prometheus, protocols: [grpc, grpcs, http, https], instance_name: p, "
+        "config: {ai_metrics: false, upstream_health_metrics: null}}]\n"
+    )
+    assert _said(converted) == []
+    built = _built(converted)
+    assert "s-1a.default.svc.cluster.local" in built.model.services
+
+
+def test_what_a_route_says_of_protocols_and_paths() -> None:
+    text = "services: [{host: a, routes: [{name: r, protocols: [%s], path_handling: v1, %s}]}]"
+    only = _one(_convert(text % ("https", "https_redirect_status_code: 308")), "Ingress")["metadata"]
+    assert isinstance(only, dict)
+    assert only["annotations"]["konghq.com/https-redirect-status-code"] == "308"
+    assert only["annotations"]["konghq.com/path-handling"] == "v1"
+    calls = _one(_convert(text % ("grpc, grpcs", "strip_path: false")), "Ingress")["metadata"]
+    assert isinstance(calls, dict)
+    assert calls["annotations"]["konghq.com/protocols"] == "grpc,grpcs"
+
+
+def test_a_plugin_that_cannot_be_read_closes_what_it_is_for() -> None:
+    converted = _convert(
+        "services: [{name: a, host: a.example, routes: [{name: open, paths: [/a]}, "
+        "{name: guarded, paths: [/b], plugins: [{name: key-auth, condition: some}]}]}]"
+    )
+    assert _said(converted) == ["error services.0.routes.1.plugins.0.condition: unknown field"]
+    documents, _ = read_texts({"made.yaml": "---\n".join(yaml.safe_dump(m) for m in converted.manifests)})
+    rules = [rule for host in build(documents).model.edge_hosts.values() for rule in host.rules]
+    closed = {rule.name: isinstance(rule.action, Refuse) for rule in rules}
+    assert closed == {"ingress/default/open/0/0/0": False, "ingress/default/guarded/0/0": True}
+
+
+def test_fields_that_were_called_otherwise_before_three() -> None:
+    text = "_format_version: '%s'\nplugins: [{name: ip-restriction, config: {whitelist: [10.0.0.1]}}]\n"
+    old, new = (_one(convert(text % version, "k"), "KongClusterPlugin") for version in ("2.1", "3.0"))
+    assert old["config"] == {"allow": ["10.0.0.1"]}
+    assert new["config"] == {"whitelist": ["10.0.0.1"]}
+
+
+def test_variables_as_deck_has_them() -> None:
+    text = (
+        "_format_version: '3.0'\nservices:\n- host: ${{ env \"DECK_HOST\" }}\n"
+        '  port: ${{ env "DECK_PORT" | toInt }}\n  retries: ${{ env "DECK_GONE" }}\n'
+        '  path: ${{ env "HOME" }}\n  protocol: ${{ lookup "x" }}\n'
+    )
+    environment = {"DECK_HOST": "a.example", "DECK_PORT": "8080", "HOME": "/root"}
+    found = convert(text, "k", environment=environment)
+    assert [(str(d.origin), d.message) for d in found.diagnostics if d.code == "MG2501"] == [
+        ("k:5:12", "environment variable DECK_GONE is not set"),
+        ("k:6:9", "environment variable HOME must begin with DECK_"),
+        ("k:7:13", 'must be ${{ env "DECK_NAME" }}, with functions behind | where it is to be changed'),
+    ]
+    whole = convert("\n".join(text.splitlines()[:4]), "k", environment=environment)
+    assert whole.diagnostics == ()
+    assert _one(whole, "Service")["spec"] == {"ports": [{"name": "http", "port": 8080}]}
+
+
+def test_no_message_shows_the_value_of_a_variable() -> None:
+    text = "_format_version: '3.0'\nservices: [{host: a, port: '${{ env \"DECK_A\" }}'}]\n"
+    (said,) = convert(text, "k", environment={"DECK_A": "hush-hush"}).diagnostics
+    assert said.message == "must be a whole number, got '$DECK_A'"

@@ -137,10 +137,6 @@ def test_an_unknown_plugin_is_closed_with_a_hint() -> None:
             "warning MG1103 KongPlugin default/p run_on: there is one place only where the plugin runs",
         ),
         (
-            "instance_name: x",
-            "warning MG1103 KongPlugin default/p instance_name: the instance is known by the object's name",
-        ),
-        (
             "protocols: [https]",
             "warning MG1103 KongPlugin default/p protocols: the plugin runs for every protocol; remove it",
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 from yaml._yaml import CParser
@@ -19,16 +19,19 @@ from meshgate.dialects.kong.declarative.entities import (
     CaCertificateEntity,
     CertificateEntity,
 )
+from meshgate.dialects.kong.declarative.environment import filled_in
 from meshgate.dialects.kong.declarative.manifests import Manifest, Manifests, referred
 from meshgate.dialects.kong.declarative.plugins import Plugins
 from meshgate.dialects.kong.declarative.routes import Routes, attach_tls
 from meshgate.dialects.kong.declarative.services import Services
 from meshgate.dialects.schema import check
+from meshgate.model.service import EMPTY
 
 _VERSION = re.compile(r"([123])\.(\d+)")
 _KNOWN = frozenset(
     [
-        *("_format_version", "_transform", "_info", "_plugin_configs", "_workspace", "_comment", "_ignore"),
+        *("_format_version", "_transform", "_info", "_plugin_configs", "_workspace", "_konnect"),
+        *("_comment", "_ignore"),
         *("services", "routes", "upstreams", "targets", "consumers", "consumer_groups", "plugins"),
         *("certificates", "snis", "ca_certificates", "consumer_group_consumers", *CREDENTIALS),
     ]
@@ -39,18 +42,29 @@ _KNOWN = frozenset(
 class Converted:
     """What came of a file."""
 
-    manifests: tuple[Manifest, ...]
-    diagnostics: tuple[Diagnostic, ...]
+    manifests: tuple[Manifest, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     """MG25xx for what has no counterpart, and whatever is wrong with the file itself."""
 
 
-def convert(text: str, file: str, namespace: str = "default") -> Converted:
-    """The manifests of a declarative file (YAML or JSON), in the order in which they refer to each other."""
-    document, problems = _read(text, file)
-    if document is None:
-        return Converted(manifests=(), diagnostics=problems)
+def convert(
+    text: str, file: str, namespace: str = "default", environment: Mapping[str, str] = EMPTY
+) -> Converted:
+    """The manifests of a declarative file (YAML or JSON), in the order in which they refer to each other.
+
+    `environment`: the variables that the file may name, as decK lets it.
+    """
+    filled = filled_in(text, file, environment)
+    document, problems = _read(filled.text, file)
+    found = _converted(document, namespace) if document is not None else Converted()
+    said = (*filled.diagnostics, *problems, *found.diagnostics)
+    return replace(
+        found, diagnostics=ordered(replace(d, message=filled.without_values(d.message)) for d in said)
+    )
+
+
+def _converted(document: Document, namespace: str) -> Converted:
     out = Manifests(document, namespace)
-    out.said += problems
     version = _version(out)
     services, consumers = Services(out), Consumers(out)
     routes = Routes(out, services, version)
@@ -75,7 +89,7 @@ def convert(text: str, file: str, namespace: str = "default") -> Converted:
         "consumer": consumers.consumers,
         "consumer_group": consumers.groups,
     }
-    plugins = Plugins(out, scopes)
+    plugins = Plugins(out, scopes, version)
     for path, owner in (*services.plugins, *routes.plugins, *consumers.plugins):
         plugins.add(path, owner)
     for path in _listed(out, "plugins"):
@@ -84,7 +98,7 @@ def convert(text: str, file: str, namespace: str = "default") -> Converted:
     for key in document.data:
         if key not in _KNOWN:
             out.error((key,), f"{key} has no counterpart; it is left out")
-    return Converted(manifests=tuple(out.made), diagnostics=ordered(out.said))
+    return Converted(manifests=tuple(out.made), diagnostics=tuple(out.said))
 
 
 def _read(text: str, file: str) -> tuple[Document | None, tuple[Diagnostic, ...]]:

@@ -29,7 +29,6 @@ class Entity(Config):
 class PluginEntity(Entity):
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {
         "ordering": "plugins run in Kong's own order",
-        "protocols": "the plugin runs for every protocol",
         "partials": "write the partial's fields into the plugin",
     }
 
@@ -38,6 +37,7 @@ class PluginEntity(Entity):
     config_of: Annotated[str, Field(alias="_config")] = ""
     """Name of an entry of `_plugin_configs`, of which this one's config is a change."""
     enabled: bool = True
+    protocols: Items[str] = ()
     instance_name: str = ""
     service: Reference = None
     route: Reference = None
@@ -124,6 +124,7 @@ class PassiveHealth(Config):
 
 class HealthChecks(Config):
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {"threshold": "every endpoint counts for itself"}
+    SILENT: ClassVar[Mapping[str, object]] = {"threshold": 0}
 
     active: Mapping[str, object] | None = None
     passive: PassiveHealth = PassiveHealth()
@@ -140,6 +141,11 @@ class UpstreamEntity(Entity):
         "client_certificate": "set client-cert on the Service",
         "sticky_sessions_cookie": "set a consistent hash by cookie",
         "sticky_sessions_cookie_path": "set a consistent hash by cookie",
+    }
+    SILENT: ClassVar[Mapping[str, object]] = {
+        "hash_fallback": "none",
+        "use_srv_name": False,
+        "sticky_sessions_cookie_path": "/",
     }
 
     name: str

@@ -53,6 +53,8 @@ class Manifests:
     def name_for(self, kind: str, wanted: str) -> str:
         """The text as a Kubernetes name that no other object of the kind has."""
         base = re.sub(r"[^a-z0-9]+", "-", wanted.lower()).strip("-")[:50].strip("-") or "unnamed"
+        if kind == "Service" and not base[0].isalpha():  # RFC 1035
+            base = f"s-{base}"
         name, number = base, 2
         while (kind, name) in self._taken:
             name, number = f"{base}-{number}", number + 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import ValidationError
+
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.kong.declarative.entities import PluginEntity
 from meshgate.dialects.kong.declarative.manifests import (
@@ -20,11 +22,23 @@ Scopes = Mapping[str, Mapping[str, Manifest]]
 """`service`, `route`, `consumer`, `consumer_group` -> name or id -> the object that names plugins."""
 
 
+SCOPES = ("service", "route", "consumer", "consumer_group")
+NOT_TAKEN_OVER = "not_taken_over"
+"""A field that no plugin has."""
+_HTTP = frozenset({"http", "https"})
+_RENAMED: Mapping[tuple[str, str], str] = {
+    **{(name, "whitelist"): "allow" for name in ("acl", "ip-restriction", "bot-detection")},
+    **{(name, "blacklist"): "deny" for name in ("acl", "ip-restriction", "bot-detection")},
+    **{(name, "functions"): "access" for name in ("pre-function", "post-function")},
+}
+"""(plugin, field) before Kong 3.0 -> the field since."""
+
+
 class Plugins:
     """Turns plugins into manifests, once all that they may be for is there."""
 
-    def __init__(self, out: Manifests, scopes: Scopes) -> None:
-        self._out, self._scopes = out, scopes
+    def __init__(self, out: Manifests, scopes: Scopes, version: tuple[int, int]) -> None:
+        self._out, self._scopes, self._version = out, scopes, version
         shared = out.document.data.get("_plugin_configs")
         self._shared = shared if isinstance(shared, Mapping) else {}
 
@@ -33,7 +47,12 @@ class Plugins:
         entity, said = check(PluginEntity, self._out.document, path)
         self._out.said += said
         if entity is None:
+            entity = self._closed(path)
+        if entity is None:
             return
+        if entity.protocols and not set(entity.protocols) >= _HTTP:
+            message = f"the plugin runs for every protocol, not for {', '.join(entity.protocols)} alone"
+            self._out.warn((*path, "protocols"), message, code="MG1103")
         targets: dict[str, Manifest] = {owner[0]: owner[1]} if owner else {}
         for scope, reference in (
             ("service", entity.service),
@@ -52,6 +71,18 @@ class Plugins:
                 return
             targets[scope] = found
         self._make(entity, path, targets)
+
+    def _closed(self, path: FieldPath) -> PluginEntity | None:
+        """Stands for a plugin that cannot be read: what it is for is closed, for it may have guarded it."""
+        entry: object = self._out.document.data
+        for part in path:
+            entry = entry[part]  # type: ignore[index]
+        assert isinstance(entry, Mapping)
+        kept = {name: entry[name] for name in ("name", *SCOPES) if name in entry}
+        try:
+            return PluginEntity.model_validate({**kept, "config": {NOT_TAKEN_OVER: True}})
+        except ValidationError:
+            return None
 
     def _make(self, entity: PluginEntity, path: FieldPath, targets: Mapping[str, Manifest]) -> None:
         kind = "KongPlugin" if targets else "KongClusterPlugin"
@@ -90,7 +121,10 @@ class Plugins:
                 self._out.error((*path, "_config"), f"{entity.config_of!r} is not in _plugin_configs")
                 base = {}
         assert isinstance(base, Mapping)
-        return _without_nulls({**base, **(entity.config or {})})
+        config = _without_nulls({**base, **(entity.config or {})})
+        if self._version < (3, 0):
+            config = {_RENAMED.get((entity.name, key), key): value for key, value in config.items()}
+        return config
 
 
 def _without_nulls(config: Mapping[str, object]) -> dict[str, object]:

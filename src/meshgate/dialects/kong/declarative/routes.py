@@ -64,14 +64,14 @@ class Routes:
             "methods": ",".join(entity.methods or ()),
             "snis": ",".join(entity.snis or ()),
         }
-        if set(entity.protocols) not in ({"http", "https"}, {"grpc", "grpcs"}):
+        if set(entity.protocols) != {"http", "https"}:
             said["protocols"] = ",".join(entity.protocols)
-        if entity.https_redirect_status_code != 426:
+        if entity.https_redirect_status_code != 426 and set(entity.protocols) <= {"https", "grpcs"}:
             said["https-redirect-status-code"] = str(entity.https_redirect_status_code)
         if entity.regex_priority:
             said["regex-priority"] = str(entity.regex_priority)
         if entity.path_handling != "v0":
-            self.out.warn((*path, "path_handling"), f"{entity.path_handling} has no counterpart; it is as v0")
+            said["path-handling"] = entity.path_handling
         for key, value in (
             ("request_buffering", entity.request_buffering),
             ("response_buffering", entity.response_buffering),

@@ -102,6 +102,8 @@ class Services:
         )
         if not entity.enabled:
             self.out.warn((*path, "enabled"), "the service is switched off: it has no endpoints here")
+        elif upstream is not None and not any(weight for _, _, weight in upstream.targets):
+            self.out.warn(upstream.path, "has no target with a weight: requests get 503", "add one")
         else:
             entry = self._entry(name, host, port, app, upstream)
             self._destination(name, entry, entity, path, upstream, host, tls=protocol in ("https", "grpcs"))

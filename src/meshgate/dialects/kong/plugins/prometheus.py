@@ -12,6 +12,9 @@ from meshgate.model.policies.counts import Prometheus
 class PrometheusConfig(Config):
     """Every field of the plugin."""
 
+    SILENT: ClassVar[Mapping[str, object]] = dict.fromkeys(
+        ("ai_metrics", "wasm_metrics", "upstream_health_metrics"), False
+    )
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {
         "ai_metrics": "there is nothing of that kind to count",
         "wasm_metrics": "there is nothing of that kind to count",
