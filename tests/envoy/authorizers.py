@@ -54,8 +54,12 @@ def over_http() -> Iterator[Authorizer]:
             for name in ("x-user", "x-secret", "x-reason"):
                 self.send_header(name, "anna")
             self.send_header("authorization", "Bearer made-by-the-authorizer")
-            self.send_header("content-length", "0")
+            text = b"" if good or self.command == "HEAD" else b"<p>no</p>"
+            if text:
+                self.send_header("content-type", "text/html")
+            self.send_header("content-length", str(len(text)))
             self.end_headers()
+            self.wfile.write(text)
 
         do_GET = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_HEAD = _decide
 

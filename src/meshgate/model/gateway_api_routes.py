@@ -62,6 +62,19 @@ class ExtensionFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalAuthFilter:
+    """Who is asked whether a request may go on; fields as in `ExternalAuth`."""
+
+    backend: Reference
+    grpc: bool
+    path_prefix: str = ""
+    request_headers: tuple[str, ...] = ()
+    response_headers: tuple[str, ...] = ()
+    max_body_bytes: int = 0
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnsupportedFilter:
     """A filter that must not be left out: its rule answers 500."""
 
@@ -75,6 +88,7 @@ Filter = (
     | MirrorFilter
     | CorsFilter
     | ExtensionFilter
+    | ExternalAuthFilter
     | UnsupportedFilter
 )
 
@@ -113,6 +127,13 @@ class RouteRule:
     retry: RouteRetry | None = None
     persistence: SessionPersistence | None = None
     origin: Origin = BUILT_IN
+
+
+def targets(rule: RouteRule) -> tuple[Reference, ...]:
+    """All that a rule leads requests or questions to: backends, mirrors, and who is asked by ExternalAuth."""
+    used = (*rule.filters, *(f for b in rule.backends for f in b.filters))
+    asked = (f.backend for f in used if isinstance(f, MirrorFilter | ExternalAuthFilter))
+    return (*(b.target for b in rule.backends), *asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ from meshgate.model.policies.change import (
     ResponseTransformer,
 )
 from meshgate.model.policies.counts import Prometheus
+from meshgate.model.policies.external_auth import ExternalAuth
 from meshgate.model.policies.grpc import GrpcGateway, GrpcWeb
 from meshgate.model.policies.limits import (
     ConsumerLimits,
@@ -66,6 +67,7 @@ __all__ = [
     "CorrelationId",
     "CrossOrigin",
     "Datadog",
+    "ExternalAuth",
     "FileLog",
     "GrpcGateway",
     "GrpcWeb",
@@ -155,6 +157,7 @@ Policy = (
     | BotDetection
     | CorrelationId
     | CrossOrigin
+    | ExternalAuth
     | GrpcGateway
     | GrpcWeb
     | HmacAuth

@@ -11,6 +11,7 @@ from meshgate.model.policy import (
     BasicAuth,
     BotDetection,
     CorrelationId,
+    ExternalAuth,
     GrpcGateway,
     GrpcWeb,
     IpRestriction,
@@ -36,6 +37,7 @@ from meshgate.policies import (
     bot_detection,
     client_certificate,
     correlation_id,
+    external_auth,
     grpc_json,
     grpc_web,
     ip_restriction,
@@ -148,6 +150,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Plain(Acl, acl.listener_filters, acl.route_parts, acl.replies),
     # What somebody else decides by who it is; Kong's priority 920.
     Asked(Stage.ACCESS),
+    # The Gateway API's way to ask somebody else.
+    Plain(ExternalAuth, external_auth.listener_filters, external_auth.route_parts, external_auth.replies),
     # After authentication, so that each consumer has a bucket; Kong's priority 910.
     Plain(RateLimit, rate_limit_local.listener_filters, rate_limit_local.route_parts),
     # The same against one count for all gateways: after the local ones, for it costs a call.

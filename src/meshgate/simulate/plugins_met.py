@@ -22,6 +22,7 @@ from meshgate.model.policy import (
     BotDetection,
     CorrelationId,
     CrossOrigin,
+    ExternalAuth,
     GrpcGateway,
     GrpcWeb,
     HttpsOnly,
@@ -47,6 +48,7 @@ from meshgate.policies import (
     bot_detection,
     correlation_id,
     cors,
+    external_auth,
     functions,
     grpc_json,
     grpc_web,
@@ -126,6 +128,9 @@ def optional(stranger: str, asked: PolicyMet, so_far: Sequence[PolicyMet]) -> Po
 def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
     """(plugin, what it does) of those that decide nothing that is known here."""
     match policy:
+        case ExternalAuth() if external_auth.filter_name(policy) in on:
+            how = "by gRPC" if policy.grpc else "over HTTP"
+            return "ExternalAuth", f"{policy.host}:{policy.port} is asked {how}; what, is not known here"
         case IpRestriction() if ip_restriction.FILTER in on:
             parts = [f"not from {', '.join(policy.deny)}"] if policy.deny else []
             parts += [f"only from {', '.join(policy.allow)}"] if policy.allow else []

@@ -13,13 +13,14 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from meshgate.model.gateway import HTTP_PORT, HTTPS_PORT
 from meshgate.model.mesh_config import GatewayTopology
-from meshgate.model.policy import MtlsAuth, RateLimit
+from meshgate.model.policy import ExternalAuth, MtlsAuth, RateLimit
 from meshgate.model.proxy import Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Forward
 from meshgate.policies import CHAIN, EdgePolicies, route_counts, route_logs
 from meshgate.policies.chain import AUTHENTICATED, plugin_replies
 from meshgate.policies.client_certificate import removed_headers
+from meshgate.policies.cluster_names import service_cluster
 from meshgate.policies.consumer_headers import early_removal
 from meshgate.policies.packing import boolean, http_filter, pack, uint32
 from meshgate.policies.replies import local_replies
@@ -145,6 +146,8 @@ def clusters(reader: Reader) -> list[str]:
         names.update(guarding.clusters(guard))
     for host in reader.all_edge_hosts().values():
         for rule in host.rules:
+            asked = [policy for policy in rule.every_policy if isinstance(policy, ExternalAuth)]
+            names.update(service_cluster(one.host, one.port) for one in asked)
             if isinstance(rule.action, Forward):
                 named = [d.destination for d in rule.action.destinations]
                 named += [mirror.destination for mirror in rule.action.mirrors]

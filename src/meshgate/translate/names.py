@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from meshgate.model.route import Destination
+from meshgate.policies.cluster_names import service_cluster
 
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
@@ -35,7 +36,7 @@ DEFAULT_EDGE_CERTIFICATE = "meshgate-default-certificate"
 
 def outbound_cluster(destination: Destination) -> str:
     """`outbound|80|v1|payment.default.svc.cluster.local`."""
-    return f"outbound|{destination.port}|{destination.subset}|{destination.host}"
+    return service_cluster(destination.host, destination.port, destination.subset)
 
 
 def inbound_cluster(port: int) -> str:

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
+from meshgate.dialects.gateway_api.external_auth import ExternalAuthSpec, lower_external_auth
 from meshgate.dialects.gateway_api.references import (
     BackendObjectSpec,
     PortNumber,
@@ -185,7 +186,7 @@ class FilterSpec(Spec):
     url_rewrite: UrlRewriteSpec | None = None
     cors: CorsSpec | None = None
     extension_ref: ExtensionSpec | None = None
-    external_auth: object = None
+    external_auth: ExternalAuthSpec | None = None
 
 
 class FilterLowering:
@@ -246,18 +247,8 @@ class FilterLowering:
                     origin=self._document.locate((*path, field)),
                 )
             )
-        if field == "externalAuth" and spec.external_auth is not None:
-            self._said.append(
-                problem(
-                    self._document,
-                    "MG1104",
-                    (*path, field),
-                    "ExternalAuth is not supported; the rule answers 500",
-                    severity=Severity.WARNING,
-                    remedy="use a KongPlugin by ExtensionRef, or an AuthorizationPolicy",
-                )
-            )
-            return UnsupportedFilter(type=spec.type)
+        if spec.external_auth is not None and field == "externalAuth":
+            return lower_external_auth(spec.external_auth, self._document, (*path, field), self._said)
         self._add("MG2003", (*path, field), f"is required for the type {spec.type}")
         return UnsupportedFilter(type=spec.type)
 

@@ -18,6 +18,7 @@ from meshgate.model.policy import (
     CorrelationId,
     CrossOrigin,
     Datadog,
+    ExternalAuth,
     FileLog,
     GrpcGateway,
     GrpcWeb,
@@ -139,6 +140,7 @@ class ConsumerPlugins:
                     | Acme()
                     | BotDetection()
                     | CrossOrigin()
+                    | ExternalAuth()
                     | HttpsOnly()
                     | OnlyVia()
                     | PreFunction()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.declared import EdgeRules
 from meshgate.model.gateway_api import CLASS, GATEWAY_GROUP, ApiGateway, ListenerSetObject, ParentRef
-from meshgate.model.gateway_api_routes import ApiRoute
+from meshgate.model.gateway_api_routes import ApiRoute, targets
 from meshgate.model.graph import status_key
 from meshgate.model.linking.gateway_api.attach import Attached, Attachment, attach, permitted
 from meshgate.model.linking.gateway_api.backends import Resolution, stream_destinations
@@ -148,6 +148,7 @@ class _Linking:
                 self._note_use(attachment)
             if is_service(parent) and attached.accepted.holds:
                 self._services.add(route, parent, self._routes[route.ref])
+                self._services.unheard(route, self._findings)
             conditions = (attached.accepted, resolution.resolved())
             statuses.append(ParentStatus(parent=parent, conditions=conditions))
             report(conditions, parent.origin, route.ref, self._findings)
@@ -190,8 +191,8 @@ class _Linking:
     def _note_use(self, attachment: Attachment) -> None:
         gateway = attachment.listener.gateway
         for rule in attachment.route.rules:
-            for backend in rule.backends:
-                key = (backend.target.name, backend.target.port)
+            for target in targets(rule):
+                key = (target.name, target.port)
                 known = self._found.used_by.get(key, ())
                 if gateway not in known:
                     self._found.used_by[key] = (*known, gateway)

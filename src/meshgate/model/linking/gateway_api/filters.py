@@ -11,6 +11,7 @@ from meshgate.model.gateway_api_routes import (
     Backend,
     CorsFilter,
     ExtensionFilter,
+    ExternalAuthFilter,
     Filter,
     HeaderFilter,
     MirrorFilter,
@@ -20,7 +21,9 @@ from meshgate.model.gateway_api_routes import (
     UnsupportedFilter,
 )
 from meshgate.model.linking.gateway_api.backends import Resolution
+from meshgate.model.linking.gateway_api.refs import Problem
 from meshgate.model.linking.paths import WHOLE
+from meshgate.model.policy import ExternalAuth
 from meshgate.model.route import (
     Cors,
     HeaderChanges,
@@ -46,6 +49,8 @@ class Filtered:
     mirrors: list[Mirror] = field(default_factory=list)
     cors: Cors | None = None
     plugins: list[str] = field(default_factory=list)
+    authorizers: list[ExternalAuth] = field(default_factory=list)
+    """Who must all let the request in."""
     problem: str = ""
     """Why the requests must be refused; empty where all is well."""
 
@@ -53,7 +58,13 @@ class Filtered:
     def is_plain(self) -> bool:
         """Whether it changes nothing but headers."""
         return not (
-            self.redirect or self.rewrite or self.mirrors or self.cors or self.plugins or self.problem
+            self.redirect
+            or self.rewrite
+            or self.mirrors
+            or self.cors
+            or self.plugins
+            or self.authorizers
+            or self.problem
         )
 
 
@@ -79,14 +90,46 @@ def apply_filters(filters: Iterable[Filter], resolution: Resolution) -> Filtered
                 if _is_plugin(one.target):
                     found.plugins.append(one.target.name.name)
                 else:
-                    found.problem = (
-                        f"nothing is known of {one.target.group}/{one.target.kind} by ExtensionRef"
-                    )
+                    kind = f"{one.target.group}/{one.target.kind}"
+                    found.problem = f"nothing is known of {kind} by ExtensionRef"
+                    resolution.problems.append(Problem("InvalidKind", found.problem))
+            case ExternalAuthFilter():
+                authorizer = _authorizer(one, resolution)
+                if isinstance(authorizer, str):
+                    found.problem = authorizer
+                else:
+                    found.authorizers.append(authorizer)
             case UnsupportedFilter():
                 found.problem = f"the filter {one.type} is not supported"
             case _:
                 assert_never(one)
     return found
+
+
+def _authorizer(one: ExternalAuthFilter, resolution: Resolution) -> ExternalAuth | str:
+    """Whom to ask, or why nobody can be."""
+    backend = resolution.backend(Backend(target=one.backend))
+    service, port = backend.service, backend.destination.port
+    if backend.problem or service is None:
+        return backend.problem
+    spoken = service.port(port)
+    if one.grpc and not (spoken and spoken.protocol.is_http2):
+        message = (
+            f"port {port} of Service {service.name} does not say that it speaks gRPC, as ExternalAuth "
+            "asks it; set its appProtocol to grpc"
+        )
+        resolution.problems.append(Problem("UnsupportedProtocol", message))
+        return message
+    return ExternalAuth(
+        host=service.host,
+        port=port,
+        grpc=one.grpc,
+        path_prefix=one.path_prefix,
+        request_headers=one.request_headers,
+        response_headers=one.response_headers,
+        max_body_bytes=one.max_body_bytes,
+        origin=one.origin,
+    )
 
 
 def joined(one: HeaderChanges, other: HeaderChanges) -> HeaderChanges:

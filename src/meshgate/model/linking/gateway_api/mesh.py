@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from meshgate.model.gateway_api import ParentRef
-from meshgate.model.gateway_api_routes import ApiRoute, RedirectFilter
+from meshgate.model.gateway_api_routes import ApiRoute, ExtensionFilter, ExternalAuthFilter, RedirectFilter
 from meshgate.model.graph import MeshHost
 from meshgate.model.linking.edge import reachable
 from meshgate.model.linking.gateway_api.rules import Entrance, Ranked, RouteRules
-from meshgate.model.linking.input import Input
+from meshgate.model.linking.input import Findings, Input
 from meshgate.model.route import (
     Action,
     Destination,
@@ -59,6 +59,28 @@ class ServiceRoutes:
             return Condition(type="Accepted", holds=False, reason="NoMatchingParent", message=message)
         return Condition(type="Accepted", holds=True, reason="Accepted")
 
+    def unheard(self, route: ApiRoute, findings: Findings) -> None:
+        """Says which rules are closed inside the mesh (MG1104), and which plugins are not met (MG1103)."""
+        for rule in route.rules:
+            used = (*rule.filters, *(f for b in rule.backends for f in b.filters))
+            if any(isinstance(f, ExternalAuthFilter | ExtensionFilter) for f in used):
+                findings.warn(
+                    "MG1104",
+                    rule.origin,
+                    route.ref,
+                    "ExternalAuth and ExtensionRef are not carried out at clients' sidecars; the rule "
+                    "answers 500 inside the mesh",
+                    "use an AuthorizationPolicy for the Service's workloads",
+                )
+        if route.plugin_names:
+            findings.warn(
+                "MG1103",
+                route.plugins_origin or route.origin,
+                route.ref,
+                "plugins stand before Gateways; requests inside the mesh do not meet them",
+                "use an AuthorizationPolicy for the Service's workloads",
+            )
+
     def add(self, route: ApiRoute, parent: ParentRef, rules: RouteRules) -> None:
         """The rules of an accepted route, for the port that the parent names or for all."""
         service = self._given.services[parent.name]
@@ -69,11 +91,10 @@ class ServiceRoutes:
         # A redirect says which port was asked for, so it is another one for each port.
         redirects = any(isinstance(f, RedirectFilter) for r in route.rules for f in r.filters)
         for port in sorted(ports) if redirects else (parent.port,):
-            for ranked in rules.at(Entrance("http", port or 80)):
+            for ranked in rules.at(Entrance("http", port or 80, mesh=True)):
                 matches = tuple(replace(m, port=port) for m in ranked.rule.matches or (_ANY,))
-                # Plugins of the gateway have no place at a client's sidecar.
                 action = _with_port(ranked.rule.action, port)
-                rule = replace(ranked.rule, matches=matches, action=action, policies=(), variants=())
+                rule = replace(ranked.rule, matches=matches, action=action)
                 self._ranked.setdefault(key, []).append(replace(ranked, rule=rule))
 
     def join(self, hosts: Mapping[str, tuple[MeshHost, ...]]) -> dict[str, tuple[MeshHost, ...]]:

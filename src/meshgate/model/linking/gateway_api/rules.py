@@ -7,7 +7,7 @@ namespace and name, and the order within the route.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from meshgate.model.declared import EdgeRules
@@ -23,8 +23,9 @@ from meshgate.model.linking.gateway_api.filters import (
 )
 from meshgate.model.linking.matches import any_of, common_methods
 from meshgate.model.linking.paths import combine
-from meshgate.model.linking.plugins import Plugins
+from meshgate.model.linking.plugins import Applied, Plugins
 from meshgate.model.linking.rewrites import completed
+from meshgate.model.policy import ExternalAuth
 from meshgate.model.route import (
     DEFAULT_RETRY,
     Action,
@@ -61,6 +62,8 @@ class Entrance:
 
     scheme: str
     port: int
+    mesh: bool = False
+    """From a client's sidecar, which carries out no plugins and asks nobody."""
 
 
 class RouteRules:
@@ -136,7 +139,11 @@ class RouteRules:
         label = f"{service.name.namespace}.{service.name.name}" if service else base.route_label
         names = (*self._route.plugin_names, *filtered.plugins)
         rules = edge_rules(self._route, names)
-        applied = self._plugins.apply(rules, service, base.route_label, label)
+        if entrance.mesh:
+            applied = Applied(policies=(), problem=_not_in_mesh(filtered))
+        else:
+            found = self._plugins.apply(rules, service, base.route_label, label)
+            applied = _asking(found, filtered.authorizers)
         problem = filtered.problem or rules.closed or applied.problem
         action: Action
         if problem:
@@ -256,8 +263,23 @@ def _both(outer: Filtered, own: Filtered) -> Filtered:
         mirrors=[*outer.mirrors, *own.mirrors],
         cors=own.cors or outer.cors,
         plugins=[*outer.plugins, *own.plugins],
+        authorizers=[*outer.authorizers, *own.authorizers],
         problem=outer.problem or own.problem,
     )
+
+
+def _asking(applied: Applied, authorizers: Iterable[ExternalAuth]) -> Applied:
+    """The same, where somebody else decides too, whoever asks."""
+    more = tuple(dict.fromkeys(authorizers))
+    variants = tuple(replace(v, policies=(*more, *v.policies)) for v in applied.variants)
+    return replace(applied, policies=(*more, *applied.policies), variants=variants)
+
+
+def _not_in_mesh(filtered: Filtered) -> str:
+    """Why a rule must be closed at sidecars: who asks there would get in unasked."""
+    if filtered.authorizers:
+        return "ExternalAuth is not carried out inside the mesh"
+    return f"plugin {filtered.plugins[0]} is not carried out inside the mesh" if filtered.plugins else ""
 
 
 def _unheard(message: str) -> None:
