@@ -11,7 +11,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CODE := src tests examples bench
+CODE := src tests examples bench setup.py
 # The whole run uses two processes: one for tests that need the machine for themselves, one for the others.
 PARALLEL = $(if $(ARGS),,-n 2 --dist loadscope)
 
@@ -68,7 +68,7 @@ clean: ## Remove what tools left behind, .venv excepted
 distclean: clean ## Remove .venv too
 	@rm -rf $(VENV)
 
-$(STAMP): requirements.lock pyproject.toml | $(BIN)/python
+$(STAMP): requirements.lock pyproject.toml setup.py $(wildcard src/meshgate/native/*.[ch]) | $(BIN)/python
 	@echo "Installing what requirements.lock names into $(VENV) (a minute the first time) ..."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	@$(BIN)/python -m pip install -q --no-deps --only-binary :all: --require-hashes -r requirements.lock

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from meshgate.core.diagnostics import Severity
 from meshgate.model.reader import Reader
+from meshgate.native import LIBRARY
 from meshgate.pipeline import build, read_texts
 from meshgate.simulate import stand_in
 from meshgate.simulate.stand_in import gateway_proxy
@@ -135,6 +136,8 @@ async def gateway(
     service: str = SERVICE,
     listener: str = "http",
     allow_lua: bool = False,
+    native: bool = LIBRARY.is_file(),
+    answering: Callable[[str], Serving] | None = None,
     lasts_s: float = DEADLINE_S,
 ) -> AsyncIterator[int]:
     """The port of a gateway by these manifests, which must have no errors. Requests come to a service
@@ -143,10 +146,10 @@ async def gateway(
     built = build(documents, allow_lua=allow_lua)
     wrong = [str(d) for d in (*problems, *built.diagnostics) if d.severity is Severity.ERROR]
     assert not wrong, wrong
-    config = self_contained(Reader(stand_in(built.model)), gateway_proxy())
+    config = self_contained(Reader(stand_in(built.model)), gateway_proxy(native_filters=native))
     async with (
         bridging(built.model, folder) as sockets,
-        running(config, listener, folder, telling, sockets, lasts_s=lasts_s) as port,
+        running(config, listener, folder, answering or telling, sockets, lasts_s=lasts_s) as port,
     ):
         yield port
 
@@ -159,12 +162,13 @@ def asked(
     service: str = SERVICE,
     listener: str = "http",
     allow_lua: bool = False,
+    native: bool = LIBRARY.is_file(),
     beside: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
 ) -> list[Answer]:
     """The answers of a gateway (see `gateway`), in order. `beside` runs as long as Envoy does."""
 
     async def answers() -> list[Answer]:
-        edge = gateway(text, folder, service=service, listener=listener, allow_lua=allow_lua)
+        edge = gateway(text, folder, service=service, listener=listener, allow_lua=allow_lua, native=native)
         async with beside(), edge as port:
             return [await send(port, request) for request in requests]
 

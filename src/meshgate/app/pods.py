@@ -16,6 +16,7 @@ from meshgate.model.locality import LOCALITY_LABEL
 from meshgate.model.names import GATEWAY_LABELS, GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT
 from meshgate.model.workload import Container, Workload
 from meshgate.runtime import spec
+from meshgate.runtime.libraries import build_id
 from meshgate.runtime.redirect import Capture
 
 GATEWAY_NAME = "meshgate-gateway"
@@ -49,8 +50,10 @@ def pod_specs(
     return tuple(found), tuple(problems)
 
 
-def gateway_pod(concurrency: int = 2, settings: str = "", locality: str = "") -> spec.PodSpec:
-    """The gateway: a pod that is only a proxy; `settings` and `locality` replace it when they change."""
+def gateway_pod(
+    concurrency: int = 2, settings: str = "", locality: str = "", library: Path | None = None
+) -> spec.PodSpec:
+    """The gateway: a pod that is only a proxy; what it is given here replaces it when it changes."""
     place = {LOCALITY_LABEL: locality} if locality else {}
     return spec.PodSpec(
         name=GATEWAY_NAME,
@@ -59,9 +62,10 @@ def gateway_pod(concurrency: int = 2, settings: str = "", locality: str = "") ->
         labels={**GATEWAY_LABELS, **place},
         service_account=GATEWAY_SERVICE_ACCOUNT,
         meshed=True,
-        spec_hash=_digest("gateway", settings, *place.values()),
+        spec_hash=_digest("gateway", settings, build_id(library), *place.values()),
         host_network=True,
         proxy_concurrency=concurrency,
+        proxy_library=library,
     )
 
 

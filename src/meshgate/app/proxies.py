@@ -76,6 +76,7 @@ def proxy_of(pod: PodSpec, placement: Placement, gateway: GatewayPlace) -> Proxy
             http_port=gateway.http_port,
             https_port=gateway.https_port,
             http3=gateway.http3,
+            native_filters=pod.proxy_library is not None,
         )
     served = served_namespace(pod)
     return Proxy(

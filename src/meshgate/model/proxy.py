@@ -49,6 +49,8 @@ class Proxy:
     """Gateway only; 0 for none."""
     http3: bool = False
     """Gateway only: HTTPS over QUIC too, at the same port."""
+    native_filters: bool = False
+    """Gateway only: whether it can load our own filters."""
     inbound_ports: Mapping[int, int] = field(default_factory=dict)
     """Sidecar, ports isolation: container port -> port of the inbound listener."""
     app_ports: Mapping[int, int] = field(default_factory=dict)

@@ -28,7 +28,7 @@ REASON = "anonymous-missing"
 
 
 def listener_filters(
-    policies: tuple[Authentication, ...], consumers: tuple[Consumer, ...]
+    policies: tuple[Authentication, ...], consumers: tuple[Consumer, ...], *, native: bool = False
 ) -> tuple[hcm.HttpFilter, ...]:
     """Where any route lets strangers in: gives them a name, and looks that up."""
     names = {p.anonymous for p in policies if p.anonymous}
@@ -40,7 +40,7 @@ def listener_filters(
         xds_matcher=_nobody("-"),
     )
     naming = http_filter(FILTER, wrapped, disabled=True)
-    lookup = (anonymous_lookup(table),) if table else ()
+    lookup = (anonymous_lookup(table, native=native),) if table else ()
     return (naming, *lookup, denial_filter(REQUIRED_FILTER))
 
 

@@ -47,7 +47,6 @@ from meshgate.policies import (
     only_via,
     optional_credentials,
     proxy_cache,
-    rate_limit_local,
     rate_limit_quota,
     rate_limit_service,
     redirect,
@@ -63,6 +62,7 @@ from meshgate.policies.entries import (
     Captures,
     ConsumerHeaders,
     Cors,
+    LocalLimits,
     NativeAuthentication,
     OfListener,
     OnlyHttps,
@@ -153,7 +153,7 @@ CHAIN: tuple[EdgeFilter, ...] = (
     # The Gateway API's way to ask somebody else.
     Plain(ExternalAuth, external_auth.listener_filters, external_auth.route_parts, external_auth.replies),
     # After authentication, so that each consumer has a bucket; Kong's priority 910.
-    Plain(RateLimit, rate_limit_local.listener_filters, rate_limit_local.route_parts),
+    LocalLimits(),
     # The same against one count for all gateways: after the local ones, for it costs a call.
     Plain(RateLimit, rate_limit_service.listener_filters, rate_limit_service.route_parts),
     # The same, lent to each gateway in advance.

@@ -20,11 +20,13 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import (
     header_mutation_pb2 as early_pb2,
 )
 from envoy.type.matcher.v3 import http_inputs_pb2
+from google.protobuf.message import Message
 from xds.type.matcher.v3 import matcher_pb2
 
 from meshgate.model.consumer import Consumer
 from meshgate.model.policy import BasicAuth, JwtAuth, KeyAuth, Policy
 from meshgate.policies import basic_auth, jwt, key_auth
+from meshgate.policies.native import filter_settings
 from meshgate.policies.packing import extension, header, http_filter, switched_on, xds_extension
 from meshgate.policies.parts import RouteParts
 
@@ -86,7 +88,9 @@ def early_removal(more: tuple[str, ...] = ()) -> extension_pb2.TypedExtensionCon
     )
 
 
-def listener_filters(consumers: tuple[Consumer, ...], most_tokens: int) -> tuple[hcm.HttpFilter, ...]:
+def listener_filters(
+    consumers: tuple[Consumer, ...], most_tokens: int, *, native: bool = False
+) -> tuple[hcm.HttpFilter, ...]:
     """One lookup per kind of credential that any consumer has, off until a route switches it on.
 
     A token that came in several places names its credential several times, up to `most_tokens`.
@@ -110,7 +114,10 @@ def listener_filters(consumers: tuple[Consumer, ...], most_tokens: int) -> tuple
         if table
     ]
     # Who shows two consumers' credentials is the last of them, and has nothing of the first's.
-    return tuple(_lookup(*one, after_others=i > 0) for i, one in enumerate(tables))
+    return tuple(
+        _lookup(name, header_name, table, after_others=i > 0, native=native)
+        for i, (name, header_name, table) in enumerate(tables)
+    )
 
 
 def route_parts(policies: tuple[Policy, ...]) -> RouteParts:
@@ -119,37 +126,39 @@ def route_parts(policies: tuple[Policy, ...]) -> RouteParts:
     return RouteParts(filters={name: switched_on() for name in kinds})
 
 
-def anonymous_lookup(table: dict[str, Consumer]) -> hcm.HttpFilter:
+def anonymous_lookup(table: dict[str, Consumer], *, native: bool = False) -> hcm.HttpFilter:
     """The lookup of consumers that stand for strangers, by the name in `ANONYMOUS`."""
-    changes: dict[str, header_mutation_pb2.HeaderMutation] = {}
-    for name, consumer in table.items():
-        config = _mutation(consumer, "", after_others=True)
-        config.mutations.request_mutations.add(append=header("x-anonymous-consumer", "true"))
-        config.mutations.request_mutations.add(remove=ANONYMOUS)
-        changes[name] = config
-    return _by_header("meshgate.consumer.anonymous", ANONYMOUS, changes, disabled=False)
+    of_strangers = {"x-anonymous-consumer": "true", ANONYMOUS: ""}
+    changes = {
+        name: {**_changes(consumer, "", after_others=True), **of_strangers}
+        for name, consumer in table.items()
+    }
+    return _by_header("meshgate.consumer.anonymous", ANONYMOUS, changes, native=native, disabled=False)
 
 
 def identity_changes(consumer: Consumer, identifier: str) -> header_mutation_pb2.HeaderMutation:
     """What says that a request is a consumer's, whoever it may have been before."""
-    return _mutation(consumer, identifier, after_others=True)
+    return _mutation(_changes(consumer, identifier, after_others=True))
 
 
 def _lookup(
-    name: str, header_name: str, table: dict[str, tuple[Consumer, str]], *, after_others: bool
+    name: str,
+    header_name: str,
+    table: dict[str, tuple[Consumer, str]],
+    *,
+    after_others: bool,
+    native: bool,
 ) -> hcm.HttpFilter:
-    changes = {key: _mutation(*entry, after_others=after_others) for key, entry in table.items()}
-    return _by_header(name, header_name, changes, disabled=True)
+    changes = {key: _changes(*entry, after_others=after_others) for key, entry in table.items()}
+    return _by_header(name, header_name, changes, native=native, disabled=True)
 
 
 def _by_header(
-    name: str,
-    header_name: str,
-    changes: dict[str, header_mutation_pb2.HeaderMutation],
-    *,
-    disabled: bool,
+    name: str, header_name: str, changes: dict[str, dict[str, str]], *, native: bool, disabled: bool
 ) -> hcm.HttpFilter:
     """A filter that does what stands for the header's value, whatever the number of values."""
+    if native:
+        return http_filter(name, _native_table(header_name, changes), disabled=disabled)
     matcher = matcher_pb2.Matcher()
     tree = matcher.matcher_tree
     tree.input.CopyFrom(
@@ -157,7 +166,7 @@ def _by_header(
     )
     for value in sorted(changes):
         action = composite_pb2.ExecuteFilterAction(
-            typed_config=extension("envoy.filters.http.header_mutation", changes[value])
+            typed_config=extension("envoy.filters.http.header_mutation", _mutation(changes[value]))
         )
         tree.exact_match_map.map[value].action.CopyFrom(xds_extension("composite", action))
     wrapped = extension_matcher_pb2.ExtensionWithMatcher(
@@ -165,6 +174,15 @@ def _by_header(
         xds_matcher=matcher,
     )
     return http_filter(name, wrapped, disabled=disabled)
+
+
+def _native_table(header_name: str, changes: dict[str, dict[str, str]]) -> Message:
+    values: list[str | int] = [header_name, len(changes)]
+    for value in sorted(changes):
+        values += [value, len(changes[value])]
+        for pair in changes[value].items():
+            values += pair
+    return filter_settings("consumers", values)
 
 
 def quoted_group(name: str) -> str:
@@ -199,14 +217,17 @@ def group_values(groups: Iterable[str], *, all_known: bool = True) -> Mapping[st
     return {GROUPS: "".join((*unknown, *map(quoted_group, names))), GROUP_NAMES: ", ".join(names)}
 
 
-def _mutation(
-    consumer: Consumer, identifier: str, *, after_others: bool
-) -> header_mutation_pb2.HeaderMutation:
+def _changes(consumer: Consumer, identifier: str, *, after_others: bool) -> dict[str, str]:
+    """Header -> its value; empty: it is removed."""
+    values = identity_values(consumer, identifier)
+    return {name: value for name, value in values.items() if value or after_others}
+
+
+def _mutation(changes: Mapping[str, str]) -> header_mutation_pb2.HeaderMutation:
     config = header_mutation_pb2.HeaderMutation()
-    for name, value in identity_values(consumer, identifier).items():
+    for name, value in changes.items():
         if value:
-            escaped = value.replace("%", "%%")
-            config.mutations.request_mutations.add(append=header(name, escaped))
-        elif after_others:
+            config.mutations.request_mutations.add(append=header(name, value.replace("%", "%%")))
+        else:
             config.mutations.request_mutations.add(remove=name)
     return config

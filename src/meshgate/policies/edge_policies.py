@@ -31,6 +31,8 @@ class EdgePolicies:
     """Each once, in an order that does not depend on the input's."""
     https_port: int = 443
     """Where HTTPS is served; 0: nowhere."""
+    native_filters: bool = False
+    """Whether the proxy has our own filters (`native`)."""
     descriptors: Mapping[str, ProtoDescriptor] = field(default_factory=dict)
     """What services speak, by `Transcoding.key`; only where routes are made."""
     cors_echoes: bool = False

@@ -19,6 +19,7 @@ from meshgate.model.policy import (
     JwtAuth,
     KeyAuth,
     Policy,
+    RateLimit,
 )
 from meshgate.policies import (
     anonymous,
@@ -29,6 +30,8 @@ from meshgate.policies import (
     grpc_json,
     https_only,
     jwt,
+    rate_limit_local,
+    rate_limit_windows,
     verdict_cache,
 )
 from meshgate.policies.edge_policies import EdgePolicies, P
@@ -101,7 +104,8 @@ class ConsumerHeaders:
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
         if not any(isinstance(policy, JwtAuth | KeyAuth | BasicAuth) for policy in edge.policies):
             return ()
-        return consumer_headers.listener_filters(edge.consumers, jwt.most_tokens(edge.of(JwtAuth)))
+        most_tokens = jwt.most_tokens(edge.of(JwtAuth))
+        return consumer_headers.listener_filters(edge.consumers, most_tokens, native=edge.native_filters)
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
         return consumer_headers.route_parts(policies)
@@ -151,7 +155,8 @@ class Strangers:
     """The consumer that stands for them, whichever plugins let them in."""
 
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
-        return anonymous.listener_filters(_authentications(edge), edge.consumers)
+        policies = _authentications(edge)
+        return anonymous.listener_filters(policies, edge.consumers, native=edge.native_filters)
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
         found = (p for kind in AUTHENTICATION for p in policies if isinstance(p, kind))
@@ -190,6 +195,24 @@ class Asked:
     def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
         # The same for both stages: once is enough.
         return bridge.replies(edge.policies) if self.stage is Stage.AUTHENTICATION else ()
+
+
+class LocalLimits:
+    """Limits that the gateway counts for itself: in our own filter, or in Envoy's token buckets."""
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        if edge.native_filters:
+            return rate_limit_windows.listener_filters(edge.of(RateLimit))
+        return rate_limit_local.listener_filters(edge.of(RateLimit))
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        limits = tuple(p for p in policies if isinstance(p, RateLimit))
+        if edge.native_filters:
+            return rate_limit_windows.route_parts(limits)
+        return RouteParts.merge(map(rate_limit_local.route_parts, limits))
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return ()
 
 
 class Transcoder:

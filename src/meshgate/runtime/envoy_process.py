@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from meshgate.runtime.libraries import SEARCH_PATH
 from meshgate.runtime.netns import enter_argv
 from meshgate.runtime.placement import Placement, SidecarFactory, inherited_environment
 from meshgate.runtime.process import Launch
@@ -96,7 +97,7 @@ class EnvoyCommand:
         )
         return Launch(
             argv=enter_argv(self.placement.netns, argv),
-            env={**self.pod.proxy_metadata, **inherited_environment()},
+            env={**self.pod.proxy_metadata, **inherited_environment(), **self._library()},
             log=self.log,
             log_owner=PROXY_UID if self._own_user else None,
             token=self.token,
@@ -117,6 +118,16 @@ class EnvoyCommand:
             os.chown(path, PROXY_UID, PROXY_UID)
             os.chown(directory, PROXY_UID, PROXY_UID)
         return path
+
+    def _library(self) -> dict[str, str]:
+        """Copies what Envoy may load beside its bootstrap, where its user can read it and the next
+        build of the library does not change it."""
+        if self.pod.proxy_library is None:
+            return {}
+        directory = self.placement.run_dir
+        shutil.copyfile(self.pod.proxy_library, copy := directory / self.pod.proxy_library.name)
+        copy.chmod(0o444)
+        return {SEARCH_PATH: str(directory)}
 
     def _privileges(self) -> tuple[str, ...]:
         if not self._own_user:

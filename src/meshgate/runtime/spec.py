@@ -6,6 +6,7 @@ import enum
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 from meshgate.runtime.redirect import Capture
@@ -155,6 +156,8 @@ class PodSpec:
     """Envoy's worker threads; 0: one for each core."""
     proxy_metadata: Mapping[str, str] = field(default_factory=_no_text)
     """What the proxy says of itself, and its environment."""
+    proxy_library: Path | None = None
+    """A shared library that Envoy may load; it gets a copy."""
     capture: Capture = field(default_factory=Capture)
     """Netns isolation: which connections pass the sidecar."""
     service_ports: tuple[str, ...] = ()

@@ -63,7 +63,13 @@ def _has_address(entry: Service) -> bool:
     return external is not None and not external.addresses and external.resolution is not Resolution.NONE
 
 
-def gateway_proxy(*, http_port: int = 8080, https_port: int = 8443, address: str = "127.0.0.1") -> Proxy:
+def gateway_proxy(
+    *,
+    http_port: int = 8080,
+    https_port: int = 8443,
+    address: str = "127.0.0.1",
+    native_filters: bool = False,
+) -> Proxy:
     """The gateway, as far as its configuration depends on it."""
     return Proxy(
         id=f"gateway~{GATEWAY.name}.{GATEWAY_NAMESPACE}",
@@ -75,6 +81,7 @@ def gateway_proxy(*, http_port: int = 8080, https_port: int = 8443, address: str
         address=address,
         http_port=http_port,
         https_port=https_port,
+        native_filters=native_filters,
     )
 
 

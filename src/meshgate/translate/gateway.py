@@ -70,7 +70,9 @@ def listener(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener |
 
 
 def _listener_of(reader: Reader, proxy: Proxy, name: str) -> listener_pb2.Listener | None:
-    policies = replace(edge_policies(reader), https_port=proxy.https_port)
+    policies = replace(
+        edge_policies(reader), https_port=proxy.https_port, native_filters=proxy.native_filters
+    )
     topology = reader.mesh_config().defaults.topology
     guard = reader.edge_guard()
     if name == HTTP:

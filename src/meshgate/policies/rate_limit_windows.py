@@ -1,0 +1,55 @@
+"""Kong's `rate-limiting` with `policy: local` in our own filter: fixed windows of the calendar.
+
+Kong 3.9's counting and headers. All rules of a route are one setting; what is counted stays
+when rules change, for a rule's name does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from meshgate.model.policy import Limits, LimitStore, RateLimit
+from meshgate.policies.native import filter_settings, route_settings
+from meshgate.policies.packing import http_filter
+from meshgate.policies.parts import RouteParts
+from meshgate.policies.rate_limit_local import SECONDS, reply_metadata
+
+FILTER = "meshgate.limits"
+_NO_LIMIT = -1
+
+
+def listener_filters(policies: tuple[RateLimit, ...]) -> tuple[hcm.HttpFilter, ...]:
+    """The filter where any rule is counted in the gateway; off until a route says what it counts."""
+    if not any(p.store is LimitStore.LOCAL for p in policies):
+        return ()
+    return (http_filter(FILTER, filter_settings("limits"), disabled=True),)
+
+
+def route_parts(policies: tuple[RateLimit, ...]) -> RouteParts:
+    """What a route counts."""
+    local = [p for p in policies if p.store is LimitStore.LOCAL]
+    if not local:
+        return RouteParts()
+    values = [len(local), *(value for policy in local for value in _rule(policy))]
+    metadata = reply_metadata(local[-1])
+    return RouteParts(filters={FILTER: route_settings("limits", values)}, metadata=metadata)
+
+
+def _rule(policy: RateLimit) -> Iterator[str | int]:
+    yield policy.rule_id
+    yield policy.limit_by.value
+    yield policy.header_name.lower() or policy.path
+    yield policy.error_code
+    yield int(policy.hide_client_headers)
+    yield from _windows(policy.limits)
+    yield len(policy.consumer_limits)
+    for exception in policy.consumer_limits:
+        yield exception.consumer_id
+        yield from _windows(exception.limits)
+
+
+def _windows(limits: Limits) -> Iterator[int]:
+    found = dict(limits.windows())
+    return (found.get(name, _NO_LIMIT) for name in SECONDS)
