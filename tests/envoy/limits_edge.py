@@ -54,7 +54,9 @@ async def gateways(
             await stack.enter_async_context(serving(rules=rules, listen=f"unix:{socket}", clock=Noon()))
         ports = []
         for number in range(count):
-            config = self_contained(Reader(stand_in(built.model)), gateway_proxy(native_filters=LIBRARY.is_file()))
+            config = self_contained(
+                Reader(stand_in(built.model)), gateway_proxy(native_filters=LIBRARY.is_file())
+            )
             own = folder / str(number)
             own.mkdir()
             one = running(config, "http", own, answering, {CLUSTER: socket})

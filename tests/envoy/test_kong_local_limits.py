@@ -38,7 +38,9 @@ MANIFESTS = (
     + consumer(
         "ada", {"ada-key": ("key-auth", {"key": "ada-key"}), "ada-other": ("key-auth", {"key": "ada-other"})}
     )
-    + consumer("bob", {"bob-key": ("key-auth", {"key": "bob-key"})}).replace("username: bob", "username: 100%bob")
+    + consumer("bob", {"bob-key": ("key-auth", {"key": "bob-key"})}).replace(
+        "username: bob", "username: 100%bob"
+    )
 )
 ADA = (("apikey", "ada-key"), ("x-consumer-username", "eve"))
 BOB = (("apikey", "bob-key"),)

@@ -5,6 +5,7 @@
 # isolation: netns                    of the sidecars (default: ports)
 # full                                nothing is left out of xds.yaml
 # allow-lua                           plugins may run Lua that stands in them
+# native                              the gateway has our own filters
 # files                               names files that are not there, so Envoy is not asked about it
 """
 
@@ -46,6 +47,7 @@ class Case:
     isolation: Isolation
     full: bool
     files: bool
+    native: bool
 
     def translated(self) -> Model:
         """With invented pods, and without secrets."""
@@ -54,7 +56,7 @@ class Case:
     def proxy(self, name: str) -> Proxy:
         """The proxy of that name; it must be there."""
         if name == GATEWAY:
-            return gateway_proxy()
+            return gateway_proxy(native_filters=self.native)
         found = sidecar_proxy(self.model, caller_key(name), self.isolation)
         assert found is not None, f"{self.name}: {name} has no sidecar"
         return found
@@ -83,6 +85,7 @@ def read(name: str) -> Case:
         isolation=isolation,
         full="full" in said,
         files="files" in said,
+        native="native" in said,
     )
 
 
@@ -106,7 +109,7 @@ def _header(text: str) -> dict[str, str]:
         if not line.startswith("#"):
             break
         key, _, value = line[1:].strip().partition(":")
-        if key in ("proxies", "asks", "isolation", "full", "files", "allow-lua"):
+        if key in ("proxies", "asks", "isolation", "full", "files", "allow-lua", "native"):
             said[key] = value.strip()
     return said
 

@@ -1,4 +1,4 @@
-"""Settings of our own filters inside Envoy: `meshgate/native`, in C (ADR 025).
+"""Settings of our own filters inside Envoy: `meshgate/native`, in C (ADR 026).
 
 They are a shared library that Envoy loads. A proxy that has none gets the same done by Envoy's
 filters, with the differences that docs/rate-limiting.md names.
@@ -52,4 +52,4 @@ def _module() -> modules_pb2.DynamicModuleConfig:
 
 
 def _packed(values: Iterable[str | int]) -> any_pb2.Any:
-    return pack(wrappers_pb2.BytesValue(value=items(values)))
+    return pack(wrappers_pb2.StringValue(value=items(values).decode()))
