@@ -1,4 +1,4 @@
-"""Our own filters inside Envoy, in C: a shared library that Envoy loads (ADR 026).
+"""Our own filters inside Envoy, in C: a shared library that Envoy loads (ADR 027).
 
 It is built when Meshgate is installed, if there is a C compiler; without it Envoy's own filters do
 the same work, with the differences that docs/rate-limiting.md names. `policies/native.py` writes

@@ -1,4 +1,4 @@
-"""Settings of our own filters inside Envoy: `meshgate/native`, in C (ADR 026).
+"""Settings of our own filters inside Envoy: `meshgate/native`, in C (ADR 027).
 
 They are a shared library that Envoy loads. A proxy that has none gets the same done by Envoy's
 filters, with the differences that docs/rate-limiting.md names.
