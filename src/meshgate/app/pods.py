@@ -36,7 +36,7 @@ def pod_specs(
     for _, workload in sorted(built.workloads.items()):
         idle = [c for c in workload.containers if not c.argv]
         if idle or not workload.containers:
-            problems.append(_cannot_run(workload))
+            problems.append(_cannot_run(workload, idle))
             continue
         if workload.bypass and workload.meshed and isolation is spec.Isolation.PORTS:
             problems.append(_half_bypass(workload))
@@ -237,14 +237,15 @@ def _port(port: int | str, container: Container) -> int:
     return next((p.number for p in container.ports if p.name == port), 0)
 
 
-def _cannot_run(workload: Workload) -> Diagnostic:
+def _cannot_run(workload: Workload, idle: list[Container]) -> Diagnostic:
+    named = f"its container {idle[0].name} names no command" if idle else "it has no container"
     return Diagnostic(
         severity=Severity.WARNING,
         code="MG4001",
         origin=workload.origin,
         object=ObjectRef("Deployment", workload.name.namespace, workload.name.name, "apps"),
         field=("spec", "template", "spec", "containers"),
-        message="a container names no command, and images are not run on this machine",
+        message=f"no pod of it runs: {named}, and images are not run on this machine",
         remedy="add `command`, or the annotation meshgate.dev/command to the pod template",
     )
 

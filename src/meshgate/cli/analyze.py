@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def analyze(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Manifests: files or folders.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Manifests: files, folders, -.")],
     output: Annotated[OnlyJson | None, typer.Option("-o", "--output", help="For programs.")] = None,
     allow_lua: AllowLua = False,
 ) -> None:
@@ -61,4 +61,5 @@ def _print(diagnostics: Sequence[Diagnostic], objects: int, files: int) -> None:
         if count := sum(d.severity is severity for d in diagnostics):
             plural = "" if count == 1 or severity is Severity.INFO else "s"
             parts.append(f"{count} {severity.value}{plural}")
-    console.print(f"{objects} objects in {files} files: {', '.join(parts) or 'nothing to say'}")
+    counted = f"{objects} object{'s' * (objects != 1)} in {files} file{'s' * (files != 1)}"
+    console.print(f"{counted}: {', '.join(parts) or 'nothing to say'}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +11,9 @@ from meshgate.cli.client import connect
 from meshgate.cli.errors import CliError
 from meshgate.cli.options import DEFAULT_STATE, Files, State
 from meshgate.cli.status import diagnostic_text
-from meshgate.dialects.yaml_text import MAX_TEXT_BYTES
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.backend import ApplyRequest, Changes
-from meshgate.sources.files import read_paths
+from meshgate.sources.files import STANDARD_INPUT, read_paths
 
 
 def register(app: typer.Typer) -> None:
@@ -39,11 +37,8 @@ def read_manifests(files: list[str]) -> dict[str, str]:
     """The texts of files, folders and `-`, by absolute name; raises `CliError`."""
     texts: dict[str, str] = {}
     for file in files:
-        if file == "-":
-            texts["<stdin>"] = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1).decode(errors="replace")
-            continue
         # Absolute: commands of a Deployment run in the folder of its manifest.
-        found, diagnostics = read_paths([str(Path(file).absolute())])
+        found, diagnostics = read_paths([file if file == STANDARD_INPUT else str(Path(file).absolute())])
         if diagnostics:
             raise CliError(str(diagnostics[0]))
         texts.update(found)

@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def translate(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Manifests: files or folders.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Manifests: files, folders, -.")],
     proxy: Annotated[str, typer.Option("--proxy", metavar="gateway|DEPLOYMENT[.NS]", help="Whose.")],
     output: Annotated[Structured, typer.Option("-o", "--output", help="Format.")] = Structured.YAML,
     isolation: Annotated[

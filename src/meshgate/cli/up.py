@@ -31,6 +31,7 @@ from meshgate.runtime.paths import RuntimePaths
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
 from meshgate.sources.backend import StatusReport
+from meshgate.sources.files import STANDARD_INPUT
 from meshgate.sources.up_options import UpOptions
 
 _READY_S = 120.0
@@ -79,6 +80,8 @@ def up(
 ) -> None:
     """Run these services, a gateway before and a mesh between them."""
     for path in paths:
+        if path == STANDARD_INPUT:
+            raise CliError("the standard input cannot be watched", "name a folder; `apply -f -` adds to it")
         if not Path(path).exists():
             raise CliError(f"{path} does not exist", "name files or folders with manifests")
     if http_port == https_port:

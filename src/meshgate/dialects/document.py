@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
 from meshgate.core.origin import FieldPath, Origin
+from meshgate.dialects.foreign import advice, is_kustomization
 from meshgate.dialects.positions import locate_in_text
 from meshgate.dialects.wording import one_line, show
 
@@ -220,16 +221,19 @@ class _Identity:
         if not isinstance(data, Mapping):
             self._error("MG1003", (), "must be an object with apiVersion, kind and metadata.name")
             return None
+        if is_kustomization(data):
+            self._kustomization()
+            return None
         api_version, kind = self._text(data, "apiVersion"), self._text(data, "kind")
         metadata = data.get("metadata")
         if metadata is not None and not isinstance(metadata, Mapping):
             self._error("MG1003", ("metadata",), "must be an object")
             return None
         name = self._text(metadata or {}, "name", "metadata")
-        if len(self._missing) == 1:
-            self._error("MG1003", self._missing[0], "is missing")
-        elif self._missing:
-            self._error("MG1003", (), f"{_join(self._missing)} are missing")
+        if self._missing:
+            field, said = ((), _join(self._missing)) if len(self._missing) > 1 else (self._missing[0], "")
+            text = f"{said} are missing" if said else "is missing"
+            self._error("MG1003", field, text, remedy=advice(data, self._file))
         if not (api_version and kind and name):
             return None
         group = api_version.rpartition("/")[0]
@@ -238,7 +242,12 @@ class _Identity:
         if not is_dns_name(name):
             # Kubernetes lets a few kinds (roles) have other names; none of ours is one.
             self._error(
-                "MG2004", ("metadata", "name"), "must be a lower-case DNS name (RFC 1123)", ref, value=name
+                "MG2004",
+                ("metadata", "name"),
+                "must be a lower-case DNS name (RFC 1123)",
+                ref,
+                value=name,
+                remedy="put its value there first, such as by `envsubst < FILE`" if "${" in name else "",
             )
         if given and not is_dns_label(namespace):
             self._error(
@@ -287,7 +296,8 @@ class _Identity:
             self._missing.append(path)
             return ""
         if not isinstance(value, str):
-            self._error("MG1003", path, f"must be a string, got {show(value)}")
+            quotes = "put it in quotes" if isinstance(value, int | float) else ""
+            self._error("MG1003", path, f"must be a string, got {show(value)}", remedy=quotes)
             return ""
         pattern = _FORMS.get(field)
         if pattern is not None and pattern.fullmatch(value) is None:
@@ -295,8 +305,26 @@ class _Identity:
             return ""
         return value
 
+    def _kustomization(self) -> None:
+        """Not an error: in most folders the manifests that it names are there as well."""
+        self.diagnostics.append(
+            Diagnostic(
+                severity=Severity.WARNING,
+                code="MG1101",
+                origin=locate(self._file, self._source, self._base),
+                message="a kustomization is not built here; manifests beside it are read as they are",
+                remedy="name what `kubectl kustomize FOLDER > FILE` makes of it",
+            )
+        )
+
     def _error(
-        self, code: str, field: FieldPath, message: str, ref: ObjectRef | None = None, value: str = ""
+        self,
+        code: str,
+        field: FieldPath,
+        message: str,
+        ref: ObjectRef | None = None,
+        value: str = "",
+        remedy: str = "",
     ) -> None:
         self._problem = self._problem or message
         shown = f", got {show(value)}" if value else ""
@@ -308,5 +336,6 @@ class _Identity:
                 message=message + shown,
                 object=ref,
                 field=self._base + field,
+                remedy=remedy,
             )
         )

@@ -19,6 +19,7 @@ from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import Origin
 from meshgate.dialects.compose import MAX_DEPTH, ComposeError, Composer, Problem
 from meshgate.dialects.document import Document, Source, unfold
+from meshgate.dialects.foreign import told_of_templates
 
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 """Of one file. Kubernetes itself takes objects of 1.5 MiB."""
@@ -52,7 +53,7 @@ def read_documents(text: str, file: str) -> tuple[tuple[Document, ...], tuple[Di
         return (), (_error("MG1001", Origin(file), "tag directives (`%TAG`) are not supported"),)
     reader = _FileReader(text, file)
     reader.read()
-    return tuple(reader.documents), tuple(reader.diagnostics)
+    return tuple(reader.documents), tuple(told_of_templates(text, reader.diagnostics))
 
 
 def _error(code: str, origin: Origin, message: str, remedy: str = "") -> Diagnostic:

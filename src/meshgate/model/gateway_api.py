@@ -14,10 +14,12 @@ from meshgate.model.service import EMPTY
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 XGATEWAY_GROUP = "gateway.networking.x-k8s.io"
 CONTROLLER = "meshgate.dev/gateway-controller"
-CONTROLLERS = frozenset({CONTROLLER, "konghq.com/kic-gateway-controller"})
-"""Of GatewayClasses that are ours: Kong's manifests name the other one."""
+CONTROLLERS = frozenset({CONTROLLER, "konghq.com/kic-gateway-controller", "istio.io/gateway-controller"})
+"""Of GatewayClasses that are ours: Kong's and Istio's manifests name the others."""
 CLASS = "meshgate"
 """The GatewayClass that is there by itself."""
+FOREIGN_CLASSES = frozenset({"istio", "kong"})
+"""Classes that Gateways may name without their object: elsewhere it comes with the installation."""
 
 
 class RouteKind(enum.Enum):

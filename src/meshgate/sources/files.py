@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from meshgate.sources.objects import ObjectStore, SourceText
 SUFFIXES = (".yaml", ".yml", ".json")
 STATE_MARK = "meshgate.db"
 """The file by which a state directory is known: what it holds are no manifests."""
+STANDARD_INPUT = "-"
 _MAX_FILES = 20_000
 _LOOK_EVERY_MS = 1_000
 """Where the system reports nothing (a link into another file system), this finds it."""
@@ -62,6 +64,10 @@ def _unreadable(file: str, error: OSError) -> Diagnostic:
         message=f"cannot be read: {error.strerror or error}",
         remedy="check that it exists and that you may read it",
     )
+
+
+def _standard_input() -> str:
+    return sys.stdin.buffer.read(MAX_TEXT_BYTES + 1).decode(errors="replace")
 
 
 def _look(paths: Iterable[str]) -> _Found:
@@ -153,12 +159,14 @@ def _read_source(file: str) -> SourceText:
 def read_paths(paths: Sequence[str]) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
     """The texts of all manifests below the paths, by file name as the user would write it (MG1001, MG1005).
 
-    Folders are read with all that is in them but names that begin with a dot and state
-    directories; a file that is named itself may have any name.
+    `-` is the standard input. Folders are read with all that is in them but names that begin with a
+    dot and state directories; a file that is named itself may have any name.
     """
-    found = _look(paths)
+    found = _look(path for path in paths if path != STANDARD_INPUT)
     texts: dict[str, str] = {}
     diagnostics = list(found.diagnostics)
+    if STANDARD_INPUT in paths:
+        texts["<stdin>"] = _standard_input()
     for file in found.files:
         text, problem = _read(file)
         if problem is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,17 @@ def test_describe_takes_the_beginning_of_a_name(meshgate: Meshgate, state: Path,
 
 def test_status_says_which_hosts_there_are(meshgate: Meshgate, state: Path) -> None:
     assert "\nhosts    shop.example.com, *\n" in meshgate("status", "--state", state).out
+
+
+def test_what_others_print_is_analyzed(meshgate: Meshgate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(service(port=70000).encode())))
+    ran = meshgate("analyze", "-")
+    assert ran.code == 1
+    assert ran.out.startswith("<stdin>:9:11: error MG2002 Service default/web spec.ports[0].port")
+    assert ran.out.endswith("\n1 object in 1 file: 1 error\n")
+
+
+def test_what_cannot_be_watched_is_told(meshgate: Meshgate, tmp_path: Path) -> None:
+    ran = meshgate("up", "-", "--state", tmp_path / "state")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: the standard input cannot be watched\n")

@@ -14,12 +14,16 @@ from tests.unit.dialects.reading import documents
     ("text", "expected"),
     [
         ("a", "1:1: error MG1003: must be an object with apiVersion, kind and metadata.name"),
-        ("{}", "1:1: error MG1003: apiVersion, kind and metadata.name are missing"),
-        ("{apiVersion: v1, kind: A}", "1:1: error MG1003 metadata.name: is missing"),
+        (
+            "{}",
+            "1:1: error MG1003: apiVersion, kind and metadata.name are missing; "
+            "write them, or name only what holds manifests",
+        ),
+        ("{apiVersion: v1, kind: A}", "1:1: error MG1003 metadata.name: is missing; add it"),
         ("{apiVersion: v1, kind: A, metadata: 3}", "1:37: error MG1003 metadata: must be an object"),
         (
             "{apiVersion: 1, kind: A, metadata: {name: a}}",
-            "1:14: error MG1003 apiVersion: must be a string, got 1",
+            "1:14: error MG1003 apiVersion: must be a string, got 1; put it in quotes",
         ),
         (
             '{apiVersion: v1, kind: "A\\nB", metadata: {name: a}}',
@@ -52,7 +56,9 @@ def test_an_object_of_the_api_has_no_positions() -> None:
     assert document.created == "2026-11-20T00:00:00Z"
     nobody, diagnostics = Document.from_object({"kind": "Service"})
     assert nobody is None
-    assert [str(d) for d in diagnostics] == ["<api>: error MG1003: apiVersion and metadata.name are missing"]
+    assert [str(d) for d in diagnostics] == [
+        "<api>: error MG1003: apiVersion and metadata.name are missing; add it"
+    ]
 
 
 def test_cluster_scoped_kinds_have_no_namespace() -> None:

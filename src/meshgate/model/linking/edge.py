@@ -22,10 +22,16 @@ from meshgate.model.linking.routes import EdgeRoute, compile_route
 from meshgate.model.names import Name
 from meshgate.model.route import PathKind, PathMatch, Rule
 
-CLASSES = frozenset({"kong", "meshgate"})
+CLASSES = frozenset({"kong", "meshgate", "istio"})
 """Ingress classes that are ours without an IngressClass object."""
 
-CONTROLLERS = frozenset({"ingress-controllers.konghq.com/kong", "meshgate.dev/ingress-controller"})
+CONTROLLERS = frozenset(
+    {
+        "ingress-controllers.konghq.com/kong",
+        "meshgate.dev/ingress-controller",
+        "istio.io/ingress-controller",
+    }
+)
 
 _RANK = {PathKind.EXACT: 0, PathKind.REGEX: 1, PathKind.SEGMENTS: 2, PathKind.PREFIX: 2}
 _EVERYTHING = PathMatch(kind=PathKind.PREFIX, value="/")
@@ -47,7 +53,7 @@ def taken_ingresses(given: Input, findings: Findings) -> tuple[EdgeRules, ...]:
                 rules.origin,
                 rules.ref,
                 f"its class {rules.class_name!r}{controller} is not ours; the Ingress has no effect",
-                "use the class kong or meshgate, or none",
+                "use the class meshgate, kong or istio, or none",
                 ("spec", "ingressClassName"),
             )
             continue

@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable
 
-from meshgate.model.gateway_api import CLASS, CONTROLLERS, ApiGateway, GatewayClassObject
+from meshgate.model.gateway_api import CLASS, CONTROLLERS, FOREIGN_CLASSES, ApiGateway, GatewayClassObject
 from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.names import Name
 from meshgate.model.status import Condition, ObjectStatus
@@ -81,8 +81,9 @@ _FIRST_NET, _NETS = 64, 64
 
 
 def our_classes(given: Input) -> dict[str, GatewayClassObject | None]:
-    """The classes whose controller we are, by name; None for the one that is there by itself."""
-    found: dict[str, GatewayClassObject | None] = {CLASS: None}
+    """The classes whose controller we are, by name; None for those that need no object."""
+    named = {gateway.class_name for gateway in given.declared.api_gateways}
+    found: dict[str, GatewayClassObject | None] = dict.fromkeys((CLASS, *sorted(named & FOREIGN_CLASSES)))
     for one in oldest_first(given.declared.gateway_classes):
         if one.controller in CONTROLLERS:
             found[one.ref.name] = one
