@@ -156,6 +156,9 @@ class _Reading:
             return None
         if self._line("key") is None:
             return None
+        if "," in (self._text("key") or ""):
+            message = "can be sent in the query alone: a header with a comma in it counts as two keys"
+            self._report(Severity.WARNING, message, "choose a key without a comma", ("data", "key"))
         key = self._data["key"]
         return KeyCredential(id=key.fingerprint(), key=key)
 

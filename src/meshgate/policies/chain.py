@@ -43,6 +43,7 @@ from meshgate.policies import (
     ip_restriction,
     jwt,
     key_auth,
+    key_duplicates,
     key_in_body,
     only_via,
     optional_credentials,
@@ -107,6 +108,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     NativeAuthentication(JwtAuth, jwt.listener_filters, lambda policy, _: jwt.route_parts(policy)),
     # Where a key may be in the body, it is found before somebody asks for it.
     Plain(KeyAuth, key_in_body.listener_filters, key_in_body.route_parts, key_in_body.replies),
+    # Kong takes no key that is there twice; Envoy's filter would take the first.
+    Plain(KeyAuth, key_duplicates.listener_filters, key_duplicates.route_parts, key_duplicates.replies),
     # Who is it? Kong's priority 1250; with jwt on one route both must agree to let in.
     NativeAuthentication(KeyAuth, key_auth.listener_filters, key_auth.route_parts),
     # Where a username and password may be, before somebody asks for them.

@@ -42,6 +42,8 @@ _KEY_MESSAGES: tuple[tuple[str, str], ...] = (
     ("", '{"message":"Unauthorized"}'),
 )
 
+_REALM = f"%METADATA(ROUTE:{METADATA_NAMESPACE}:realm)%"
+
 
 def local_replies(
     rate_limits: tuple[RateLimit, ...], of_plugins: Iterable[hcm.ResponseMapper] = ()
@@ -72,6 +74,13 @@ def error_reply(reason: str, status: int, message: str, *, when: str = "true") -
     """Kong's error object for a refusal by `rbac` of that name; `message` may hold `%COMMANDS%`."""
     mapper = hcm.ResponseMapper(filter=_refused_for(reason, when), status_code=uint32(status))
     mapper.body_format_override.CopyFrom(_json(message))
+    return mapper
+
+
+def challenge_reply(reason: str, message: str, scheme: str) -> hcm.ResponseMapper:
+    """Kong's error object with 401 for a refusal by `rbac` of that name, with the route's realm."""
+    mapper = error_reply(reason, 401, message)
+    mapper.headers_to_add.append(header("WWW-Authenticate", f"{scheme}{_REALM}"))
     return mapper
 
 
@@ -170,9 +179,8 @@ def _unauthorized(details: str, body: str, scheme: str, *, invalid: bool) -> hcm
     mapper = hcm.ResponseMapper(
         filter=_cel(f"response.code == 401 && {reason}"), body_format_override=_text(body)
     )
-    realm = f"%METADATA(ROUTE:{METADATA_NAMESPACE}:realm)%"
     error = ' error="invalid_token"' if invalid else ""
-    mapper.headers_to_add.append(header("WWW-Authenticate", f"{scheme}{realm}{error}"))
+    mapper.headers_to_add.append(header("WWW-Authenticate", f"{scheme}{_REALM}{error}"))
     return mapper
 
 
