@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import sys
+
+from meshgate.core.loading import without_collections
 
 
 def main() -> int:
     """Loads the control plane, then runs it."""
-    # Nothing that loading makes is garbage: to look for some costs a tenth of the start, and later
-    # each collection would look through all of it again.
-    gc.disable()
-    from meshgate.app import process
-
-    gc.freeze()
-    gc.enable()
+    with without_collections():
+        from meshgate.app import process
     return process.main(sys.argv[1:])
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import typer
 
+from meshgate.core.loading import without_collections
+
 MODULES = (
     "up",
     "down",
@@ -51,8 +53,9 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_meshgate)
-    for name in asked or MODULES:
-        importlib.import_module(f"{__package__}.{name}").register(app)
+    with without_collections():
+        for name in asked or MODULES:
+            importlib.import_module(f"{__package__}.{name}").register(app)
     return app
 
 
