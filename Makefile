@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := src tests examples bench setup.py
-# The whole run uses two processes: one for tests that need the machine for themselves, one for the others.
+# The whole run uses two processes; tests/schedule.py says which tests are where.
 PARALLEL = $(if $(ARGS),,-n 2 --dist loadscope)
 
 # python3 where it is new enough, else the newest one that is.

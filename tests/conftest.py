@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadScopeScheduling
 
-MACHINE = ("e2e", "browser", "docs/test_shell.py", "envoy/test_edge_floods.py", "envoy/test_edge_clients.py")
-"""Tests that start whole Meshgates, take addresses that are the same each time, or load the machine:
-never two of them at once."""
+from tests.schedule import Room, Schedule, runs_alone
 
 # Tests start hundreds of processes of ours; compiling all modules again takes half of the time that each
 # needs to start. For those who call pytest themselves: the Makefile does the same.
@@ -36,13 +35,26 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--update-golden is for people to look at the difference; CI never updates")
 
 
-class Schedule(LoadScopeScheduling):  # type: ignore[misc]
-    """With several processes a file stays in one of them, and what needs the machine for itself is one
-    after the other, from the start."""
+_ROOM = pytest.StashKey[Room]()
 
-    def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0].removeprefix("tests/")
-        return "machine" if path.startswith(MACHINE) else path
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is not None:  # one of several processes
+        session.config.stash[_ROOM] = Room(run)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Some tests have the machine for themselves, also where there are several processes."""
+    room = item.config.stash.get(_ROOM, None)
+    with room.inside(alone=runs_alone(item.nodeid)) if room is not None else contextlib.nullcontext():
+        return (yield)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (room := config.stash.get(_ROOM, None)) is not None:
+        room.close()
 
 
 @pytest.hookimpl(optionalhook=True)

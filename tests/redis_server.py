@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
+import os
 import random
 import shutil
 import signal
@@ -137,13 +139,25 @@ def redis_server(folder: Path, *, unix: bool = False, password: str = "") -> Ite
         server.kill()
 
 
+def _ports() -> Iterator[int]:
+    """A thousand ports that no connection is given, for this process of the test run, in turn."""
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
+    numbers = range(10_000 + 1_000 * process, 11_000 + 1_000 * process)
+    begin = random.randrange(len(numbers))
+    return itertools.cycle((*numbers[begin:], *numbers[:begin]))
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
     """A loopback TCP port that nobody listens on now, and that no connection of another test is given:
     it may be used much later."""
-    while True:
+    for port in _PORTS:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", random.randrange(10_000, 20_000)))
-            return int(probe.getsockname()[1])
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("unreachable: they begin anew")
 
 
 def _request(*words: str) -> bytes:

@@ -117,8 +117,14 @@ class Client:
             self._connection = None
 
 
+_BREATH_S = 0.002
+
+
 class Load:
-    """Clients that ask without pause while the `with` block runs; every answer is kept."""
+    """Clients that ask again and again while the `with` block runs; every answer is kept.
+
+    Between two questions each takes a breath, or the load would keep what it looks at from going on.
+    """
 
     def __init__(
         self, port: int, host: str, path: str = "/", headers: Headers = (), clients: int = 4
@@ -132,6 +138,7 @@ class Load:
     def _run(self, client: Client) -> None:
         while not self._over.is_set():
             self.answers.append(client.ask(*self._question))
+            self._over.wait(_BREATH_S)
         client.close()
 
     def __enter__(self) -> Load:

@@ -13,6 +13,7 @@ import pytest
 
 from meshgate.runtime.paths import RuntimePaths
 from tests.e2e.harness import Meshgate, deployment, mesh_namespace, running, service, until
+from tests.redis_server import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 
@@ -68,7 +69,7 @@ def manifests(port: int) -> str:
 
 
 def test_hosts_are_known_as_sidecar_and_mesh_say(isolation: str, tmp_path: Path) -> None:
-    manifest, port = tmp_path / "all.yaml", 19_081
+    manifest, port = tmp_path / "all.yaml", free_port()
     manifest.write_text(manifests(port))
     with running(tmp_path / "state", [manifest], isolation) as meshgate:
         assert [_ask(meshgate, host) for host in ("web", "hidden.other")] == ["200", "200"]

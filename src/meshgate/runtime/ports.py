@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 FIRST_PORT = 20000
 LAST_PORT = 31999
 """Below the range that Linux (32768) and macOS (49152) take for outgoing connections."""
+_STRETCH = 500
 _REMEMBERED = 4096
 
 
@@ -29,6 +31,38 @@ def is_free(port: int) -> bool:
     return True
 
 
+class Stretch:
+    """A part of the range in which no other meshgate of this machine begins to look, until it is closed.
+
+    A port that was given out is free until its pod listens there, so two that look at the same
+    moment must not look at the same place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """The same for the same file where nobody has it; the claim is an abstract Unix socket."""
+        seed = int(hashlib.sha256(str(path.resolve()).encode()).hexdigest(), 16)
+        # Where all are claimed, or the system knows no such sockets, the seed alone decides.
+        self.first = FIRST_PORT + seed % (LAST_PORT - FIRST_PORT + 1)
+        self._claim: socket.socket | None = None
+        stretches = (LAST_PORT - FIRST_PORT + 1) // _STRETCH
+        for step in range(stretches if sys.platform == "linux" else 0):
+            number = (seed + step) % stretches
+            claim = socket.socket(socket.AF_UNIX)
+            try:
+                claim.bind(f"\0meshgate-ports-{number}")
+            except OSError:
+                claim.close()
+                continue
+            self.first, self._claim = FIRST_PORT + number * _STRETCH, claim
+            break
+
+    def close(self) -> None:
+        """Lets others begin there."""
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
+
+
 class PortAllocator:
     """Maps keys to ports and keeps the mapping in a file.
 
@@ -37,16 +71,20 @@ class PortAllocator:
     """
 
     def __init__(
-        self, path: Path, reserved: Collection[int] = (), is_free: Callable[[int], bool] = is_free
+        self,
+        path: Path,
+        reserved: Collection[int] = (),
+        is_free: Callable[[int], bool] = is_free,
+        *,
+        first: int = FIRST_PORT,
     ) -> None:
+        """It begins to look at `first`."""
         self._path = path
         self._reserved = frozenset(reserved)
         self._is_free = is_free
         self._ports = self._read()
         self._held: set[str] = set()
-        # Two state directories start their search at different places, so they seldom race.
-        seed = int(hashlib.sha256(str(path.resolve()).encode()).hexdigest(), 16)
-        self._next = FIRST_PORT + seed % (LAST_PORT - FIRST_PORT + 1)
+        self._next = first
 
     def _read(self) -> dict[str, int]:
         try:

@@ -23,7 +23,7 @@ from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import EnvFactory, Placement, SidecarFactory, container_environment
 from meshgate.runtime.places import Places
 from meshgate.runtime.pod_parts import PodTools
-from meshgate.runtime.ports import PortAllocator
+from meshgate.runtime.ports import PortAllocator, Stretch
 from meshgate.runtime.records import PodRecord, Records
 from meshgate.runtime.redirect import PROXY_UID, Services
 from meshgate.runtime.rolling import moves
@@ -82,6 +82,7 @@ class LocalRuntime:
         self._options = options
         self._records: Records | None = None
         self._network: Network | None = None
+        self._stretch: Stretch | None = None
         self._places: Places | None = None
         self._daemons: Daemons | None = None
         self._names: DnsTable | None = None
@@ -107,7 +108,8 @@ class LocalRuntime:
         note_guard(self.paths.run)
         records = self._records = Records(self.paths.records)
         bridge_stood = await self._make_network(records)
-        ports = PortAllocator(self.paths.ports, self._options.reserved_ports)
+        self._stretch = Stretch(self.paths.ports)
+        ports = PortAllocator(self.paths.ports, self._options.reserved_ports, first=self._stretch.first)
         places = self._places = Places(self.paths, ports, self._network)
         old = self._network or (
             Network(self.paths.tag, records.state.network) if records.state.network else None
@@ -350,6 +352,8 @@ class LocalRuntime:
                 await self._network.delete()
                 self._records.set_network(None)
             self.paths.remove()
+        if self._stretch is not None:
+            self._stretch.close()
         if self._records is not None:
             self._records.close()
 

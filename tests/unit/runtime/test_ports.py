@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from meshgate.runtime.ports import FIRST_PORT, LAST_PORT, PortAllocator, PortsExhausted, is_free
+from meshgate.runtime.ports import FIRST_PORT, LAST_PORT, PortAllocator, PortsExhausted, Stretch, is_free
 
 
 def test_ports_are_stable_across_restarts_and_never_given_twice(tmp_path: Path) -> None:
@@ -50,3 +50,26 @@ def test_a_broken_file_means_no_memory(tmp_path: Path, content: str) -> None:
     path = tmp_path / "ports.json"
     path.write_text(content)
     assert FIRST_PORT <= PortAllocator(path).hold(["a"])["a"] <= LAST_PORT
+
+
+def test_no_two_begin_in_one_stretch_until_the_first_has_ended(tmp_path: Path) -> None:
+    first, second = (Stretch(tmp_path / "ports.json") for _ in range(2))
+    try:
+        assert first.first != second.first
+        assert PortAllocator(tmp_path / "ports.json", first=first.first).hold(["a"])["a"] >= first.first
+    finally:
+        first.close()
+        second.close()
+    third = Stretch(tmp_path / "ports.json")
+    third.close()
+    assert third.first == first.first
+
+
+def test_where_all_stretches_are_taken_one_begins_all_the_same(tmp_path: Path) -> None:
+    taken = [Stretch(tmp_path / "ports.json") for _ in range(40)]
+    try:
+        assert all(FIRST_PORT <= stretch.first <= LAST_PORT for stretch in taken)
+        assert len({stretch.first for stretch in taken}) < len(taken)
+    finally:
+        for stretch in taken:
+            stretch.close()
