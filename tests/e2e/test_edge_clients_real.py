@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from meshgate.simulate.certificates import leaf
-from tests.e2e.harness import KONG_CLASS, Meshgate, deployment, ingress, running, service
+from tests.e2e.harness import KONG_CLASS, Meshgate, deployment, ingress, running, service, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 
@@ -229,7 +229,14 @@ def test_plain_http_is_sent_to_https_and_hsts_keeps_it_there(gateway: Meshgate) 
 
 def test_a_body_that_is_too_long_is_413(gateway: Meshgate) -> None:
     for options in (("--http1.1",), ("--http2",)):
-        got = curl(gateway, "/small", *options, *_trusted(gateway, "shop"), "--data", "x" * 2_000)
+
+        def asked() -> Curled | None:
+            got = curl(gateway, "/small", *options, *_trusted(gateway, "shop"), "--data", "x" * 2_000)  # noqa: B023
+            # The answer comes before the body has gone, with a RST_STREAM of NO_ERROR behind it (RFC 9113,
+            # 8.1). Where both come at once, curl 7.88 forgets the answer: "stream was not closed cleanly".
+            return got if got.exit != 92 else None
+
+        got = until(asked, "an answer that curl keeps")
         assert got.status == 413
         assert json.loads(got.body)["message"] == "Request size limit exceeded"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import ipaddress
@@ -16,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshgate.runtime.commands import CommandFailed, ip_batch, run, run_blocking
+from meshgate.runtime.forwarding import Forwarding
 from meshgate.runtime.host_firewall import close_forwarding, open_forwarding
+from meshgate.runtime.paths import run_root
 from meshgate.runtime.process_id import identify, signal_process
 from meshgate.runtime.records import NetworkRecord
 from meshgate.runtime.redirect import RedirectRules, egress_ruleset, ruleset
@@ -25,7 +28,6 @@ from meshgate.runtime.spec import PodKey
 _POOL = ipaddress.IPv4Network("10.0.0.0/8")
 _PREFIX = 20
 _ETC = Path("/etc/netns")
-_FORWARDING = Path("/proc/sys/net/ipv4/conf")
 CLUSTER_DOMAIN = "cluster.local"
 
 
@@ -116,18 +118,12 @@ class Network:
         self.table = f"meshgate_{tag}"
         self.gateway = str(subnet.network_address + 1)
         self._taken: dict[PodKey, str] = {}
-        self._before = dict(record.forwarding_before) if record else {}
+        self._forwarding = Forwarding(note=run_root() / "forwarding.json")
 
     @property
     def record(self) -> NetworkRecord:
         """What to keep on disk, before `create` is called."""
-        if not self._before:
-            for device in filter(None, (_default_device(),)):
-                with contextlib.suppress(OSError):
-                    self._before[device] = (_FORWARDING / device / "forwarding").read_text().strip()
-        return NetworkRecord(
-            bridge=self.bridge, subnet=str(self.subnet), forwarding_before=dict(self._before)
-        )
+        return NetworkRecord(bridge=self.bridge, subnet=str(self.subnet))
 
     def stands(self) -> bool:
         """Whether the bridge is there."""
@@ -149,15 +145,12 @@ class Network:
         text = egress_ruleset(self.table, str(self.subnet), self.bridge)
         await run(("nft", "-f", "-"), fresh + text)
         await open_forwarding(self.bridge)
-        for device in (self.bridge, *self._before):
-            with contextlib.suppress(OSError):
-                (_FORWARDING / device / "forwarding").write_text("1")
+        device = await asyncio.to_thread(_default_device)
+        await asyncio.to_thread(self._forwarding.turn_on, self.bridge, *filter(None, (device,)))
 
     async def delete(self) -> None:
-        """Removes the bridge and the rules and puts the machine's settings back."""
-        for device, value in self._before.items():
-            with contextlib.suppress(OSError):
-                (_FORWARDING / device / "forwarding").write_text(value)
+        """Removes the bridge and the rules; the last of this machine puts its settings back."""
+        await asyncio.to_thread(self._forwarding.let_go, self.bridge)
         await close_forwarding(self.bridge)
         for argv in (("ip", "link", "delete", self.bridge), ("nft", "delete", "table", "ip", self.table)):
             with contextlib.suppress(CommandFailed):

@@ -18,7 +18,7 @@ def state_tag(state: Path) -> str:
     return hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:6]
 
 
-def _run_root() -> Path:
+def run_root() -> Path:
     """A short directory: a Unix socket's path holds 107 bytes, and a state directory may be deep.
 
     It also has to be reachable by Envoy's own user, which a home directory is not.
@@ -43,7 +43,7 @@ class RuntimePaths:
     @classmethod
     def of(cls, state: Path) -> RuntimePaths:
         """Names the paths; makes nothing."""
-        return cls(state=state, run=_run_root() / state_tag(state))
+        return cls(state=state, run=run_root() / state_tag(state))
 
     @property
     def tag(self) -> str:

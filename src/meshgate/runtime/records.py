@@ -69,8 +69,6 @@ class NetworkRecord:
     bridge: str
     subnet: str
     """CIDR, e.g. `10.37.16.0/20`."""
-    forwarding_before: Mapping[str, str] = field(default_factory=dict)
-    """Interface -> its IPv4 forwarding setting before we changed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

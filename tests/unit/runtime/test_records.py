@@ -20,7 +20,7 @@ def reopened(directory: Path, records: Records) -> Records:
 
 def test_everything_comes_back_after_a_restart(tmp_path: Path) -> None:
     records = Records(tmp_path)
-    network = NetworkRecord(bridge="mg1", subnet="10.0.16.0/20", forwarding_before={"eth0": "0"})
+    network = NetworkRecord(bridge="mg1", subnet="10.0.16.0/20")
     records.set_network(network)
     records.set_daemon("dns", PROCESS)
     records.set_pod(POD)
