@@ -514,13 +514,15 @@ such a plugin get 500.
 
 A KongConsumer or a KongConsumerGroup (a consumer says which groups it is in by `consumerGroups`) can
 name plugins too, which then hold for it alone: `rate-limiting`, `ip-restriction`, `request-size-limiting`,
-`request-transformer`, `response-transformer`, `redirect`, `proxy-cache` and `request-termination`. A name
-on an Ingress or Service and on a consumer or group means the combination alone. Of one plugin's
+`request-transformer`, `response-transformer`, `redirect`, `proxy-cache`, `grpc-gateway`,
+`request-termination`, `prometheus` and all that write requests down (`http-log`, `statsd`, ...).
+A name on an Ingress or Service and on a consumer or group means the combination alone. Of one plugin's
 configurations the most specific counts, as in Kong:
 consumer with route, group with route, consumer with service, group with service,
 consumer, group, route, service, global. What decides who somebody is (`jwt`, `key-auth`, ...), `acl`, `cors`,
 `bot-detection`, `pre-function` and `post-function` cannot be set for a consumer, as in Kong;
-`correlation-id` and `grpc-web` run before it is known who asks, and have no effect there (warned). A
+`correlation-id`, `zipkin` and `opentelemetry` run before it is known who asks, and Envoy's filter for
+`grpc-web` is on for a route or off: they have no effect there (warned). A
 consumer whose plugin or group cannot be had is not let in.
 
 Such a route is chosen a second time when it is known who asks

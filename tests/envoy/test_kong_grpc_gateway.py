@@ -272,3 +272,23 @@ def test_consumers_with_plugins_of_their_own(tmp_path: Path) -> None:
     hers, nobodys = asked(manifests + at("/v1", "gw", "key"), requests, tmp_path)
     assert (body(hers)["id"], hers.header("x-own")) == ("7", "yes")
     assert nobodys.status == 401
+
+
+def test_for_one_consumer(tmp_path: Path) -> None:
+    """Her requests become gRPC on a route where nobody else's do."""
+    anna = consumer("anna", {"anna-key": ("key-auth", {"key": "k-anna"})}).replace(
+        "annotations: {", "annotations: {konghq.com/plugins: gw, "
+    )
+    bob = consumer("bob", {"bob-key": ("key-auth", {"key": "k-bob"})})
+    manifests = plugin("gw", "grpc-gateway", PROTO) + plugin("key", "key-auth", "{}") + anna + bob
+    requests = [
+        Ask("/v1/items/7", headers=(("apikey", "k-anna"),)),
+        Ask("/v1/items/7", headers=(("apikey", "k-bob"),)),
+        Ask("/v1/items/7"),
+    ]
+    hers, his, nobodys = asked(manifests + at("/v1", "key"), requests, tmp_path)
+    assert (hers.status, body(hers)["id"], hers.header("access-control-allow-origin")) == (200, "7", "*")
+    # A gRPC server takes nothing that is no gRPC: it ends the stream.
+    assert his.status == 503
+    assert his.header("access-control-allow-origin") is None
+    assert nobodys.status == 401

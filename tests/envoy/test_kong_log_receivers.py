@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -156,3 +157,55 @@ def _pid(path: Path) -> int:
     with socket.socket(socket.AF_UNIX) as caller:
         caller.connect(str(path))
         return int(struct.unpack("3i", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+
+
+@pytest.mark.envoy
+def test_for_one_consumer_and_one_group(tmp_path: Path) -> None:
+    """On a route without a log: hers alone, and that of his group; the route's own stays for others."""
+
+    def manifests(to: Receivers) -> str:
+        ann, bob, carl = (
+            consumer(name, {f"{name}-key": ("key-auth", {"key": f"key-of-{name}"})})
+            for name in ("ann", "bob", "carl")
+        )
+        group = (
+            "---\napiVersion: configuration.konghq.com/v1beta1\nkind: KongConsumerGroup\n"
+            "metadata: {name: gold, annotations: {kubernetes.io/ingress.class: kong, "
+            "konghq.com/plugins: grams}}\n"
+        )
+        return (
+            ann.replace("annotations: {", "annotations: {konghq.com/plugins: lines, ")
+            + bob.replace("username: bob\n", "username: bob\nconsumerGroups: [gold]\n")
+            + carl
+            + group
+            + plugin("key", "key-auth", "{}")
+            + plugin("lines", "tcp-log", f"{{host: 127.0.0.1, port: {to.tcp}}}")
+            + plugin("grams", "udp-log", f"{{host: 127.0.0.1, port: {to.udp}}}")
+            + plugin("all", "http-log", f"{{http_endpoint: 'http://127.0.0.1:{to.http}/'}}")
+            + route("quiet", "key")
+            + route("told", "key", "all")
+        )
+
+    async def all_of_it() -> None:
+        async with receiving() as to:
+            model = _model(manifests(to))
+            config = self_contained(Reader(stand_in(model)), gateway_proxy())
+            async with (
+                bridging(model, tmp_path) as sockets,
+                running(config, "http", tmp_path, telling, sockets) as port,
+            ):
+                for path in ("/quiet/1", "/told/2"):
+                    for name in ("carl", "bob", "ann", "nobody"):
+                        await send(port, Ask(path, headers=(("apikey", f"key-of-{name}"),)))
+                await to.got.until(
+                    lambda: len(to.got.http) == 4 and len(to.got.lines) == 2 and len(to.got.datagrams) == 2
+                )
+        for line, path in zip(to.got.lines, ("/quiet/1", "/told/2"), strict=True):
+            assert (line["consumer"]["username"], line["request"]["uri"]) == ("ann", path)
+            assert line["request"]["headers"]["apikey"] == "REDACTED"
+        for gram in map(json.loads, to.got.datagrams):
+            assert gram["consumer"]["username"] == "bob"
+        told = [json.loads(body) for _, _, body in to.got.http]
+        assert sorted(one["response"]["status"] for one in told) == [200, 200, 200, 401]
+
+    asyncio.run(all_of_it())

@@ -299,6 +299,11 @@ class Rule:
     service_label: str = ""
 
     @property
+    def policies_of_each(self) -> tuple[tuple[Policy, ...], ...]:
+        """Its policies, and for each of its variants those that stand in their place."""
+        return (self.policies, *(variant.policies for variant in self.variants))
+
+    @property
     def every_policy(self) -> tuple[Policy, ...]:
         """Its policies, those for some consumers too."""
         return (*self.policies, *(policy for variant in self.variants for policy in variant.policies))

@@ -93,6 +93,11 @@ def transcoder_parts(policies: tuple[Policy, ...], descriptors: Mapping[str, Pro
     return RouteParts(filters=filters, own_path=True)
 
 
+def idle_parts() -> any_pb2.Any:
+    """On, without a service: everything passes as it is."""
+    return pack(pb.GrpcJsonTranscoder(proto_descriptor_bin=b""))
+
+
 def transcoder(how: Transcoding, descriptor: ProtoDescriptor) -> pb.GrpcJsonTranscoder:
     """Envoy's settings; what no method takes is refused and never passed on as it is."""
     config = pb.GrpcJsonTranscoder(

@@ -73,8 +73,9 @@ def logged_route(rule: Rule, policies: tuple[Policy, ...]) -> LoggedRoute | None
 
 def logged_routes(rule: Rule) -> tuple[LoggedRoute, ...]:
     """The same for all routes that are made of a rule."""
-    of_each = (rule.policies, *(variant.policies for variant in rule.variants))
-    return tuple(route for policies in of_each if (route := logged_route(rule, policies)) is not None)
+    return tuple(
+        route for policies in rule.policies_of_each if (route := logged_route(rule, policies)) is not None
+    )
 
 
 def logged_id(route: LoggedRoute) -> str:

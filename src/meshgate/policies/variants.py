@@ -16,7 +16,15 @@ from google.protobuf import any_pb2
 
 from meshgate.model.policy import ResponseTransformer
 from meshgate.model.route import Rule
-from meshgate.policies import proxy_cache, request_size, request_termination, scripts, transformers
+from meshgate.policies import (
+    grpc_json,
+    proxy_cache,
+    request_size,
+    request_termination,
+    route_logs,
+    scripts,
+    transformers,
+)
 from meshgate.policies.consumer_headers import VARIANT
 from meshgate.policies.edge_policies import EdgePolicies
 from meshgate.policies.packing import switched_on
@@ -102,6 +110,7 @@ def _idle(name: str) -> any_pb2.Any:
 _IDLE: Mapping[str, any_pb2.Any] = {
     request_size.COUNTING_FILTER: request_size.idle_parts(),
     proxy_cache.FILTER: proxy_cache.idle_parts(),
+    grpc_json.FILTER: grpc_json.idle_parts(),
     **{
         name: scripts.script_data({})
         for name in (
@@ -109,6 +118,7 @@ _IDLE: Mapping[str, any_pb2.Any] = {
             transformers.RESPONSE_SCRIPT,
             transformers.LATE_RESPONSE_SCRIPT,
             request_termination.ECHO_FILTER,
+            route_logs.FILTER,
         )
     },
 }

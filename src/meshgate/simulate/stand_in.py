@@ -155,7 +155,8 @@ def _descriptors(model: Model) -> dict[str, ProtoDescriptor]:
     file.service.add(name="Service")
     content = descriptor_pb2.FileDescriptorSet(file=[file]).SerializeToString()
     invented = ProtoDescriptor(content=content, services=("invented.Service",))
-    found = (described(r.policies) for host in model.edge_hosts.values() for r in host.rules)
+    rules = (rule for host in model.edge_hosts.values() for rule in host.rules)
+    found = (described(policies) for rule in rules for policies in rule.policies_of_each)
     return {how.key: invented for how in found if how is not None}
 
 

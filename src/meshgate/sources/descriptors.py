@@ -38,10 +38,10 @@ def wanted(model: Model) -> Mapping[str, Wanted]:
     found: dict[str, Wanted] = {}
     for host in model.edge_hosts.values():
         for rule in host.rules:
-            plugin = transcoding_plugin(rule.policies)
-            if plugin is not None and plugin.transcoding is not None and plugin.ref is not None:
-                one = Wanted(how=plugin.transcoding, ref=plugin.ref, origin=plugin.origin)
-                found.setdefault(one.how.key, one)
+            for plugin in map(transcoding_plugin, rule.policies_of_each):
+                if plugin is not None and plugin.transcoding is not None and plugin.ref is not None:
+                    one = Wanted(how=plugin.transcoding, ref=plugin.ref, origin=plugin.origin)
+                    found.setdefault(one.how.key, one)
     return dict(sorted(found.items()))
 
 

@@ -16,10 +16,12 @@ def with_descriptors(reader: Reader, host: EdgeHost) -> tuple[EdgeHost, Mapping[
     found: dict[str, ProtoDescriptor] = {}
     rules = []
     for rule in host.rules:
-        how = described(rule.policies)
-        if how is not None and isinstance(rule.action, Forward):
+        for how in map(described, rule.policies_of_each):
+            if how is None or not isinstance(rule.action, Forward):
+                continue
             descriptor = reader.descriptor(how.key)
             if descriptor is None:
+                # For everybody, also where it is one consumer's: nobody gets to a service by another way.
                 reason = f"the description of its gRPC service ({how.key}) cannot be had"
                 rule = replace(rule, action=Refuse(status=503, reason=reason))
             else:

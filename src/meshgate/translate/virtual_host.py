@@ -142,7 +142,6 @@ def _edge_context(reader: Reader, proxy: Proxy, parts: RouteParts) -> RouteConte
 def _edge_parts(rule: Rule, policies: EdgePolicies) -> list[RouteParts]:
     """What a rule's policies add to its routes, then what those of each of its variants add."""
     caught = captures.route_parts(rule)
-    of_each = (rule.policies, *(variant.policies for variant in rule.variants))
     base, *others = (
         RouteParts.merge(
             (
@@ -152,7 +151,7 @@ def _edge_parts(rule: Rule, policies: EdgePolicies) -> list[RouteParts]:
                 route_counts.route_parts(rule, one),
             )
         )
-        for one in of_each
+        for one in rule.policies_of_each
     )
     if not others or isinstance(rule.action, Refuse):
         return [base]

@@ -29,6 +29,7 @@ from meshgate.model.policy import (
     JwtAuth,
     KeyAuth,
     LdapAuth,
+    Log,
     Loggly,
     MtlsAuth,
     OAuth2,
@@ -63,6 +64,9 @@ SCOPABLE = (
     | ResponseTransformer
     | Redirection
     | Termination
+    | GrpcGateway
+    | Prometheus
+    | Log
 )
 """Plugins that run when it is known who asks, so that they can be for one consumer. (Limits are too,
 in their own way.)"""
@@ -174,10 +178,8 @@ class ConsumerPlugins:
                     | ResponseTransformer()
                     | Redirection()
                     | Termination()
-                ):
-                    pass
-                case (
-                    Prometheus()
+                    | GrpcGateway()
+                    | Prometheus()
                     | HttpLog()
                     | FileLog()
                     | UdpLog()
@@ -187,15 +189,18 @@ class ConsumerPlugins:
                     | Statsd()
                     | Datadog()
                 ):
+                    pass
+                case GrpcWeb():
                     self._findings.warn(
                         "MG1103",
                         at,
                         consumer.ref,
-                        f"plugin {entry.plugin.plugin} for one consumer is not supported; it has no effect",
+                        "plugin grpc-web for one consumer is not supported: Envoy's filter is on for a route "
+                        "or off; it has no effect",
                         "name it on the Ingress or the Service",
                         PLUGINS_FIELD,
                     )
-                case CorrelationId() | GrpcGateway() | GrpcWeb() | Zipkin() | OpenTelemetry():
+                case CorrelationId() | Zipkin() | OpenTelemetry():
                     self._findings.warn(
                         "MG1103",
                         at,

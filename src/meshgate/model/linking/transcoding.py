@@ -25,14 +25,14 @@ def link_transcoding(given: Input, hosts: Mapping[str, EdgeHost], findings: Find
     """
     return {
         key: replace(host, rules=tuple(_rule(given, rule, findings) for rule in host.rules))
-        if any(transcoding_plugin(rule.policies) for rule in host.rules)
+        if any(transcoding_plugin(rule.every_policy) for rule in host.rules)
         else host
         for key, host in hosts.items()
     }
 
 
 def _rule(given: Input, rule: Rule, findings: Findings) -> Rule:
-    plugin = transcoding_plugin(rule.policies)
+    plugin = transcoding_plugin(rule.every_policy)
     if plugin is None or not isinstance(rule.action, Forward) or not rule.action.destinations:
         return rule
     destination = rule.action.destinations[0].destination
