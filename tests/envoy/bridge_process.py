@@ -13,6 +13,7 @@ from meshgate.app.bridge import bridge_config, cache_config, logs_config
 from meshgate.app.instances import NO_INSTANCES, Instances
 from meshgate.bridge.config import BridgeConfig, write_config
 from meshgate.model.graph import Model
+from meshgate.model.policies.cached import CACHE_LIMITS, CacheLimits
 from meshgate.policies.bridge import CLUSTER
 from meshgate.policies.proxy_cache import CLUSTER as CACHE_CLUSTER
 from meshgate.policies.route_logs import CLUSTER as LOGS_CLUSTER
@@ -22,14 +23,17 @@ DEADLINE_S = 20.0
 
 @asynccontextmanager
 async def bridging(
-    model: Model, folder: Path, instances: Instances = NO_INSTANCES
+    model: Model,
+    folder: Path,
+    instances: Instances = NO_INSTANCES,
+    cache_limits: CacheLimits = CACHE_LIMITS,
 ) -> AsyncIterator[Mapping[str, Path]]:
     """Cluster -> its socket, where the model has anything to ask a bridge; nothing runs where not."""
     async with AsyncExitStack() as stack:
         found: dict[str, Path] = {}
         configs = {
             CLUSTER: bridge_config(model, instances),
-            CACHE_CLUSTER: cache_config(model),
+            CACHE_CLUSTER: cache_config(model, cache_limits),
             LOGS_CLUSTER: logs_config(model, instances),
         }
         for cluster, config in configs.items():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from meshgate.model.policies.cached import CACHE_LIMITS, CacheLimits
 from meshgate.model.reader import Reader
 from meshgate.pipeline import build, read_texts
 from meshgate.policies.proxy_cache import CLUSTER
@@ -116,7 +117,9 @@ def _told(method: str, lines: Mapping[str, str]) -> bytes:
     return f"HTTP/1.1 {status} Told\r\n{text}\r\n".encode("latin-1") + (b"" if method == "HEAD" else body)
 
 
-def served(requests: Iterable[Ask], folder: Path, *, away: bool = False) -> list[Got]:
+def served(
+    requests: Iterable[Ask], folder: Path, *, away: bool = False, limits: CacheLimits = CACHE_LIMITS
+) -> list[Got]:
     """The answers, in order. `away`: the cache is not there."""
     documents, _ = read_texts({"in.yaml": MANIFESTS})
     model = build(documents).model
@@ -124,7 +127,7 @@ def served(requests: Iterable[Ask], folder: Path, *, away: bool = False) -> list
 
     async def answers() -> list[Got]:
         async with AsyncExitStack() as stack:
-            sockets = await stack.enter_async_context(bridging(model, folder))
+            sockets = await stack.enter_async_context(bridging(model, folder, cache_limits=limits))
             if away:
                 sockets = {CLUSTER: folder / "nobody.sock"}
             port = await stack.enter_async_context(running(config, "http", folder, telling, sockets))
@@ -298,3 +301,13 @@ def test_without_the_cache_requests_pass(tmp_path: Path) -> None:
         (200, b"one", (None, True)),
         (200, b"two", (None, True)),
     ]
+
+
+@pytest.mark.envoy
+def test_longer_answers_where_they_may_be(tmp_path: Path) -> None:
+    mib = 1 << 20
+    asked = [say("/kong/a", body="abcdefgh", times=mib // 2), say("/kong/a")]
+    asked += [say("/kong/b", body="abcdefghi", times=mib // 2), say("/kong/b")]
+    got = served(asked, tmp_path, limits=CacheLimits(memory_bytes=32 * mib, answer_bytes=4 * mib))
+    assert [g.cache for g in got] == [MISS, HIT, BYPASS, MISS]
+    assert got[0].body == got[1].body == b"abcdefgh" * (mib // 2)

@@ -15,7 +15,7 @@ from meshgate.bridge.cache.keys import cache_key
 from meshgate.bridge.cache.store import Store
 from meshgate.bridge.cache.stored import Received, make
 from meshgate.bridge.request import Request
-from meshgate.model.policies.cached import ProxyCache
+from meshgate.model.policies.cached import CacheLimits, ProxyCache
 
 NOW = 1_800_000_000.0
 RFC = ProxyCache(cache_control=True, ttl_s=60)
@@ -136,7 +136,7 @@ TURNS = st.builds(
 def test_nobody_gets_what_is_anothers(turns: list[Turn], rfc: bool) -> None:
     """Each answer's body says for whom it was made, and whoever gets it might have asked for it."""
     policy = replace(RFC, cache_control=rfc, methods=("GET", "HEAD"))
-    store, now, made = Store(max_bytes=12_000), NOW, list[Turn]()
+    store, now, made = Store(limits=CacheLimits(memory_bytes=12_000)), NOW, list[Turn]()
     for turn in turns:
         now += turn.later
         exchange = Exchange("rule", policy, store, lambda at=now: at)  # type: ignore[misc]

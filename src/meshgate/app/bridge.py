@@ -11,7 +11,7 @@ from meshgate.bridge.config import BridgeConfig, write_config
 from meshgate.model.consumer import Consumer
 from meshgate.model.graph import Model
 from meshgate.model.policies.bridged import Bridged, servers
-from meshgate.model.policies.cached import ProxyCache
+from meshgate.model.policies.cached import CACHE_LIMITS, CacheLimits, ProxyCache
 from meshgate.model.policies.logs import LoggedRoute
 from meshgate.model.policies.receivers import receivers
 from meshgate.policies import proxy_cache
@@ -39,13 +39,13 @@ def bridge_config(model: Model, instances: Instances = NO_INSTANCES) -> BridgeCo
     )
 
 
-def cache_config(model: Model) -> BridgeConfig:
+def cache_config(model: Model, limits: CacheLimits = CACHE_LIMITS) -> BridgeConfig:
     """What is kept for all routes."""
     found: dict[str, ProxyCache] = {}
     for host in model.edge_hosts.values():
         for rule in host.rules:
             found.update(proxy_cache.rules(rule.every_policy))
-    return BridgeConfig(caches=dict(sorted(found.items())))
+    return BridgeConfig(caches=dict(sorted(found.items())), cache_limits=limits)
 
 
 def logs_config(model: Model, instances: Instances = NO_INSTANCES) -> BridgeConfig:
@@ -96,7 +96,8 @@ class BridgeFiles:
     of requests, nobody waits for a decision.
     """
 
-    def __init__(self, state: Path, run: Path) -> None:
+    def __init__(self, state: Path, run: Path, cache_limits: CacheLimits = CACHE_LIMITS) -> None:
+        self._cache_limits = cache_limits
         self._processes = {
             name: _Process(state / f"{name}.json", run / f"{name}.sock") for name in (NAME, CACHE, LOGS)
         }
@@ -120,7 +121,7 @@ class BridgeFiles:
         """Writes what they must know; gives the names of the daemons that must run."""
         wanted = {
             NAME: bridge_config(model, instances),
-            CACHE: cache_config(model),
+            CACHE: cache_config(model, self._cache_limits),
             LOGS: logs_config(model, instances),
         }
         for name, config in wanted.items():

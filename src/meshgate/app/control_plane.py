@@ -125,7 +125,7 @@ class ControlPlane:
     def _runtime_options(self, place: GatewayPlace) -> RuntimeOptions:
         paths = RuntimePaths.of(self.options.state)
         self._limits = LimitFiles(self.options.state, paths.run)
-        self._bridge = BridgeFiles(self.options.state, paths.run)
+        self._bridge = BridgeFiles(self.options.state, paths.run, self.options.cache_limits)
         self.sidecars = Sidecars(
             ProxyTokens(self.options.state), place, self._limits.socket, self._bridge, self._expect
         )

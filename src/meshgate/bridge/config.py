@@ -17,7 +17,7 @@ from types import MappingProxyType
 from meshgate.core.typed_json import MalformedError, dump, load
 from meshgate.model.consumer import Consumer
 from meshgate.model.policies.bridged import Bridged
-from meshgate.model.policies.cached import ProxyCache
+from meshgate.model.policies.cached import CACHE_LIMITS, CacheLimits, ProxyCache
 from meshgate.model.policies.logs import LoggedRoute
 from meshgate.model.service import EMPTY
 
@@ -42,6 +42,7 @@ class BridgeConfig:
     """`host:port` of a service of ours -> `address:port` of a pod of it."""
     caches: Mapping[str, ProxyCache] = field(default_factory=lambda: MappingProxyType({}))
     """Id, as Envoy names it -> what is kept for a route."""
+    cache_limits: CacheLimits = CACHE_LIMITS
 
     @property
     def needed(self) -> bool:

@@ -71,7 +71,7 @@ class Bridge:
             places=config.places,
         )
         self._rules = {rule: self._make(policies, tools) for rule, policies in config.rules.items()}
-        self.cache.replace(config.caches)
+        self.cache.replace(config.caches, config.cache_limits)
         self.logs.replace(config.logged, self._directory, config.places)
 
     def session(self) -> aiohttp.ClientSession:

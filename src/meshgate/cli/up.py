@@ -23,6 +23,7 @@ from meshgate.cli.events import announce, show_events
 from meshgate.cli.options import DEFAULT_STATE, AllowLua, State
 from meshgate.cli.status import print_hosts, print_problems
 from meshgate.core.units import parse_duration_ms
+from meshgate.model.policies.cached import CacheLimits
 from meshgate.model.proxy import Isolation
 from meshgate.runtime.clear import left_behind
 from meshgate.runtime.guard import Guard
@@ -76,6 +77,13 @@ def up(
         int, typer.Option(min=0, max=65535, help="Prometheus scrapes 127.0.0.1 here; 0 for nowhere.")
     ] = 0,
     allow_lua: AllowLua = False,
+    cache_memory: Annotated[
+        int,
+        typer.Option(min=4, max=1 << 20, metavar="MIB", help="For what proxy-cache keeps."),
+    ] = 128,
+    cache_answer: Annotated[
+        int, typer.Option(min=1, max=64, metavar="MIB", help="The longest answer that proxy-cache keeps.")
+    ] = 1,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once the gateway is ready.")] = False,
 ) -> None:
     """Run these services, a gateway before and a mesh between them."""
@@ -86,6 +94,8 @@ def up(
             raise CliError(f"{path} does not exist", "name files or folders with manifests")
     if http_port == https_port:
         raise CliError("HTTP and HTTPS need ports of their own", "choose another --https-port")
+    if 4 * cache_answer > cache_memory:
+        raise CliError("one answer may take a quarter of the memory", "choose a larger --cache-memory")
     options = UpOptions(
         paths=tuple(paths),
         state=state.absolute(),
@@ -98,6 +108,7 @@ def up(
         svid_lifetime=_lifetime(svid_lifetime),
         metrics_port=metrics_port,
         allow_lua=allow_lua,
+        cache_limits=CacheLimits(memory_bytes=cache_memory << 20, answer_bytes=cache_answer << 20),
         detach=detach,
     )
     _make_state(options.state)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from meshgate.model.policies.cached import CACHE_LIMITS, CacheLimits
 from meshgate.model.proxy import Isolation
 
 
@@ -33,6 +34,8 @@ class UpOptions:
     """Where Prometheus scrapes, on 127.0.0.1; 0: nowhere."""
     allow_lua: bool = False
     """Plugins may run Lua that stands in manifests."""
+    cache_limits: CacheLimits = CACHE_LIMITS
+    """Of `proxy-cache`."""
     detach: bool = False
     """Nobody looks at the standard output."""
 
@@ -51,6 +54,8 @@ class UpOptions:
                 "svidLifetimeSeconds": self.svid_lifetime.total_seconds(),
                 "metricsPort": self.metrics_port,
                 "allowLua": self.allow_lua,
+                "cacheMemoryBytes": self.cache_limits.memory_bytes,
+                "cacheAnswerBytes": self.cache_limits.answer_bytes,
                 "detach": self.detach,
             }
         )
@@ -72,5 +77,8 @@ class UpOptions:
             svid_lifetime=timedelta(seconds=data["svidLifetimeSeconds"]),
             metrics_port=data["metricsPort"],
             allow_lua=data["allowLua"],
+            cache_limits=CacheLimits(
+                memory_bytes=data["cacheMemoryBytes"], answer_bytes=data["cacheAnswerBytes"]
+            ),
             detach=data["detach"],
         )

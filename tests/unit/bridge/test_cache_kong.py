@@ -8,9 +8,8 @@ import pytest
 
 from meshgate.bridge.cache.exchange import Go, Then
 from meshgate.bridge.cache.store import Selector, Store
-from meshgate.bridge.cache.stored import MAX_BODY_BYTES
 from meshgate.bridge.request import Request
-from meshgate.model.policies.cached import ProxyCache
+from meshgate.model.policies.cached import CacheLimits, ProxyCache
 from tests.unit.bridge.cache_world import KONG, Service, World, controlled, get
 
 
@@ -119,12 +118,12 @@ def test_cookies_are_nobody_elses() -> None:
 
 def test_long_and_broken_bodies_are_not_kept() -> None:
     world = World(policy=KONG)
-    most = b"x" * MAX_BODY_BYTES
+    most = b"x" * CacheLimits().answer_bytes
     assert world.ask(get("/most"), Service(body=most)).cache == "Miss"
     assert world.ask(get("/most")).body == most
     assert world.ask(get("/more"), Service(body=most + b"x")).cache == "Miss"
     assert world.ask(get("/more"), Service(body=most + b"x")).cache == "Miss"
-    long = Service(headers=(("content-length", str(MAX_BODY_BYTES + 1)),))
+    long = Service(headers=(("content-length", str(CacheLimits().answer_bytes + 1)),))
     assert world.ask(get("/said"), long).cache == "Bypass"
     assert world.ask(get("/cut"), Service(headers=(("content-length", "5"),))).cache == "Miss"
     assert world.ask(get("/cut"), Service()).cache == "Miss"
@@ -139,7 +138,7 @@ def test_long_and_broken_bodies_are_not_kept() -> None:
 
 
 def test_memory_is_bounded_and_the_least_used_goes_first() -> None:
-    world = World(policy=KONG, store=Store(max_bytes=50_000))
+    world = World(policy=KONG, store=Store(limits=CacheLimits(memory_bytes=50_000)))
     for number in range(4):
         world.ask(get(f"/{number}"), Service(body=b"x" * 10_000))
     assert len(world.store) == 4 - world.store.counts.evicted
@@ -154,7 +153,7 @@ def test_memory_is_bounded_and_the_least_used_goes_first() -> None:
 
 
 def test_bodies_on_their_way_are_bounded_too() -> None:
-    world = World(policy=KONG, store=Store(max_bytes=40_000))
+    world = World(policy=KONG, store=Store(limits=CacheLimits(memory_bytes=40_000)))
     held = []
     for number in range(3):
         exchange, _ = world.begin(get(f"/{number}"))
@@ -192,3 +191,14 @@ def test_other_settings_do_not_find_it() -> None:
     key = world.ask(get(), Service())["x-cache-key"]
     world.policy = replace(KONG, route="other")
     assert world.ask(get(), Service())["x-cache-key"] != key
+
+
+def test_less_memory_than_before_makes_room_at_once() -> None:
+    store = Store()
+    world = World(policy=KONG, store=store)
+    for number in range(20):
+        world.ask(get(f"/{number}"), Service())
+    assert (len(store), store.counts.evicted) == (20, 0)
+    store.limit(CacheLimits(memory_bytes=store.bytes // 2))
+    assert len(store) <= 10
+    assert store.bytes <= store.max_bytes

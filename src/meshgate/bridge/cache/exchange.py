@@ -20,7 +20,7 @@ from meshgate.bridge.cache.freshness import Use, good_enough_for_an_error, use
 from meshgate.bridge.cache.given import Given, give, same_version, validators
 from meshgate.bridge.cache.keys import cache_key
 from meshgate.bridge.cache.store import Store
-from meshgate.bridge.cache.stored import MAX_BODY_BYTES, Received, Stored, first, make, storable, values
+from meshgate.bridge.cache.stored import Received, Stored, first, make, storable, values
 from meshgate.bridge.request import Headers, Request
 from meshgate.model.policies.cached import ProxyCache
 
@@ -121,7 +121,7 @@ class Exchange:
             self._keep(b"")
             return self._counted()
         announced = first(headers, "content-length") or "0"
-        if not announced.isdecimal() or int(announced) > MAX_BODY_BYTES:
+        if not announced.isdecimal() or int(announced) > self._store.limits.answer_bytes:
             self._status = Status.BYPASS
             return self._counted()
         return self._counted(Then.RESPONSE_BODY)
@@ -129,7 +129,7 @@ class Exchange:
     def response_body(self, piece: bytes, *, ended: bool) -> Go:
         """A piece of the answer's body; `ended`: the last one."""
         length = self._held + len(piece)
-        if length > MAX_BODY_BYTES or not self._store.reserve(len(piece)):
+        if length > self._store.limits.answer_bytes or not self._store.reserve(len(piece)):
             self.end()
             return Go()
         self._held = length

@@ -15,7 +15,7 @@ from meshgate.bridge.cache.exchange import Exchange, Go, Then
 from meshgate.bridge.cache.given import Given
 from meshgate.bridge.cache.store import Selector, Store
 from meshgate.core.clock import Clock
-from meshgate.model.policies.cached import ProxyCache
+from meshgate.model.policies.cached import CacheLimits, ProxyCache
 from meshgate.policies.proxy_cache import RULE
 
 MAX_EXCHANGES = 8_000
@@ -38,9 +38,10 @@ class CacheService:
         self._open = 0
         self._policies: Mapping[str, ProxyCache] = {}
 
-    def replace(self, policies: Mapping[str, ProxyCache]) -> None:
+    def replace(self, policies: Mapping[str, ProxyCache], limits: CacheLimits) -> None:
         """Goes by these policies from now on, by their ids."""
         self._policies = policies
+        self.store.limit(limits)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler[bytes, bytes], ...]:
         """What a server needs to serve it."""

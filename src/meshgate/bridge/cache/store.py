@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, fields
 from meshgate.bridge.cache.keys import Selected, selected
 from meshgate.bridge.cache.stored import Stored
 from meshgate.bridge.request import Request
+from meshgate.model.policies.cached import CACHE_LIMITS, CacheLimits
 
-DEFAULT_BYTES = 128 * 1024 * 1024
-"""As much as Kong's `kong_db_cache` has."""
 MAX_VARIANTS = 8
 """How many sets of headers the answers under one key may vary by; what comes after starts anew."""
 REVALIDATION_S = 10.0
@@ -80,7 +79,7 @@ def _of_object(wanted: str, label: str) -> bool:
 class Store:
     """All answers of all routes."""
 
-    max_bytes: int = DEFAULT_BYTES
+    limits: CacheLimits = CACHE_LIMITS
     counts: Counts = field(default_factory=Counts)
     bytes: int = 0
     in_flight: int = 0
@@ -99,6 +98,16 @@ class Store:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def max_bytes(self) -> int:
+        """What all answers may take."""
+        return self.limits.memory_bytes
+
+    def limit(self, limits: CacheLimits) -> None:
+        """Keeps no more than this from now on."""
+        self.limits = limits
+        self._make_room(0)
 
     def now(self) -> int:
         """The step of this moment: a request remembers it, and hands it to `put` with its answer."""

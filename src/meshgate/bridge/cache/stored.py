@@ -16,8 +16,6 @@ from meshgate.bridge.cache.keys import Selected, selected
 from meshgate.bridge.request import Headers, Request
 from meshgate.model.policies.cached import ProxyCache
 
-MAX_BODY_BYTES = 1024 * 1024
-"""Longer answers are passed on and not kept: what is given from the cache is in memory as a whole."""
 MAX_HEADER_BYTES = 64 * 1024
 KEPT_FOR_REVALIDATION_S = 3600
 """How long a stale answer that can be revalidated is kept, where `storage_ttl` says nothing."""

@@ -8,6 +8,19 @@ from meshgate.core.origin import BUILT_IN, Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheLimits:
+    """How much of answers is kept, for all routes together."""
+
+    memory_bytes: int = 128 << 20
+    """As much as Kong's `kong_db_cache` has."""
+    answer_bytes: int = 1 << 20
+    """A longer body is not kept; at most a quarter of all memory."""
+
+
+CACHE_LIMITS = CacheLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyCache:
     """Kong's `proxy-cache`: answers of the service are kept in memory and given again."""
 
