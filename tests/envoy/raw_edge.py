@@ -10,6 +10,7 @@ from pathlib import Path
 
 from meshgate.core.diagnostics import Severity
 from meshgate.model.reader import Reader
+from meshgate.native import LIBRARY
 from meshgate.pipeline import build, read_texts
 from meshgate.simulate import stand_in
 from meshgate.simulate.stand_in import gateway_proxy
@@ -55,7 +56,7 @@ async def edge(manifests: str, folder: Path) -> AsyncIterator[Edge]:
     built = build(documents)
     wrong = [str(d) for d in (*problems, *built.diagnostics) if d.severity is Severity.ERROR]
     assert not wrong, wrong
-    config = self_contained(Reader(stand_in(built.model)), gateway_proxy())
+    config = self_contained(Reader(stand_in(built.model)), gateway_proxy(native_filters=LIBRARY.is_file()))
     config.overload_manager.CopyFrom(overload_manager())
     found = Edge(port=0)
 
