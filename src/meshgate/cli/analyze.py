@@ -18,7 +18,7 @@ from meshgate.simulate import try_patches
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.descriptors import DescriptorFiles
 from meshgate.sources.files import read_paths
-from meshgate.sources.object_api import line_of
+from meshgate.sources.object_json import line_of
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 

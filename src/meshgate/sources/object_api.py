@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
-from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_errors, ordered
+from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_errors
 from meshgate.core.origin import format_path
-from meshgate.dialects.document import Document, Json, is_dns_label
+from meshgate.dialects.document import Document, Json
 from meshgate.dialects.metadata import is_label_value, is_qualified_name
-from meshgate.dialects.yaml_text import read_documents
 from meshgate.sources import kinds
 from meshgate.sources.backend import (
     AdminError,
@@ -19,7 +18,6 @@ from meshgate.sources.backend import (
     Change,
     Changes,
     DeleteRequest,
-    DiagnosticLine,
     GetAnswer,
     GetQuery,
     JsonObject,
@@ -28,11 +26,21 @@ from meshgate.sources.backend import (
     PatchRequest,
 )
 from meshgate.sources.kinds import KindName
-from meshgate.sources.merging import merge_patch, three_way, too_deep, with_metadata
+from meshgate.sources.merging import merge_patch, three_way, too_deep
+from meshgate.sources.object_json import (
+    deleted_name,
+    is_kind,
+    keep_identity,
+    labels_of,
+    lines_of,
+    metadata_of,
+    not_found,
+    place_of,
+    without_server_members,
+)
 from meshgate.sources.objects import BUILT_IN, BUILT_IN_FILE, IMPLICIT_NAMESPACES, ObjectStore, StoredObject
+from meshgate.sources.requested import made_here, one_writable, read_requested, wanted_kinds
 from meshgate.sources.selectors import parse_selector
-
-_SERVER_MEMBERS = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 
 
 class ObjectApi:
@@ -45,15 +53,15 @@ class ObjectApi:
 
     def get(self, query: GetQuery) -> GetAnswer:
         """Objects by kind and name, with what Meshgate knows of their state."""
-        wanted = _wanted(query.kinds, query.names, self._there())
+        wanted = wanted_kinds(query.kinds, query.names, self._there())
         matches = parse_selector(query.selector)
         lists: list[Listed] = []
         missing: list[str] = []
         for kind, names in wanted:
-            found = [o for o in self._all(kind, query) if matches(_labels(o))]
+            found = [o for o in self._all(kind, query) if matches(labels_of(o))]
             if names:
-                by_name = {_metadata(o).get("name"): o for o in found}
-                missing += [_not_found(kind, name) for name in names if name not in by_name]
+                by_name = {metadata_of(o).get("name"): o for o in found}
+                missing += [not_found(kind, name) for name in names if name not in by_name]
                 found = [by_name[name] for name in names if name in by_name]
             lists.append(
                 Listed(
@@ -73,12 +81,12 @@ class ObjectApi:
             if (o.ref.group, o.ref.kind) == (kind.group, kind.kind)
         ]
         if kind.generated:
-            written = {_place(o) for o in objects}
-            made = (o for o in self._backend.generated_objects() if _is(o, kind))
-            objects += [o for o in made if _place(o) not in written]
+            written = {place_of(o) for o in objects}
+            made = (o for o in self._backend.generated_objects() if is_kind(o, kind))
+            objects += [o for o in made if place_of(o) not in written]
         if kind.namespaced and not query.all_namespaces:
-            objects = [o for o in objects if _metadata(o).get("namespace") == query.namespace]
-        return sorted(objects, key=_place)
+            objects = [o for o in objects if metadata_of(o).get("namespace") == query.namespace]
+        return sorted(objects, key=place_of)
 
     def _shown(self, stored: StoredObject) -> JsonObject:
         view = stored.view()
@@ -95,13 +103,13 @@ class ObjectApi:
 
     def apply(self, request: ApplyRequest) -> Changes:
         """Creates or changes the objects of manifests; one with errors changes nothing."""
-        documents, diagnostics = _read(request.texts, request.namespace)
+        documents, diagnostics = read_requested(request.texts, request.namespace)
         changes: list[Change] = []
         for document in documents:
             kind = kinds.find_kind(document.ref.group, document.ref.kind)
             if kind.read_only:
                 changes.append(Change(resource=kind.of(document.ref.name), verb="invalid"))
-                diagnostics.append(_made_here(document))
+                diagnostics.append(made_here(document))
                 continue
             said = self._store.check(document)
             diagnostics += said
@@ -111,15 +119,15 @@ class ObjectApi:
                 verb = self._apply_one(document)
             changes.append(Change(resource=kind.of(document.ref.name), verb=verb))
         errors = () if documents or diagnostics else ("no objects passed to apply",)
-        return Changes(changes=tuple(changes), diagnostics=_lines(diagnostics), errors=errors)
+        return Changes(changes=tuple(changes), diagnostics=lines_of(diagnostics), errors=errors)
 
     def _apply_one(self, document: Document) -> str:
-        document = replace(document, data=_without_server_members(document.data))
+        document = replace(document, data=without_server_members(document.data))
         stored = self._store.get(document.ref)
         if stored is None:
             self._store.put(document, document.data)
             return "created"
-        live = _without_server_members(stored.document.data)
+        live = without_server_members(stored.document.data)
         merged = three_way(self._store.last_applied(document.ref), live, document.data)
         assert isinstance(merged, Mapping)
         if merged == live:
@@ -135,12 +143,12 @@ class ObjectApi:
         targets: list[tuple[KindName, ObjectRef]] = []
         diagnostics: list[Diagnostic] = []
         if request.texts:
-            documents, diagnostics = _read(request.texts, "")
+            documents, diagnostics = read_requested(request.texts, "")
             for document in documents:
                 kind = kinds.find_kind(document.ref.group, document.ref.kind)
                 targets.append((kind, document.ref))
         else:
-            for kind, names in _wanted(request.kinds, request.names, self._there()):
+            for kind, names in wanted_kinds(request.kinds, request.names, self._there()):
                 if not names:
                     raise AdminError("invalid", f"no {kind.kind} was named", "give its name, or -f FILE")
                 targets += [(kind, kind.ref(request.namespace, name)) for name in names]
@@ -151,10 +159,10 @@ class ObjectApi:
                 errors.append(problem)
             elif self._store.get(ref) is not None:
                 self._store.remove(ref, *self._inside(ref))
-                changes.append(Change(resource=_deleted_name(kind, ref.name), verb="deleted"))
+                changes.append(Change(resource=deleted_name(kind, ref.name), verb="deleted"))
             elif not request.ignore_not_found:
-                errors.append(_not_found(kind, ref.name))
-        return Changes(changes=tuple(changes), diagnostics=_lines(diagnostics), errors=tuple(errors))
+                errors.append(not_found(kind, ref.name))
+        return Changes(changes=tuple(changes), diagnostics=lines_of(diagnostics), errors=tuple(errors))
 
     def _inside(self, ref: ObjectRef) -> list[ObjectRef]:
         """What goes with a namespace."""
@@ -174,18 +182,19 @@ class ObjectApi:
 
     def patch(self, request: PatchRequest) -> Changes:
         """A JSON merge patch (RFC 7386) on one object."""
-        kind = _one_writable(request.kind, self._there())
+        kind = one_writable(request.kind, self._there())
         if too_deep(cast("Json", request.patch)):
             raise AdminError("invalid", "the patch must be a JSON object of at most 100 levels")
         changed, diagnostics = self._change(kind, request, cast("Mapping[str, Json]", request.patch))
         verb = "patched" if changed else "patched (no change)"
         return Changes(
-            changes=(Change(resource=kind.of(request.name), verb=verb),), diagnostics=_lines(diagnostics)
+            changes=(Change(resource=kind.of(request.name), verb=verb),),
+            diagnostics=lines_of(diagnostics),
         )
 
     def label(self, request: LabelRequest) -> Changes:
         """Sets labels, and removes those whose value is None."""
-        kind = _one_writable(request.kind, self._there())
+        kind = one_writable(request.kind, self._there())
         for key, value in request.labels.items():
             if not is_qualified_name(key) or not is_label_value(value or ""):
                 raise AdminError("invalid", f"{key}={value or ''} is not a valid label")
@@ -193,7 +202,7 @@ class ObjectApi:
         diagnostics: list[Diagnostic] = []
         for name in request.names:
             target = PatchRequest(kind=request.kind, name=name, namespace=request.namespace, patch={})
-            labels = _labels(self._existing(kind, target).view())
+            labels = labels_of(self._existing(kind, target).view())
             taken = {
                 k: labels[k] for k, v in request.labels.items() if v is not None and labels.get(k, v) != v
             }
@@ -208,25 +217,25 @@ class ObjectApi:
             only_removed = all(value is None for value in request.labels.values())
             verb = ("unlabeled" if only_removed else "labeled") if changed else "not labeled"
             changes.append(Change(resource=kind.of(name), verb=verb))
-        return Changes(changes=tuple(changes), diagnostics=_lines(diagnostics))
+        return Changes(changes=tuple(changes), diagnostics=lines_of(diagnostics))
 
     def _existing(self, kind: KindName, target: PatchRequest) -> StoredObject:
         stored = self._store.get(kind.ref(target.namespace, target.name))
         if stored is None:
-            raise AdminError("not_found", _not_found(kind, target.name))
+            raise AdminError("not_found", not_found(kind, target.name))
         return stored
 
     def _change(
         self, kind: KindName, target: PatchRequest, patch: Mapping[str, Json]
     ) -> tuple[bool, tuple[Diagnostic, ...]]:
         stored = self._existing(kind, target)
-        before = _without_server_members(stored.document.data)
+        before = without_server_members(stored.document.data)
         after = merge_patch(before, patch)
         assert isinstance(after, Mapping)
-        after = _without_server_members(after)
+        after = without_server_members(after)
         if after == before:
             return False, ()
-        _keep_identity(before, after)
+        keep_identity(before, after)
         changed = replace(stored.document, data=after, problem="")
         said = self._store.check(changed)
         if has_errors(said):
@@ -237,133 +246,3 @@ class ObjectApi:
             )
         self._store.put(changed)
         return True, said
-
-
-def _wanted(
-    written: str, names: Sequence[str], there: Collection[tuple[str, str]]
-) -> list[tuple[KindName, tuple[str, ...]]]:
-    """Kinds with names, from `svc a b`, `svc/a deploy/b` or `svc,deploy`."""
-    pairs = [part for part in (written, *names) if "/" in part]
-    if not pairs:
-        return [(kind, tuple(names)) for kind in kinds.resolve_all(written, there)]
-    if len(pairs) != 1 + len(names):
-        raise AdminError("invalid", "KIND/NAME cannot be mixed with names of one kind")
-    found: dict[KindName, list[str]] = {}
-    for pair in pairs:
-        kind, _, name = pair.partition("/")
-        found.setdefault(kinds.resolve(kind, there), []).append(name)
-    return [(kind, tuple(several)) for kind, several in found.items()]
-
-
-def _one_writable(written: str, there: Collection[tuple[str, str]]) -> KindName:
-    kind = kinds.resolve(written, there)
-    if kind.read_only:
-        raise AdminError(
-            "forbidden",
-            f"{kind.plural} are made by Meshgate and cannot be changed",
-            "change their Deployment",
-        )
-    return kind
-
-
-def _read(texts: Mapping[str, str], namespace: str) -> tuple[list[Document], list[Diagnostic]]:
-    if namespace and not is_dns_label(namespace):
-        raise AdminError("invalid", f"{namespace[:80]!r} is not a namespace's name")
-    documents: list[Document] = []
-    diagnostics: list[Diagnostic] = []
-    for file, text in texts.items():
-        found, said = read_documents(text, file)
-        documents += [_in_namespace(document, namespace) for document in found]
-        diagnostics += said
-    return documents, diagnostics
-
-
-def _in_namespace(document: Document, namespace: str) -> Document:
-    if not namespace or document.namespace_given or not document.namespace:
-        return document
-    return replace(
-        document,
-        ref=replace(document.ref, namespace=namespace),
-        data=with_metadata(document.data, {"namespace": namespace}),
-        namespace_given=True,
-    )
-
-
-def _without_server_members(data: Mapping[str, Json]) -> dict[str, Json]:
-    metadata = data.get("metadata")
-    kept = {k: v for k, v in data.items() if k != "status"}
-    if isinstance(metadata, Mapping):
-        inner = {k: v for k, v in metadata.items() if k not in _SERVER_MEMBERS}
-        kept["metadata"] = {k: v for k, v in inner.items() if v != {}}
-    return kept
-
-
-def _keep_identity(before: Mapping[str, Json], after: Mapping[str, Json]) -> None:
-    for path in (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")):
-        if _at(before, path) != _at(after, path):
-            raise AdminError("invalid", f"{'.'.join(path)} cannot be changed", "make a new object instead")
-
-
-def _at(data: Json, path: Iterable[str]) -> Json:
-    for part in path:
-        data = data.get(part) if isinstance(data, Mapping) else None
-    return data
-
-
-def _made_here(document: Document) -> Diagnostic:
-    return Diagnostic(
-        severity=Severity.ERROR,
-        code="MG1101",
-        origin=document.locate(),
-        message=f"a {document.ref.kind} is made by Meshgate and cannot be applied",
-        object=document.ref,
-        remedy="apply a Deployment",
-    )
-
-
-def _not_found(kind: KindName, name: str) -> str:
-    return f'{kind.resource} "{name}" not found'
-
-
-def _deleted_name(kind: KindName, name: str) -> str:
-    singular = f"{kind.kind.lower()}.{kind.group}" if kind.group else kind.kind.lower()
-    return f'{singular} "{name}"'
-
-
-def _metadata(obj: JsonObject) -> JsonObject:
-    found = obj.get("metadata")
-    return found if isinstance(found, Mapping) else {}
-
-
-def _labels(obj: JsonObject) -> Mapping[str, str]:
-    found = _metadata(obj).get("labels")
-    return found if isinstance(found, Mapping) else {}
-
-
-def _is(obj: JsonObject, kind: KindName) -> bool:
-    group = str(obj.get("apiVersion", "")).rpartition("/")[0]
-    return (group, obj.get("kind")) == (kind.group, kind.kind)
-
-
-def _place(obj: JsonObject) -> tuple[str, str]:
-    metadata = _metadata(obj)
-    return str(metadata.get("namespace", "")), str(metadata.get("name", ""))
-
-
-def _lines(diagnostics: Iterable[Diagnostic]) -> tuple[DiagnosticLine, ...]:
-    return tuple(line_of(d) for d in ordered(diagnostics))
-
-
-def line_of(diagnostic: Diagnostic) -> DiagnosticLine:
-    """A diagnostic for JSON."""
-    return DiagnosticLine(
-        file=diagnostic.origin.file,
-        line=diagnostic.origin.line,
-        column=diagnostic.origin.column,
-        severity=diagnostic.severity.value,
-        code=diagnostic.code,
-        object=str(diagnostic.object) if diagnostic.object else "",
-        field=format_path(diagnostic.field),
-        message=diagnostic.message,
-        remedy=diagnostic.remedy,
-    )

@@ -23,7 +23,7 @@ from meshgate.sources.backend import (
     PodLine,
     StatusReport,
 )
-from meshgate.sources.object_api import line_of
+from meshgate.sources.object_json import line_of
 from meshgate.sources.objects import ObjectStore
 
 
