@@ -5,6 +5,7 @@ It logs everybody in at once as `ann`. For how a real provider behaves see tests
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -43,6 +44,8 @@ class Provider:
     """Which of its keys signs; only that one is published."""
     down: bool = False
     """Answers 503 to everything."""
+    holds: set[str] = field(default_factory=set)
+    """Paths that take requests and do not answer, until they are taken out of it."""
     asked: Counter[str] = field(default_factory=Counter)
     """Path -> how often."""
     discovery: dict[str, object] = field(default_factory=dict)
@@ -124,6 +127,8 @@ def _counting(provider: Provider) -> Any:
     @web.middleware
     async def count(request: web.Request, handler: Any) -> web.StreamResponse:
         provider.asked[request.path] += 1
+        while request.path in provider.holds:
+            await asyncio.sleep(0.02)
         if provider.down:
             return web.Response(status=503)
         found: web.StreamResponse = await handler(request)

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -15,6 +16,9 @@ import uvloop
 from meshgate.bridge.config import ConfigError
 from meshgate.bridge.server import serving
 from meshgate.core.clock import SystemClock
+
+MAX_THREADS = 64
+"""They are made when they are needed."""
 
 
 def main() -> int:
@@ -44,6 +48,8 @@ def main() -> int:
 async def _serve(config: Path, listen: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # Names are looked up and files written in threads: a name server that hangs must not hold them all.
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=MAX_THREADS, thread_name_prefix="bridge"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with serving(config=config, listen=listen, clock=SystemClock()) as watch:

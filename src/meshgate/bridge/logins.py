@@ -10,14 +10,14 @@ import hashlib
 import hmac
 import os
 
-from meshgate.bridge.ldap_bind import Place, binds, escaped
+from meshgate.bridge.ldap_bind import DirectoryError, Place, binds, escaped
 from meshgate.bridge.remembering import Remembered
 from meshgate.core.clock import Clock
 from meshgate.core.secret import Secret
 from meshgate.model.policies.directory import LdapAuth
 
 MAX_ASKING = 100
-"""Questions to directories at once; further ones wait, and Envoy does not wait for ever."""
+"""Questions to one directory at once; further ones wait as long as one may take."""
 
 
 class Logins:
@@ -26,7 +26,7 @@ class Logins:
     def __init__(self, clock: Clock) -> None:
         self._key = os.urandom(32)
         self._good: Remembered[bytes, bool] = Remembered(clock, 10_000)
-        self._asking = asyncio.Semaphore(MAX_ASKING)
+        self._asking: dict[tuple[str, int], asyncio.Semaphore] = {}
 
     async def good(self, policy: LdapAuth, place: Place, username: str, password: Secret) -> bool:
         """Whether the directory takes the password. Raises `DirectoryError`."""
@@ -34,8 +34,17 @@ class Logins:
         if self._good.get(mark):
             return True
         name = f"{policy.attribute}={escaped(username)},{policy.base_dn}"
-        async with self._asking:
+        # A directory that hangs holds nobody who asks another one.
+        asking = self._asking.setdefault((place.address, place.port), asyncio.Semaphore(MAX_ASKING))
+        try:
+            async with asyncio.timeout(place.timeout_s):
+                await asking.acquire()
+        except TimeoutError as error:
+            raise DirectoryError("too many questions wait for the directory") from error
+        try:
             found = await binds(place, name, password)
+        finally:
+            asking.release()
         if found:
             self._good.put(mark, True, policy.cache_s)
         return found

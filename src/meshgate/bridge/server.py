@@ -29,6 +29,8 @@ AUTHORIZATION = "envoy.service.auth.v3.Authorization"
 MAX_CONCURRENT = 10_000
 """Calls at once; one more is refused with RESOURCE_EXHAUSTED."""
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+MAX_CONNECTIONS_TO_ONE = 100
+"""Connections to one server (provider, policy agent); who finds them busy waits up to its deadline."""
 STOP_GRACE_S = 3.0
 """How long calls in flight may take when the bridge stops."""
 
@@ -77,7 +79,10 @@ class Bridge:
     def session(self) -> aiohttp.ClientSession:
         """The way to other servers, opened at its first use."""
         if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+            # So many to each server, but no bound on all: one that hangs would hold questions to others.
+            connector = aiohttp.TCPConnector(limit=0, limit_per_host=MAX_CONNECTIONS_TO_ONE)
+            jar = aiohttp.DummyCookieJar()
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=jar)
         return self._session
 
     async def check(self, message: bytes, context: _Context) -> bytes:
