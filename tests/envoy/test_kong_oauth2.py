@@ -219,8 +219,6 @@ async def _refusals(post: Post, get: Post) -> None:
         (authorize, {**asks, "authenticated_userid": "root"}, key),
         (authorize, {**asks, "provision_key": KEY},
          ("invalid_authenticated_userid", "Missing authenticated_userid parameter")),
-        (authorize, {**asks, **USER, "response_type": "x"},
-         ("unsupported_response_type", "Invalid response_type")),
         (authorize, {**asks, **USER, "client_id": "x"}, client),
     ]  # fmt: skip
     for path, form, expected in cases:

@@ -6,8 +6,9 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -17,7 +18,7 @@ from tests.envoy.openid_browser import Browser
 from tests.openid_provider import CLIENT, SECRET, Provider, providing
 
 pytestmark = pytest.mark.envoy
-Get = Callable[..., Awaitable[Answer]]
+Get = Callable[..., Coroutine[Any, Any, Answer]]
 Others = Callable[[], Awaitable[None]]
 TIMEOUT_S = 1.0
 MANY = 150

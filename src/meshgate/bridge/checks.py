@@ -46,6 +46,7 @@ def _step(policy: Bridged, tools: Tools) -> Step:
                 name="oauth2",
                 ask=OAuth2Check(policy, tools).ask,
                 anonymous=anonymous,
+                answers_itself=OAuth2Check.answers_itself,
                 own_headers=OWN_HEADERS,
             )
         case Opa():

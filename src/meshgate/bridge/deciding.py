@@ -30,6 +30,8 @@ class Step:
     ask: Ask
     anonymous: bool = False
     finish: Finish | None = None
+    answers_itself: Callable[[Request], bool] | None = None
+    """Requests that are for itself, also where somebody is known already."""
     own_headers: tuple[str, ...] = ()
     """What it alone tells the service, in lower case: a client's own never reach it, whoever asks."""
 
@@ -38,7 +40,8 @@ async def decide(steps: Sequence[Step], request: Request, known: Identity | None
     """The answer of all steps together. A check that breaks refuses with 500."""
     so_far = Allow(remove_headers=tuple(name for step in steps for name in step.own_headers))
     for step in steps:
-        if step.anonymous and known is not None:
+        own = step.answers_itself is not None and step.answers_itself(request)
+        if step.anonymous and known is not None and not own:
             continue
         try:
             verdict = await step.ask(request, known)

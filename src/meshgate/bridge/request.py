@@ -35,6 +35,9 @@ class Request:
     peer_chain_pem: str = ""
     """The certificates that the client showed, whoever signed them; empty for none, and where no plugin
     of the route looks at them."""
+    over_tls: bool = False
+    """Whether the connection itself is encrypted, whatever a proxy before it says; told where a plugin of
+    the listener asks."""
     captures: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     """What the groups of the route's regular expression took of the path, where a plugin wants it."""
     about: Mapping[str, str] = field(default_factory=lambda: EMPTY)

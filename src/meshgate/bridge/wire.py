@@ -47,9 +47,16 @@ def read(message: bytes) -> tuple[str, Request]:
         peer_chain_pem=unquote(
             _noted(attributes, client_certificate.NAMESPACE).get(client_certificate.CHAIN, "")
         ),
+        over_tls=_over_tls(attributes),
         captures=_noted(attributes, captures.NAMESPACE),
         about=context,
     )
+
+
+def _over_tls(attributes: attribute_context_pb2.AttributeContext) -> bool:
+    """Envoy 1.40 tells no scheme of a connection's own, but whom the gateway's certificate names there."""
+    named = attributes.destination.principal or attributes.tls_session.sni
+    return bool(named) or attributes.request.http.protocol == "HTTP/3"
 
 
 def _noted(attributes: attribute_context_pb2.AttributeContext, namespace: str) -> Mapping[str, str]:

@@ -68,6 +68,9 @@ def listener_filters(policies: tuple[Policy, ...], stage: Stage) -> tuple[hcm.Ht
     )
     if any(isinstance(p, MtlsAuth) for p in found):
         config.metadata_context_namespaces.append(client_certificate.NAMESPACE)
+    if any(isinstance(p, OAuth2) for p in found):
+        # Behind a proxy that is trusted the scheme is what the proxy says.
+        config.include_tls_session = True
     if any(isinstance(p, Opa) and p.include_uri_captures for p in found):
         config.metadata_context_namespaces.append(captures.NAMESPACE)
     if stage is Stage.AUTHENTICATION:

@@ -33,20 +33,23 @@ class OAuth2Check:
     def __init__(self, policy: OAuth2, tools: Tools) -> None:
         self._policy, self._tools = policy, tools
         self._applications = clients.applications(tools.directory)
-        self._plugin = "" if policy.global_credentials else policy.name
+        own = f"{policy.name} {policy.service}"
+        self._plugin = "" if policy.global_credentials else own
+        self._code_plugin = policy.name if policy.global_credentials else own
 
     async def ask(self, request: Request, known: Identity | None) -> Verdict:
         """Who asks by a token, or an endpoint's answer."""
-        path = request.path_only.removesuffix("/")
-        for ending, endpoint, answer in (
-            ("/oauth2/token", "token", self._issue),
-            ("/oauth2/authorize", "authorization", self._authorize),
-        ):
-            if path.endswith(ending):
-                if request.method != "POST":
-                    return answers.wrong_method(self._policy.realm, request.method, endpoint)
-                return await answer(request)
-        return await self._authenticate(request)
+        endpoint = _endpoint(request)
+        if endpoint is None:
+            return await self._authenticate(request)
+        if request.method != "POST":
+            return answers.wrong_method(self._policy.realm, request.method, endpoint)
+        return await (self._issue(request) if endpoint == "token" else self._authorize(request))
+
+    @staticmethod
+    def answers_itself(request: Request) -> bool:
+        """Whether it is for one of the endpoints, which are nobody else's whoever asks."""
+        return _endpoint(request) is not None
 
     @property
     def _store(self) -> TokenStore:
@@ -60,8 +63,10 @@ class OAuth2Check:
         value = request.header(policy.auth_header_name)
         parameter = ""
         if value is not None:
-            scheme, _, token = value.strip().partition(" ")
-            token = token.strip() if scheme.lower() in ("bearer", "token") else ""
+            parts = value.split()
+            named = len(parts) == 2 and parts[0].lower() in ("bearer", "token")
+            # A token by itself is one too, as in Kong.
+            token = parts[-1] if named or len(parts) == 1 else ""
         else:
             try:
                 token = Parameters(request).get("access_token") or ""
@@ -69,7 +74,7 @@ class OAuth2Check:
                 return answers.invalid(policy.realm)
             parameter = "access_token"
         if not token:
-            return answers.missing(policy.realm) if value is None else answers.invalid(policy.realm)
+            return answers.invalid(policy.realm) if value else answers.missing(policy.realm)
         found = await asyncio.to_thread(self._store.token, token)
         if found is None or (found.plugin and found.plugin != self._plugin):
             return answers.invalid(policy.realm)
@@ -77,7 +82,8 @@ class OAuth2Check:
             said = "The access token is global, but the current plugin is configured without"
             return answers.invalid(policy.realm, f"{said} 'global_credentials'")
         application = self._applications.get(found.client_id)
-        if application is None or (found.expires and self._now() >= found.expires):
+        ends = [end for end in (found.expires, found.ends) if end]
+        if application is None or (ends and self._now() >= min(ends)):
             return answers.invalid(policy.realm)
         told: Headers = tuple((n, v) for n, v in ((_SCOPE, found.scope), (_USER, found.user_id)) if v)
         hides = policy.hide_credentials
@@ -96,17 +102,18 @@ class OAuth2Check:
             clients.https_only(self._policy, request)
             clients.provisioned(self._policy, parameters)
             user_id = clients.user(parameters)
+            application = self._applications.get(parameters.get("client_id") or "")
+            if application is None:
+                raise unknown_client()
+            # From here on the application is told, also of errors.
+            target = clients.safe_redirect_uri(application, parameters)
+            challenge = clients.challenge(self._policy, application, parameters)
+            clients.redirect_uri(application, parameters)
+            scope = clients.scope(self._policy, parameters)
             kind = parameters.get("response_type")
             grants = {"code": "authorization_code", "token": "implicit"}
             if grants.get(kind or "") not in self._policy.grants:
                 raise OAuth2Error("unsupported_response_type", "Invalid response_type")
-            scope = clients.scope(self._policy, parameters)
-            application = self._applications.get(parameters.get("client_id") or "")
-            if application is None:
-                raise unknown_client()
-            target = next(iter(application.credential.redirect_uris), "")
-            target = clients.redirect_uri(application, parameters)
-            challenge = clients.challenge(self._policy, application, parameters)
             if kind == "code":
                 said = {"code": await self._code(application, user_id, scope, challenge)}
             else:
@@ -125,7 +132,7 @@ class OAuth2Check:
     async def _code(self, application: Application, user_id: str, scope: str, challenge: str) -> str:
         code, now = secrets.token_urlsafe(24), self._now()
         found = Code(
-            plugin=self._policy.name,
+            plugin=self._code_plugin,
             client_id=application.credential.client_id,
             user_id=user_id,
             scope=scope,
@@ -141,14 +148,15 @@ class OAuth2Check:
         try:
             clients.https_only(self._policy, request)
             kind = parameters.get("grant_type") or ""
-            allowed = kind in _GRANTS and (kind in self._policy.grants or kind == "refresh_token")
-            if not allowed:
-                raise OAuth2Error("unsupported_grant_type", "Invalid grant_type")
+            # Of several faults Kong names who asks before what is asked for.
             identifier, secret, by_header = clients.shown_client(self._policy, request, parameters)
             known = self._applications.get(identifier)
             application = clients.authenticate(known, secret, basic=by_header)
-            if kind != "client_credentials":
-                clients.redirect_uri(application, parameters) if parameters.get("redirect_uri") else None
+            if kind != "client_credentials" and parameters.get("redirect_uri") is not None:
+                clients.redirect_uri(application, parameters)
+            allowed = kind in _GRANTS and (kind in self._policy.grants or kind == "refresh_token")
+            if not allowed:
+                raise OAuth2Error("unsupported_grant_type", "Invalid grant_type")
             said = await self._granted(kind, application, parameters)
         except OAuth2Error as error:
             said, basic = dict(error.said), error.basic
@@ -184,7 +192,7 @@ class OAuth2Check:
         code = parameters.get("code") or ""
         found = await asyncio.to_thread(self._store.code, code)
         wrong = OAuth2Error("invalid_request", "Invalid code")
-        if found is None or found.plugin != self._policy.name or self._now() >= found.ends:
+        if found is None or found.plugin != self._code_plugin or self._now() >= found.ends:
             raise wrong
         if found.client_id != application.credential.client_id:
             raise wrong
@@ -202,7 +210,7 @@ class OAuth2Check:
             raise wrong
         if found.client_id != application.credential.client_id:
             raise unknown_client()
-        if not set(found.scope.split()) <= set(self._policy.scopes):
+        if not set(found.scope.split()) <= set(self._policy.scopes or ()):
             raise OAuth2Error("invalid_scope", "Scope mismatch")
         access = secrets.token_urlsafe(24)
         renewed = refresh if self._policy.reuse_refresh_token else secrets.token_urlsafe(24)
@@ -230,7 +238,8 @@ class OAuth2Check:
             user_id=user_id,
             scope=scope,
             expires=now + lasts if lasts else 0,
-            ends=now + max(lasts, keeps) if lasts and keeps else 0,
+            # Both are gone then, also an access token that would last longer.
+            ends=now + keeps if lasts and keeps else 0,
         )
 
     def _said(self, access: str, refresh: str) -> dict[str, object]:
@@ -241,6 +250,14 @@ class OAuth2Check:
         if refresh:
             found["refresh_token"] = refresh
         return found
+
+
+def _endpoint(request: Request) -> str | None:
+    path = request.path_only.removesuffix("/")
+    for ending, name in (("/oauth2/token", "token"), ("/oauth2/authorize", "authorization")):
+        if path.endswith(ending):
+            return name
+    return None
 
 
 def _state(parameters: Parameters) -> str | None:

@@ -57,6 +57,8 @@ class Parameters:
 def scope(policy: OAuth2, parameters: Parameters) -> str:
     """What is asked for. Raises `OAuth2Error`."""
     asked = (parameters.get("scope") or "").split()
+    if policy.scopes is None:
+        return ""
     for one in asked:
         if one not in policy.scopes:
             raise OAuth2Error("invalid_scope", f'"{_shown(one)}" is an invalid scope')
@@ -71,8 +73,13 @@ def _shown(text: str) -> str:
 
 def https_only(policy: OAuth2, request: Request) -> None:
     """Raises `OAuth2Error` where the request came in the clear."""
-    terminated = request.header("x-forwarded-proto") == "https" and policy.accept_http_if_already_terminated
-    if request.scheme != "https" and not terminated:
+    if request.over_tls:
+        return
+    # Envoy has put in what the connection is, unless a proxy that is trusted stands before it.
+    said = request.header("x-forwarded-proto") or "" if policy.accept_http_if_already_terminated else ""
+    if "," in said:
+        raise OAuth2Error("access_denied", "Only one X-Forwarded-Proto header allowed")
+    if said.lower() != "https":
         raise OAuth2Error("access_denied", "You must use HTTPS")
 
 
@@ -102,6 +109,13 @@ def redirect_uri(application: Application, parameters: Parameters) -> str:
             "Invalid redirect_uri that does not match with any redirect_uri created with the application",
         )
     return found
+
+
+def safe_redirect_uri(application: Application, parameters: Parameters) -> str:
+    """Where errors may go: the address that is asked for, where it is the application's, or its first."""
+    known = application.credential.redirect_uris
+    wanted = parameters.get("redirect_uri")
+    return wanted if wanted in known and wanted is not None else next(iter(known), "")
 
 
 def needs_pkce(policy: OAuth2, application: Application) -> bool:

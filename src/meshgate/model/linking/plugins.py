@@ -41,6 +41,7 @@ from meshgate.model.policy import (
     LdapAuth,
     Limits,
     MtlsAuth,
+    OAuth2,
     Opa,
     OpenIdConnect,
     Policy,
@@ -292,4 +293,6 @@ def _of_route(policy: Policy, route_label: str, service_label: str) -> Policy:
     """The policy as the route has it: what a route keeps is not given on others."""
     if isinstance(policy, ProxyCache):
         return replace(policy, route=route_label, service=service_label)
+    if isinstance(policy, OAuth2):
+        return replace(policy, service=service_label)
     return policy

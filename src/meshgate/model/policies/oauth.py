@@ -19,8 +19,11 @@ class OAuth2:
     PRIORITY: ClassVar[int] = 1400
 
     name: str
-    """Of the plugin; its tokens are good for it alone, unless `global_credentials`."""
-    scopes: tuple[str, ...] = ()
+    """Of the plugin; its tokens are good for it and for one service alone, unless `global_credentials`."""
+    service: str = ""
+    """Of the route that the request takes; empty until it is known."""
+    scopes: tuple[str, ...] | None = None
+    """None: what is asked for is not looked at, and is not given."""
     mandatory_scope: bool = False
     provision_key: Secret | None = None
     """What the service shows that has asked the user; None: nobody can."""

@@ -24,7 +24,7 @@ _NEED_KEY = {"authorization_code", "implicit", "password"}
 class OAuth2Config(Config):
     """Every field of the plugin."""
 
-    scopes: Items[Word] = ()
+    scopes: Items[Word] | None = None
     mandatory_scope: bool = False
     provision_key: SecretText | None = None
     token_expiration: Annotated[int, Field(ge=0, le=MAX_S)] = 7200
@@ -62,7 +62,7 @@ def lower_oauth2(config: OAuth2Config, report: Report) -> OAuth2:
     name = report.document.ref
     return OAuth2(
         name=f"{name.namespace}/{name.name}",
-        scopes=tuple(dict.fromkeys(config.scopes)),
+        scopes=tuple(dict.fromkeys(config.scopes)) if config.scopes is not None else None,
         mandatory_scope=config.mandatory_scope,
         provision_key=config.provision_key,
         token_expiration_s=config.token_expiration,
