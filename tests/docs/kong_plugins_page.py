@@ -48,11 +48,12 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             text=(
                 "The groups of the consumer decide: Secrets with the label `konghq.com/credential: acl` "
                 "and a `group`. Nobody known: 401 `Unauthorized`; known and not allowed: 403 `You "
-                "cannot consume this service`. A consumer with a credential Secret that cannot be read "
+                "cannot consume this service`. Groups that a credential says (`openid-connect`, `mtls-auth`) "
+                "count where it is no consumer's, or with `always_use_authenticated_groups`. "
+                "A consumer with a credential Secret that cannot be read "
                 "is refused by every `deny`, for that Secret may have named the group. The service gets "
                 "`X-Consumer-Groups`."
             ),
-            notes={"always_use_authenticated_groups": "warned, no effect"},
         ),
         "basic-auth": Section(
             test="envoy/test_kong_basic_auth.py",

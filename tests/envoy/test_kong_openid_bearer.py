@@ -82,6 +82,15 @@ def _manifests(issuer: str) -> str:
         + consumer("guest", {})
         + plugin("staff", "acl", "{allow: ['night shift']}")
         + route("staff", "optional", "staff")
+        + plugin("said", "acl", "{allow: ['night shift'], always_use_authenticated_groups: true}")
+        + route("said", "optional", "said")
+        + plugin("unsaid", "acl", "{deny: ['night shift'], always_use_authenticated_groups: true}")
+        + route("unsaid", "optional", "unsaid")
+        + plugin("denies", "acl", "{deny: ['night shift']}")
+        + route("denies", "optional", "denies")
+        + route("alone", "bearer", "denies")
+        + route("guests", "strangers", "staff")
+        + route("guests-too", "strangers", "denies")
     )
 
 
@@ -295,6 +304,31 @@ async def _whose_token_it_is(provider: Provider, get: Get) -> None:
     assert (await get("/staff", provider.token(groups=["night shift"]))).reached
     assert (await get("/staff", provider.token(groups=["day shift"]))).status == 403
     assert (await get("/staff", provider.token(preferred_username="ann"))).status == 403
+    # A consumer's own groups count, not what her token says, unless acl is told so.
+    both = {"preferred_username": "ann", "groups": ["night shift", "&", "!"]}
+    other = {"preferred_username": "ann", "groups": ["&night shift", ",night shift,"]}
+    for path, claims, status in (
+        ("/staff", both, 403),
+        ("/said", both, 200),
+        ("/said", other, 403),
+        ("/said", {"groups": ["night shift"]}, 200),
+        ("/said", {}, 403),
+        ("/said", {"preferred_username": "ann", "groups": []}, 403),
+        ("/unsaid", both, 403),
+        ("/unsaid", other, 200),
+        ("/denies", both, 200),
+        ("/denies", {"groups": ["night shift"]}, 403),
+        ("/alone", {}, 403),
+    ):
+        answer = await get(path, provider.token(**claims))
+        assert answer.status == status, (path, claims, answer)
+        assert answer.reached or answer.message == "You cannot consume this service"
+    for path, token, status in (
+        ("/guests", None, 401),
+        ("/guests", provider.token(), 403),
+        ("/guests-too", None, 200),
+    ):
+        assert (await get(path, token)).status == status, path
 
     stranger = await get("/strangers", None, ("x-user", "root"))
     assert "x-user" not in stranger.seen.headers

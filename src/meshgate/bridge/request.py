@@ -83,7 +83,8 @@ class Identity:
     credential: str = ""
     """What the service is told as X-Credential-Identifier; without a consumer it must not be empty."""
     groups: tuple[str, ...] | None = None
-    """Groups that the credential itself says (X-Authenticated-Groups); None: those of the consumer."""
+    """Groups that the credential itself says (X-Authenticated-Groups); None: it says none. Beside those
+    of a consumer `acl` looks at them only where it is told to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

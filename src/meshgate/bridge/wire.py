@@ -15,6 +15,8 @@ from meshgate.policies.consumer_headers import (
     AUTHENTICATED_GROUPS,
     CONSUMER_ID,
     CREDENTIAL_ID,
+    GROUPS,
+    credential_groups,
     group_values,
     identity_values,
 )
@@ -113,8 +115,11 @@ def _identity(identity: Identity) -> Mapping[str, str]:
     """Headers that say who it is; empty values are for headers that must go."""
     found = dict(identity_values(identity.consumer, identity.credential))
     if identity.groups is not None:
-        found.update(group_values(identity.groups))
         found[AUTHENTICATED_GROUPS] = ", ".join(identity.groups)
+        if identity.consumer is None:
+            found.update(group_values(identity.groups))
+        else:
+            found[GROUPS] += credential_groups(identity.groups)
     return found
 
 

@@ -6,16 +6,20 @@ anything reads the request, and the service never sees it.
 
 from __future__ import annotations
 
+from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from meshgate.model.policy import Acl
 from meshgate.policies.consumer_headers import (
     CONSUMER_ID,
+    CREDENTIAL_GROUPS,
+    CREDENTIAL_ID,
     GROUP_NAMES,
     GROUPS,
     UNKNOWN_GROUP,
     quoted_consumer_group,
+    quoted_credential_group,
     quoted_group,
 )
 from meshgate.policies.denial import both, denial_filter, either, having, neither, present, refusals, strikes
@@ -23,6 +27,7 @@ from meshgate.policies.parts import RouteParts
 from meshgate.policies.replies import error_reply
 
 FILTER = "meshgate.acl"
+_STRANGER = "x-anonymous-consumer"
 ANONYMOUS, REASON = "acl-nobody", "acl"
 
 
@@ -33,18 +38,34 @@ def listener_filters(policies: tuple[Acl, ...]) -> tuple[hcm.HttpFilter, ...]:
 
 def route_parts(policy: Acl) -> RouteParts:
     """Refuses who is nobody, and then whom the groups exclude."""
-    # A credential may say groups and be no consumer's.
-    somebody = either(having(present(CONSUMER_ID)), having(present(GROUPS)))
+    consumer, groups = having(present(CONSUMER_ID)), having(present(GROUPS))
+    # A credential may be good, and even say groups, and be no consumer's.
+    credential = having(present(CREDENTIAL_ID))
+    member = _member(policy)
+    excluded = member if policy.deny else neither(member)
+    nobody = neither(either(consumer, groups, credential))
+    if not policy.deny:
+        # Who stands for strangers and is in no group at all is told like a stranger.
+        nobody = either(nobody, both(having(present(_STRANGER)), neither(groups)))
+    # Kong 3.9 refuses a credential without consumer and groups also where it only denies.
+    excluded = either(excluded, both(credential, neither(either(consumer, groups))))
+    reasons = {ANONYMOUS: strikes(nobody), REASON: strikes(both(neither(nobody), excluded))}
+    shown = () if policy.hide_groups_header else (("X-Consumer-Groups", f"%REQ({GROUP_NAMES})%"),)
+    return RouteParts(filters={FILTER: refusals(reasons)}, set_request_headers=shown)
+
+
+def _member(policy: Acl) -> rbac_pb2.Permission:
+    """Whether a group of the plugin is one of those that count."""
     members = [having(_group(quoted_group(name))) for name in policy.groups]
     if policy.include_consumer_groups:
         members += [having(_group(quoted_consumer_group(name))) for name in policy.groups]
     if policy.deny:
         members.append(having(_group(f",{UNKNOWN_GROUP},")))
-    member = either(*members)
-    excluded = both(somebody, member if policy.deny else neither(member))
-    reasons = {ANONYMOUS: strikes(neither(somebody)), REASON: strikes(excluded)}
-    shown = () if policy.hide_groups_header else (("X-Consumer-Groups", f"%REQ({GROUP_NAMES})%"),)
-    return RouteParts(filters={FILTER: refusals(reasons)}, set_request_headers=shown)
+    if not policy.credentials_first:
+        return either(*members)
+    said = having(_group(CREDENTIAL_GROUPS))
+    own = [having(_group(quoted_credential_group(name))) for name in policy.groups]
+    return either(both(said, either(*own)), both(neither(said), either(*members)))
 
 
 def replies(policies: tuple[Acl, ...]) -> tuple[hcm.ResponseMapper, ...]:

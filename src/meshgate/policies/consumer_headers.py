@@ -50,6 +50,8 @@ GROUPS = "x-meshgate-groups"
 """The consumer's groups in a form without doubt: `,` before and behind each, all else quoted."""
 GROUP_NAMES = "x-meshgate-group-names"
 """The same as Kong writes them, for the service."""
+CREDENTIAL_GROUPS = ",&,"
+"""Says in `GROUPS` that a consumer's credential says groups too."""
 UNKNOWN_GROUP = "!"
 """Stands for groups that could not be read; no quoted name looks like it."""
 
@@ -188,6 +190,17 @@ def _native_table(header_name: str, changes: dict[str, dict[str, str]]) -> Messa
 def quoted_group(name: str) -> str:
     """A group's name as it stands in `GROUPS`."""
     return f",{quote(name, safe='')},"
+
+
+def credential_groups(names: Iterable[str]) -> str:
+    """Groups that a consumer's credential says, as they stand in `GROUPS` beside the consumer's own; that
+    it says any is there too. No other group looks like them."""
+    return "".join((CREDENTIAL_GROUPS, *map(quoted_credential_group, names)))
+
+
+def quoted_credential_group(name: str) -> str:
+    """One of these."""
+    return f",&{quote(name, safe='')},"
 
 
 def quoted_consumer_group(name: str) -> str:

@@ -46,6 +46,8 @@ class Acl:
     deny: bool = False
     """Members of a group are refused; else they alone get in."""
     hide_groups_header: bool = False
+    credentials_first: bool = False
+    """Groups that a credential says count in place of its consumer's."""
     include_consumer_groups: bool = False
     """The KongConsumerGroups that the consumer is in count too."""
     origin: Origin = BUILT_IN

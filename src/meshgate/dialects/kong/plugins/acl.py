@@ -23,17 +23,11 @@ def lower_acl(config: AclConfig, report: Report) -> Acl:
     if bool(config.allow) == bool(config.deny):
         got = "both" if config.allow else "none"
         report.error("MG2103", (), f"must have exactly one of allow and deny, got {got}")
-    if config.always_use_authenticated_groups:
-        report.warn(
-            "MG1103",
-            ("always_use_authenticated_groups",),
-            "no plugin here gives groups of its own; the consumer's groups count",
-            "remove it",
-        )
     return Acl(
         groups=tuple(dict.fromkeys(config.allow or config.deny)),
         deny=bool(config.deny),
         hide_groups_header=config.hide_groups_header,
+        credentials_first=config.always_use_authenticated_groups,
         include_consumer_groups=config.include_consumer_groups,
         origin=report.origin(),
     )
