@@ -189,6 +189,9 @@ def test_a_failing_liveness_probe_restarts_the_container(tmp_path: Path) -> None
         sick = tmp_path / "sick"
         liveness = replace(HEALTHZ, failure_threshold=2)
         pod = make_pod("echo-1", "--sick", str(sick), liveness=liveness)
+        # Or a slow start would count as sickness.
+        patient = replace(pod.containers[0], startup=replace(HEALTHZ, failure_threshold=200))
+        pod = replace(pod, containers=(patient,))
         runtime = await served(tmp_path / "state", pod)
         try:
             (before,) = await ready(runtime, pod)
