@@ -17,7 +17,7 @@ from meshgate.pipeline import build, read_texts
 from meshgate.simulate import try_patches
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.descriptors import DescriptorFiles
-from meshgate.sources.files import read_paths
+from meshgate.sources.manifests import read_paths
 from meshgate.sources.object_json import line_of
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}

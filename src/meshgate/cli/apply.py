@@ -13,7 +13,7 @@ from meshgate.cli.options import DEFAULT_STATE, Files, State
 from meshgate.cli.status import diagnostic_text
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.backend import ApplyRequest, Changes
-from meshgate.sources.files import STANDARD_INPUT, read_paths
+from meshgate.sources.manifests import STANDARD_INPUT, read_paths
 
 
 def register(app: typer.Typer) -> None:

@@ -8,15 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-import structlog
 import typer
 
 from meshgate.cli.client import answers, connect, socket_of
 from meshgate.cli.errors import CliError
 from meshgate.cli.options import DEFAULT_STATE, State
-from meshgate.runtime.clear import clear, left_behind
 from meshgate.runtime.commands import CommandFailed
-from meshgate.runtime.paths import UnsafeRunDirectory
+from meshgate.runtime.paths import UnsafeRunDirectory, left_behind
 from meshgate.runtime.process_id import identify, is_alive
 from meshgate.runtime.records import StateInUse
 from meshgate.sources import admin_protocol as wire
@@ -51,6 +49,11 @@ def stop(state: Path) -> None:
 
 
 def _clear(state: Path) -> None:
+    # Seldom needed, and slow to load.
+    import structlog
+
+    from meshgate.runtime.clear import clear
+
     warnings_only = structlog.make_filtering_bound_logger(logging.WARNING)
     structlog.configure(wrapper_class=warnings_only, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:

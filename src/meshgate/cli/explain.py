@@ -23,7 +23,7 @@ from meshgate.simulate.call import GATEWAY
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.backend import ExplainQuery
 from meshgate.sources.descriptors import DescriptorFiles
-from meshgate.sources.files import read_paths
+from meshgate.sources.manifests import read_paths
 
 _OUTCOMES = {
     "forward": "goes on to the destination",

@@ -19,7 +19,7 @@ from meshgate.model.proxy import Isolation
 from meshgate.model.reader import Reader
 from meshgate.pipeline import build, read_texts
 from meshgate.sources.descriptors import DescriptorFiles
-from meshgate.sources.files import read_paths
+from meshgate.sources.manifests import read_paths
 from meshgate.translate.self_contained import self_contained
 
 

@@ -25,14 +25,13 @@ from meshgate.cli.status import print_hosts, print_problems
 from meshgate.core.units import parse_duration_ms
 from meshgate.model.policies.cached import CacheLimits
 from meshgate.model.proxy import Isolation
-from meshgate.runtime.clear import left_behind
 from meshgate.runtime.guard import Guard
 from meshgate.runtime.log_files import open_log, tail
-from meshgate.runtime.paths import RuntimePaths
+from meshgate.runtime.paths import RuntimePaths, left_behind
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
 from meshgate.sources.backend import StatusReport
-from meshgate.sources.files import STANDARD_INPUT
+from meshgate.sources.manifests import STANDARD_INPUT
 from meshgate.sources.up_options import UpOptions
 
 _READY_S = 120.0

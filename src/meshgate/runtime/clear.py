@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import Placement
 from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
 from meshgate.runtime.spec import Isolation, PodSpec
@@ -19,11 +18,6 @@ class _Nothing:
 
     def environment(self, pod: PodSpec, placement: Placement) -> Mapping[str, str]:
         raise AssertionError(f"{pod.key} is to end, not to begin")
-
-
-def left_behind(state: Path) -> bool:
-    """Whether a control plane began on the state directory and did not end in order."""
-    return (RuntimePaths.of(state).records / "records.json").exists()
 
 
 async def clear(state: Path) -> None:

@@ -97,3 +97,8 @@ class RuntimePaths:
         shutil.rmtree(self.run, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.run.parent.rmdir()
+
+
+def left_behind(state: Path) -> bool:
+    """Whether a control plane began on the state directory and did not end in order."""
+    return (RuntimePaths.of(state).records / "records.json").exists()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from meshgate.sources.files import FileSource, read_paths
+from meshgate.sources.files import FileSource
+from meshgate.sources.manifests import read_paths
 from meshgate.sources.objects import ObjectStore
 from tests.unit.sources.control import HandClock, check, service
 
