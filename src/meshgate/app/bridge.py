@@ -16,6 +16,7 @@ from meshgate.model.policies.logs import LoggedRoute
 from meshgate.model.policies.receivers import receivers
 from meshgate.policies import proxy_cache
 from meshgate.policies.bridge import rules
+from meshgate.policies.credential_names import credential_names
 from meshgate.policies.route_logs import logged_id, logged_routes
 from meshgate.runtime.daemons import Daemon
 
@@ -65,9 +66,17 @@ def logs_config(model: Model, instances: Instances = NO_INSTANCES) -> BridgeConf
     consumers = (model.consumers[key] for key in sorted(model.consumers))
     return BridgeConfig(
         logged=dict(sorted(logged.items())),
+        hidden=_credentials(model),
         consumers=tuple(Consumer(id=c.id, username=c.username, custom_id=c.custom_id) for c in consumers),
         places=_places(model, instances, told),
     )
+
+
+def _credentials(model: Model) -> tuple[str, ...]:
+    """Where any route looks for them: a client may send one's credentials to another."""
+    rules = (rule for host in model.edge_hosts.values() for rule in host.rules)
+    tokens = (one for guard in model.edge_guard.values() for one in guard.jwt)
+    return credential_names((policy for rule in rules for policy in rule.every_policy), tokens)
 
 
 def _places(model: Model, instances: Instances, wanted: Iterable[tuple[str, int]]) -> dict[str, str]:

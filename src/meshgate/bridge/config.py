@@ -37,6 +37,8 @@ class BridgeConfig:
     """Id, as Envoy names it -> the policies of one route at one stage, in the order of their asking."""
     logged: Mapping[str, LoggedRoute] = field(default_factory=lambda: MappingProxyType({}))
     """Id, as Envoy names it -> a route whose requests are written down."""
+    hidden: tuple[str, ...] = ()
+    """Names, in lower case, of headers and parameters whose values nobody is told."""
     consumers: tuple[Consumer, ...] = ()
     places: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     """`host:port` of a service of ours -> `address:port` of a pod of it."""

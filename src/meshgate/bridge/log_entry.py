@@ -26,9 +26,11 @@ _FROM_SERVICE = "via_upstream"
 Values = dict[str, object]
 
 
-def kong_entry(entry: pb.HTTPAccessLogEntry, route: LoggedRoute, directory: Directory) -> Values:
+def kong_entry(
+    entry: pb.HTTPAccessLogEntry, route: LoggedRoute, directory: Directory, redaction: Redaction
+) -> Values:
     """The entry of Kong's basic serializer, as far as Envoy knows it."""
-    return _Entry(entry, route, directory).values()
+    return _Entry(entry, route, directory, redaction).values()
 
 
 def stable_id(kind: str, name: str) -> str:
@@ -37,10 +39,16 @@ def stable_id(kind: str, name: str) -> str:
 
 
 class _Entry:
-    def __init__(self, entry: pb.HTTPAccessLogEntry, route: LoggedRoute, directory: Directory) -> None:
+    def __init__(
+        self,
+        entry: pb.HTTPAccessLogEntry,
+        route: LoggedRoute,
+        directory: Directory,
+        redaction: Redaction,
+    ) -> None:
         self._common, self._request, self._response = entry.common_properties, entry.request, entry.response
         self._route, self._directory = route, directory
-        self._redaction = Redaction(route.hidden)
+        self._redaction = redaction
         noted = self._common.metadata.filter_metadata
         found = noted[HEADERS_NAMESPACE] if HEADERS_NAMESPACE in noted else struct_pb2.Struct()
         self._headers = _headers(found, "request")

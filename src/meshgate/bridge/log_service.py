@@ -19,6 +19,7 @@ from envoy.data.accesslog.v3 import accesslog_pb2
 from envoy.service.accesslog.v3 import als_pb2
 from google.protobuf.message import DecodeError
 
+from meshgate.bridge.config import BridgeConfig
 from meshgate.bridge.log_entry import Values, kong_entry
 from meshgate.bridge.log_queue import LogQueue
 from meshgate.bridge.log_receivers import (
@@ -33,6 +34,7 @@ from meshgate.bridge.log_receivers import (
 from meshgate.bridge.meter_lines import datadog_lines, statsd_lines
 from meshgate.bridge.otlp_spans import otlp_spans
 from meshgate.bridge.places import Places
+from meshgate.bridge.redaction import Redaction
 from meshgate.bridge.span_receivers import SpanReceiver
 from meshgate.bridge.syslog_lines import loggly_message, syslog_message
 from meshgate.bridge.tools import Directory
@@ -53,7 +55,6 @@ from meshgate.model.policies.logs import (
 from meshgate.model.policies.meters import Datadog, Statsd
 from meshgate.model.policies.queues import AT_ONCE, QueueLimits
 from meshgate.model.policies.tracing import OpenTelemetry, Tracer, Zipkin
-from meshgate.model.service import EMPTY
 from meshgate.policies.route_logs import ROUTE_TAG
 from meshgate.policies.traces import OPENTELEMETRY, ZIPKIN
 
@@ -74,17 +75,17 @@ class LogService:
         self._clock, self._syslog = clock, syslog
         self._routes: Mapping[str, LoggedRoute] = {}
         self._directory = Directory(())
+        self._redaction = Redaction(())
         self._places = Places()
         self._outlets: dict[str, _Outlet] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    def replace(
-        self, routes: Mapping[str, LoggedRoute], directory: Directory, places: Mapping[str, str] = EMPTY
-    ) -> None:
-        """Writes down the requests of these routes from now on."""
-        self._routes, self._directory = routes, directory
-        self._places.replace(places)
-        named = {dump(one) for route in routes.values() for one in (*route.logs, *route.tracers)}
+    def replace(self, config: BridgeConfig, directory: Directory) -> None:
+        """Writes down the requests of its routes from now on."""
+        self._routes, self._directory = config.logged, directory
+        self._redaction = Redaction(config.hidden)
+        self._places.replace(config.places)
+        named = {dump(one) for route in config.logged.values() for one in (*route.logs, *route.tracers)}
         for key in self._outlets.keys() - named:
             task = asyncio.get_running_loop().create_task(self._outlets.pop(key).close())
             self._ending.add(task)
@@ -110,7 +111,7 @@ class LogService:
         self._trace(entry, route)
         if not route.logs:
             return
-        values = kong_entry(entry, route, self._directory)
+        values = kong_entry(entry, route, self._directory, self._redaction)
         text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
         for log in route.logs:
             message = self._message(log, values, text)
@@ -118,7 +119,7 @@ class LogService:
                 self._outlet(log).queue.put(message)
 
     def _trace(self, entry: accesslog_pb2.HTTPAccessLogEntry, route: LoggedRoute) -> None:
-        request = Traced(entry, route, self._directory)
+        request = Traced(entry, route, self._directory, self._redaction)
         for tracer in route.tracers:
             name = ZIPKIN if isinstance(tracer, Zipkin) else OPENTELEMETRY
             ids = noted_ids(entry, name) if tracer.endpoint is not None else None

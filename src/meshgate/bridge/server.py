@@ -74,7 +74,7 @@ class Bridge:
         )
         self._rules = {rule: self._make(policies, tools) for rule, policies in config.rules.items()}
         self.cache.replace(config.caches, config.cache_limits)
-        self.logs.replace(config.logged, self._directory, config.places)
+        self.logs.replace(config, self._directory)
 
     def session(self) -> aiohttp.ClientSession:
         """The way to other servers, opened at its first use."""

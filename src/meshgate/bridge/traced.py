@@ -89,9 +89,15 @@ class Moments:
 class Traced:
     """One request of one route."""
 
-    def __init__(self, entry: pb.HTTPAccessLogEntry, route: LoggedRoute, directory: Directory) -> None:
+    def __init__(
+        self,
+        entry: pb.HTTPAccessLogEntry,
+        route: LoggedRoute,
+        directory: Directory,
+        redaction: Redaction,
+    ) -> None:
         self._entry, self.route, self._directory = entry, route, directory
-        self._redaction = Redaction(route.hidden)
+        self._redaction = redaction
 
     @cached_property
     def moments(self) -> Moments:

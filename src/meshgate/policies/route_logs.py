@@ -18,7 +18,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from meshgate.core.typed_json import dump
 from meshgate.model.policies.logs import LOGS, Log, LoggedRoute
 from meshgate.model.policies.meters import Datadog, Statsd
-from meshgate.model.policy import JwtAuth, KeyAuth, Policy
+from meshgate.model.policy import Policy
 from meshgate.model.route import Forward, Rule
 from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
 from meshgate.policies.edge_policies import EdgePolicies
@@ -66,7 +66,6 @@ def logged_route(rule: Rule, policies: tuple[Policy, ...]) -> LoggedRoute | None
         service=rule.service_label,
         host=first.host if first else "",
         port=first.port if first else 0,
-        hidden=_hidden(policies),
         path=_path(rule) if traced else "",
     )
 
@@ -147,17 +146,3 @@ def _logs(policies: tuple[Policy, ...]) -> tuple[Log, ...]:
 
 def _shows_headers(policies: tuple[Policy, ...]) -> bool:
     return any(not isinstance(p, Statsd | Datadog) for p in _logs(policies))
-
-
-def _hidden(policies: tuple[Policy, ...]) -> tuple[str, ...]:
-    """Names of headers and parameters in which the route's plugins look for credentials."""
-    names: set[str] = set()
-    for policy in policies:
-        match policy:
-            case KeyAuth():
-                names.update(policy.key_names)
-            case JwtAuth():
-                names.update((*policy.header_names, *policy.uri_param_names))
-            case _:
-                pass
-    return tuple(sorted({name.lower() for name in names}))

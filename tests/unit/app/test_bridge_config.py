@@ -105,3 +105,23 @@ stringData: {key: the-key-of-ann}
     assert config.places == {"opa.default.svc.cluster.local:8181": f"{pod.ip}:{pod.ports[9000]}"}
     (consumer,) = config.consumers
     assert (consumer.username, consumer.keys) == ("ann", ())
+
+
+def test_what_istios_rules_look_for_is_hidden_too() -> None:
+    rules = """---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  jwtRules:
+  - issuer: me
+    jwks: '{"keys": [{"kty": "oct", "alg": "HS256", "k": "c2hhcmVkIHNlY3JldCBvZiB0aGUgdGVzdHM"}]}'
+    fromHeaders: [{name: X-Istio, prefix: "Bearer "}]
+    fromParams: [istio-token]
+"""
+    logged = INGRESS.replace("plugins: opa", 'plugins: "log"')
+    log = LOGS.partition("---\napiVersion: configuration.konghq.com/v1\nkind: KongClusterPlugin")[0]
+    log = log.replace(", namespace: other", "")
+    assert logs_config(_model(AGENT + log + logged)).hidden == ()
+    assert logs_config(_model(AGENT + log + logged + rules)).hidden == ("istio-token", "x-istio")

@@ -140,5 +140,3 @@ class LoggedRoute:
     """Of the service."""
     path: str = ""
     """What the route's first match asks for; only where spans say it."""
-    hidden: tuple[str, ...] = ()
-    """Headers and query parameters, in lower case, in which credentials are sent."""
