@@ -40,9 +40,9 @@ def listener_filters(policies: tuple[BotDetection, ...]) -> tuple[hcm.HttpFilter
 
 def route_parts(policy: BotDetection) -> RouteParts:
     """Refuses whom `deny` or the list matches, unless `allow` does."""
-    refused = either(*(having(_agent(pattern)) for pattern in (*policy.deny, *BOTS)))
+    refused = either(*map(having, refused_agents(policy)))
     if policy.allow:
-        allowed = either(*(having(_agent(pattern)) for pattern in policy.allow))
+        allowed = either(*map(having, welcome_agents(policy)))
         refused = both(neither(allowed), refused)
     return RouteParts(filters={FILTER: refusals({REASON: strikes(refused)})})
 
@@ -50,6 +50,16 @@ def route_parts(policy: BotDetection) -> RouteParts:
 def replies(policies: tuple[BotDetection, ...]) -> tuple[hcm.ResponseMapper, ...]:
     """Kong's answer."""
     return (error_reply(REASON, 403, "Forbidden"),) if policies else ()
+
+
+def refused_agents(policy: BotDetection) -> tuple[route_pb.HeaderMatcher, ...]:
+    """Who is refused, unless they are welcome."""
+    return tuple(_agent(pattern) for pattern in (*policy.deny, *BOTS))
+
+
+def welcome_agents(policy: BotDetection) -> tuple[route_pb.HeaderMatcher, ...]:
+    """Who is let in though the list names them."""
+    return tuple(_agent(pattern) for pattern in policy.allow)
 
 
 def _agent(pattern: str) -> route_pb.HeaderMatcher:

@@ -44,6 +44,7 @@ from meshgate.policies import (
     jwt,
     key_auth,
     key_duplicates,
+    key_hidden,
     key_in_body,
     only_via,
     optional_credentials,
@@ -140,6 +141,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Asked(Stage.AUTHENTICATION),
     # Whoever is still nobody goes on as the consumer for strangers, or not at all.
     AUTHENTICATED,
+    # Nobody needs the key any more; all that follows may show the query to somebody.
+    Plain(KeyAuth, key_hidden.listener_filters, key_hidden.route_parts, key_hidden.replies),
     # It is known who asks: who has plugins of his own meets them from here on.
     Chooser(),
     LateAnswers(),

@@ -1,4 +1,4 @@
-"""Changes of headers and query parameters as Envoy's `header_mutation`, in Kong's order."""
+"""Changes of headers as Envoy's `header_mutation`, in Kong's order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from envoy.config.core.v3 import base_pb2
-from google.protobuf import struct_pb2
 
 from meshgate.model.policies.change import FieldChanges
 from meshgate.policies.packing import header
@@ -29,18 +28,3 @@ def header_mutations(changes: FieldChanges, source: str) -> Iterator[mutation_ru
     for pairs, action in ((changes.replace, _REPLACE), (changes.add, _ADD), (changes.append, _APPEND)):
         for name, value in pairs:
             yield mutation(append=header(name, value, action))
-
-
-def query_mutations(changes: FieldChanges) -> Iterator[base_pb2.KeyValueMutation]:
-    """The same for query parameters, of which none is renamed."""
-    append = base_pb2.KeyValueAppend
-    for name in changes.remove:
-        yield base_pb2.KeyValueMutation(remove=name)
-    for pairs, action in (
-        (changes.replace, append.OVERWRITE_IF_EXISTS),
-        (changes.add, append.ADD_IF_ABSENT),
-        (changes.append, append.APPEND_IF_EXISTS_OR_ADD),
-    ):
-        for name, value in pairs:
-            record = base_pb2.KeyValuePair(key=name, value=struct_pb2.Value(string_value=value))
-            yield base_pb2.KeyValueMutation(append=append(record=record, action=action))

@@ -9,6 +9,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from meshgate.model.consumer import Consumer
 from meshgate.model.policy import KeyAuth
+from meshgate.policies import key_hidden
 from meshgate.policies.key_in_body import KEY_HEADER
 from meshgate.policies.packing import http_filter, pack
 from meshgate.policies.parts import RouteParts
@@ -49,7 +50,8 @@ def route_parts(policy: KeyAuth, consumers: tuple[Consumer, ...]) -> RouteParts:
     """Where this route's keys are looked for: header first, then query, name by name."""
     if policy.anonymous:
         return RouteParts()
-    per_route = pb.ApiKeyAuthPerRoute(forwarding=_forwarding(hide=policy.hide_credentials))
+    hide = policy.hide_credentials and not key_hidden.is_needed(policy)
+    per_route = pb.ApiKeyAuthPerRoute(forwarding=_forwarding(hide=hide))
     if policy.key_in_body:
         # Only there where Kong would take the key from the body.
         per_route.key_sources.add(header=KEY_HEADER)

@@ -99,18 +99,10 @@ def _key_matcher(policy: KeyAuth, consumers: tuple[Consumer, ...]) -> matcher_pb
     for consumer in consumers:
         for credential in consumer.keys:
             changes = identity_changes(consumer, credential.id)
-            if policy.hide_credentials:
-                _hide(changes, policy)
+            for name in policy.key_names if policy.hide_credentials and policy.key_in_header else ():
+                changes.mutations.request_mutations.add(remove=name)
             table[credential.key.reveal_text()] = changes
     return _first(places, table)
-
-
-def _hide(changes: header_mutation_pb2.HeaderMutation, policy: KeyAuth) -> None:
-    for name in policy.key_names:
-        if policy.key_in_header:
-            changes.mutations.request_mutations.add(remove=name)
-        if policy.key_in_query:
-            changes.mutations.query_parameter_mutations.add(remove=name)
 
 
 def _basic_matcher(consumers: tuple[Consumer, ...], *, hide: bool) -> matcher_pb2.Matcher:

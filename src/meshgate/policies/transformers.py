@@ -1,7 +1,9 @@
 """Kong's `request-transformer` and `response-transformer`.
 
-Headers, query parameters, path and method by Envoy's own filters where those suffice; what
-needs more (bodies, renamed parameters, templates with alternatives) by a program of ours.
+Headers, path and method by Envoy's own filters where those suffice; what needs more (bodies,
+query parameters, templates with alternatives) by a program of ours. Envoy's own changes of query
+parameters (1.40) unescape the whole query and write it back as it is: `a=%26b=2` becomes two
+parameters, `%20` a space in the request's first line.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from google.protobuf import any_pb2
 from meshgate.model.policies.change import Alternatives, Lookup, RequestScript, ScriptedChanges, Template
 from meshgate.model.policy import RequestTransformer, ResponseTransformer
 from meshgate.policies import scripts
-from meshgate.policies.field_changes import header_mutations, query_mutations
+from meshgate.policies.field_changes import header_mutations
 from meshgate.policies.packing import boolean, http_filter, pack
 from meshgate.policies.parts import RouteParts
 
@@ -46,7 +48,7 @@ def request_filters(policies: tuple[RequestTransformer, ...]) -> tuple[hcm.HttpF
 
 
 def request_parts(policy: RequestTransformer) -> RouteParts:
-    """Headers, query and method by the filter; path and host by the route; or all by the program."""
+    """Headers and method by the filter; path and host by the route; or all by the program."""
     if policy.script is not None:
         return RouteParts(
             filters={REQUEST_SCRIPT: scripts.script_data(_script(policy.script))},
@@ -56,7 +58,6 @@ def request_parts(policy: RequestTransformer) -> RouteParts:
         )
     config = pb.HeaderMutationPerRoute()
     config.mutations.request_mutations.extend(header_mutations(policy.headers, "REQ"))
-    config.mutations.query_parameter_mutations.extend(query_mutations(policy.query))
     filters: dict[str, any_pb2.Any] = {REQUEST_FILTER: pack(config)}
     if policy.http_method:
         filters[METHOD_FILTER] = pack(_method(policy.http_method))

@@ -18,8 +18,10 @@ from meshgate.model.reader import Reader
 from meshgate.model.route import Refuse, Rule
 from meshgate.simulate import matching, rewriting, variants_met
 from meshgate.simulate.destinations import destinations
+from meshgate.simulate.plugins_met import Asked
 from meshgate.simulate.policies_met import policies_met, without_key
 from meshgate.simulate.strings import string_matches
+from meshgate.simulate.transformed import with_query_changes
 from meshgate.simulate.verdict import DecidedBy, Injected, Outcome, PolicyMet, Reached, Sent, Verdict
 from meshgate.translate import cors
 from meshgate.translate.names import FORWARD_PROXY_CLUSTER, PASSTHROUGH_CLUSTER
@@ -57,11 +59,12 @@ def decide(place: Place, headers: Mapping[str, str], so_far: Verdict) -> Verdict
         )
     route = place.host.routes[number]
     rule = _owner(place, number)
-    policies = policies_met(route, rule.policies if rule else (), place.consumers, headers)
+    asked = Asked(consumers=place.consumers, headers=headers, https_port=place.proxy.https_port)
+    policies = policies_met(route, rule.policies if rule else (), asked)
     own = variants_met.variant_of(rule, route, place.host, place.consumers, policies) if rule else None
     if own is not None:
         route, rule = own
-        policies = policies_met(route, rule.policies, place.consumers, headers)
+        policies = policies_met(route, rule.policies, asked)
     verdict = replace(
         so_far,
         route=route.name,
@@ -169,7 +172,9 @@ def _sent(route: pb.Route, headers: Mapping[str, str], policies: Sequence[Policy
     action = route.route
     retry = action.retry_policy if action.HasField("retry_policy") else None
     return Sent(
-        path=rewriting.path_sent(route, without_key(policies, headers[":path"], headers)),
+        path=with_query_changes(
+            policies, rewriting.path_sent(route, without_key(policies, headers[":path"]))
+        ),
         authority=rewriting.authority_sent(route, headers[":authority"]),
         timeout_ms=action.timeout.ToMilliseconds(),
         retries=retry.num_retries.value if retry else 0,
@@ -232,9 +237,9 @@ def _turned_away(verdict: Verdict, policies: Sequence[PolicyMet]) -> Verdict:
         if policy.refuses:
             return replace(
                 verdict,
-                outcome=Outcome.REFUSE,
+                outcome=Outcome.REDIRECT if policy.location else Outcome.REFUSE,
                 status=policy.refuses,
-                location="",
+                location=policy.location,
                 reason=f"{policy.kind}: {policy.says}",
             )
     fault = verdict.fault

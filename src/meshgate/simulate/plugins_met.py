@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from meshgate.model.consumer import Consumer
+from meshgate.model.gateway import HTTPS_PORT
 from meshgate.model.policies.bridged import BRIDGED
 from meshgate.model.policies.grpc import ProtoConfigMap, ProtoFile, ProtoReflection
 from meshgate.model.policies.logs import LOGS
@@ -62,25 +63,32 @@ from meshgate.policies import (
     response_rate_limit,
     transformers,
 )
+from meshgate.simulate import transformed
 from meshgate.simulate.bridged_met import bridged_met
 from meshgate.simulate.logged_met import logged_met, traced_met
-from meshgate.simulate.strings import parameters
+from meshgate.simulate.strings import parameters, string_matches
 from meshgate.simulate.verdict import PolicyMet
+from meshgate.translate.names import split_authority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request that policies look at, and who could have sent it."""
+
+    headers: Mapping[str, str]
+    consumers: Sequence[Consumer] = ()
+    https_port: int = 0
+    """Where the gateway serves HTTPS; 0 for nowhere."""
 
 
 def plugin_met(
-    policy: Policy,
-    on: Collection[str],
-    consumers: Sequence[Consumer],
-    so_far: Sequence[PolicyMet],
-    headers: Mapping[str, str],
+    policy: Policy, on: Collection[str], so_far: Sequence[PolicyMet], asked: Asked
 ) -> PolicyMet | None:
     """The plugin's part in the request; None where the route's filters `on` do not hold it."""
+    consumers, headers = asked.consumers, asked.headers
     match policy:
         case HttpsOnly() if https_only.FILTER in on:
-            refuses = 0 if headers[":scheme"] == "https" else policy.status
-            says = f"plain HTTP gets {policy.status}"
-            return PolicyMet(kind="protocols", says=says, origin=policy.origin, refuses=refuses)
+            return _https_only(policy, asked)
         case OnlyVia() if only_via.FILTER in on:
             refused = policy.grpc and not headers.get("content-type", "").startswith("application/grpc")
             parts = ["gRPC alone gets in"] if policy.grpc else []
@@ -93,8 +101,8 @@ def plugin_met(
         case BasicAuth() if policy.anonymous:
             return optional(policy.anonymous, _basic(policy, consumers, headers), so_far)
         case policy if isinstance(policy, BRIDGED):
-            asked = bridged_met(policy, on, headers)
-            return optional(policy.anonymous, asked, so_far) if asked and policy.anonymous else asked
+            met = bridged_met(policy, on, headers)
+            return optional(policy.anonymous, met, so_far) if met and policy.anonymous else met
         case Acme():
             return PolicyMet(kind="acme", says="its host gets a certificate", origin=policy.origin)
         case Prometheus():
@@ -109,7 +117,12 @@ def plugin_met(
             return _termination(policy, headers)
         case Redirection() if redirect.FILTER in on:
             says = f"sends it to {policy.location}{' and its own path' if policy.keep_path else ''}"
-            return PolicyMet(kind="redirect", says=says, origin=policy.origin, refuses=policy.status)
+            location = policy.location + (headers[":path"] if policy.keep_path else "")
+            return PolicyMet(
+                kind="redirect", says=says, origin=policy.origin, refuses=policy.status, location=location
+            )
+        case BotDetection() if bot_detection.FILTER in on:
+            return _bots(policy, headers.get("user-agent", ""))
         case _:
             told = _told(policy, on)
             return PolicyMet(kind=told[0], says=told[1], origin=policy.origin) if told else None
@@ -135,8 +148,6 @@ def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
             parts = [f"not from {', '.join(policy.deny)}"] if policy.deny else []
             parts += [f"only from {', '.join(policy.allow)}"] if policy.allow else []
             return "ip-restriction", f"{' and '.join(parts)}; else {policy.status}"
-        case BotDetection() if bot_detection.FILTER in on:
-            return "bot-detection", "robots, told by their User-Agent, get 403"
         case RequestSize() if request_size.FILTER in on:
             return "request-size-limiting", f"413 for bodies of more than {policy.max_body_bytes} bytes"
         case CrossOrigin() if cors.HEADERS_FILTER in on:
@@ -145,15 +156,14 @@ def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
         case CorrelationId() if correlation_id.FILTER in on:
             return "correlation-id", f"header {policy.header_name} names the request"
         case RequestTransformer() if {transformers.REQUEST_FILTER, transformers.REQUEST_SCRIPT} & set(on):
-            return "request-transformer", "changes the request on its way to the service"
+            return "request-transformer", f"{transformed.in_words(policy)} on its way to the service"
         case ResponseRateLimit() if response_rate_limit.FILTER in on:
             names = ", ".join(limit.name for limit in policy.limits)
             return "response-ratelimiting", f"counts what answers say that they cost: {names}; 429 beyond"
         case ResponseTransformer() if {transformers.RESPONSE_FILTER, transformers.LATE_RESPONSE_FILTER} & set(
             on
         ):
-            what = "headers and JSON" if policy.body is not None else "the headers"
-            return "response-transformer", f"changes {what} of the answer"
+            return "response-transformer", f"{transformed.in_words(policy)} in the answer"
         case PreFunction() if functions.Place.FIRST.value in on:
             return "pre-function", "runs Lua of the manifest, which nobody but Envoy runs"
         case PostFunction() if functions.Place.FIRST.value in on:
@@ -211,6 +221,33 @@ def _acl(policy: Acl, consumers: Sequence[Consumer], so_far: Sequence[PolicyMet]
     doubtful = policy.deny and caller is not None and not caller.all_groups_known
     refused = doubtful or member is policy.deny
     return PolicyMet(kind=kind, says=says, origin=policy.origin, refuses=403 if refused else 0)
+
+
+def _https_only(policy: HttpsOnly, asked: Asked) -> PolicyMet:
+    says = f"plain HTTP gets {policy.status}"
+    if asked.headers[":scheme"] == "https":
+        return PolicyMet(kind="protocols", says=says, origin=policy.origin)
+    location = ""
+    if policy.status != https_only.UPGRADE_REQUIRED:
+        port = "" if asked.https_port in (0, HTTPS_PORT) else f":{asked.https_port}"
+        host = split_authority(asked.headers[":authority"])[0]
+        location = f"https://{host}{port}{asked.headers[':path']}"
+    return PolicyMet(
+        kind="protocols", says=says, origin=policy.origin, refuses=policy.status, location=location
+    )
+
+
+def _bots(policy: BotDetection, agent: str) -> PolicyMet:
+    is_bot = any(string_matches(m.string_match, agent) for m in bot_detection.refused_agents(policy))
+    is_welcome = any(string_matches(m.string_match, agent) for m in bot_detection.welcome_agents(policy))
+    says = "robots, told by their User-Agent, get 403"
+    refused = bool(agent) and is_bot and not is_welcome
+    return PolicyMet(
+        kind="bot-detection",
+        says=f"{says}; this is one" if refused else says,
+        origin=policy.origin,
+        refuses=403 if refused else 0,
+    )
 
 
 def _termination(policy: Termination, headers: Mapping[str, str]) -> PolicyMet:

@@ -11,6 +11,7 @@ import binascii
 import json
 from collections.abc import Iterable, Mapping
 from typing import assert_never
+from urllib.parse import unquote_plus
 
 from envoy.config.route.v3 import route_components_pb2 as pb
 
@@ -50,9 +51,9 @@ from meshgate.model.policy import (
     Termination,
     Zipkin,
 )
-from meshgate.policies import jwt, key_auth, rate_limit_quota
-from meshgate.simulate.plugins_met import optional, plugin_met
-from meshgate.simulate.strings import parameters
+from meshgate.policies import jwt, key_auth, key_hidden, rate_limit_quota
+from meshgate.simulate.plugins_met import Asked, optional, plugin_met
+from meshgate.simulate.strings import decoded_parameters, parameters
 from meshgate.simulate.verdict import PolicyMet
 
 ORDER: tuple[type[Policy], ...] = (
@@ -93,12 +94,11 @@ ORDER: tuple[type[Policy], ...] = (
 def policies_met(
     route: pb.Route,
     policies: Iterable[Policy],
-    consumers: Iterable[Consumer],
-    headers: Mapping[str, str],
+    asked: Asked,
 ) -> tuple[PolicyMet, ...]:
     """Each policy of the rule that the route applies; the first that refuses ends the request."""
     on = set(route.typed_per_filter_config)
-    known = tuple(consumers)
+    known, headers = tuple(asked.consumers), asked.headers
     met: list[PolicyMet] = []
     for policy in sorted(policies, key=_place):
         match policy:
@@ -111,7 +111,7 @@ def policies_met(
             case RateLimit() if route.route.rate_limits or rate_limit_quota.FILTER in on:
                 met.append(PolicyMet(kind="rate-limiting", says=_limit(policy), origin=policy.origin))
             case _:
-                found = plugin_met(policy, on, known, met, headers)
+                found = plugin_met(policy, on, met, asked)
                 if found is not None:
                     met.append(found)
     return tuple(met)
@@ -194,7 +194,7 @@ def _key(policy: KeyAuth, consumers: tuple[Consumer, ...], headers: Mapping[str,
     )
     if policy.key_in_body:
         says += " or the body, which nobody told here"
-    query = parameters(headers[":path"])
+    query = decoded_parameters(headers[":path"])
     key = ""
     for name in names:
         key = key or (headers.get(name.lower(), "") if policy.key_in_header else "")
@@ -211,17 +211,16 @@ def _key(policy: KeyAuth, consumers: tuple[Consumer, ...], headers: Mapping[str,
     )
 
 
-def without_key(policies: Iterable[Policy], path: str, headers: Mapping[str, str]) -> str:
+def without_key(policies: Iterable[Policy], path: str) -> str:
     """The path as it is after `key-auth`: with `hide_credentials` a key in the query is taken away."""
     for policy in policies:
-        if not isinstance(policy, KeyAuth) or not policy.hide_credentials or not policy.key_in_query:
+        if not isinstance(policy, KeyAuth) or not key_hidden.is_needed(policy):
             continue
-        in_header = policy.key_in_header and any(headers.get(n.lower()) for n in policy.key_names)
-        name = next((n for n in policy.key_names if parameters(path).get(n)), "")
-        if name and not in_header:
-            bare, _, query = path.partition("?")
-            kept = "&".join(p for p in query.split("&") if p.partition("=")[0] != name)
-            path = f"{bare}?{kept}" if kept else bare
+        bare, _, query = path.partition("?")
+        pairs = [pair for pair in query.split("&") if pair]
+        kept = [p for p in pairs if unquote_plus(p.partition("=")[0]) not in policy.key_names]
+        if len(kept) < len(pairs):
+            path = f"{bare}?{'&'.join(kept)}" if kept else bare
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from urllib.parse import unquote
 
 from envoy.type.matcher.v3 import string_pb2
 
@@ -15,6 +16,15 @@ def parameters(path: str) -> dict[str, str]:
         name, _, value = part.partition("=")
         if part:
             found.setdefault(name, value)
+    return found
+
+
+def decoded_parameters(path: str) -> dict[str, str]:
+    """The same as filters that look for credentials see them: decoded, but for the plus sign."""
+    found: dict[str, str] = {}
+    for part in filter(None, path.partition("?")[2].split("&")):
+        name, _, value = part.partition("=")
+        found.setdefault(unquote(name), unquote(value))
     return found
 
 

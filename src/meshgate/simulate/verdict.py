@@ -102,6 +102,8 @@ class PolicyMet:
     origin: Origin
     refuses: int = 0
     """Status with which it turns this very request away; 0 where it need not."""
+    location: str = ""
+    """Where it sends the client that it turns away."""
     consumer: str = ""
     """Who the request says it is, if the policy can tell without checking signatures."""
 

@@ -64,7 +64,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChanges:
-    """What happens to headers, or to query parameters; in the order of the fields."""
+    """What happens to headers, in the order of the fields."""
 
     remove: tuple[str, ...] = ()
     rename: Pairs = ()
@@ -124,7 +124,6 @@ class RequestTransformer:
 
     http_method: str = ""
     headers: FieldChanges = FieldChanges()
-    query: FieldChanges = FieldChanges()
     uri: str = ""
     """Path sent upstream in place of all others; empty: unchanged."""
     host: str = ""

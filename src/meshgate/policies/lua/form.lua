@@ -4,7 +4,7 @@ local form = {}
 local Form = {}
 Form.__index = Form
 
-local function unescape(text)
+function form.unescape(text)
   local spaced = text:gsub("+", " ")
   return (spaced:gsub("%%(%x%x)", function(hex)
     return string.char(tonumber(hex, 16))
@@ -22,9 +22,9 @@ function form.decode(text)
   local found = setmetatable({ names = {}, values = {} }, Form)
   for pair in text:gmatch("[^&]+") do
     local name, value = pair:match("^([^=]*)=(.*)$")
-    name = unescape(name or pair)
+    name = form.unescape(name or pair)
     if name ~= "" then
-      found:append(name, value and unescape(value) or true)
+      found:append(name, value and form.unescape(value) or true)
     end
   end
   return found

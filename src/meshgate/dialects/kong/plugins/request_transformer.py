@@ -12,7 +12,7 @@ from meshgate.dialects.kong.plugins.config import Config, Report
 from meshgate.dialects.kong.plugins.templates import is_template, read_template
 from meshgate.dialects.kong.plugins.transforms import Steps
 from meshgate.dialects.schema import Items, show
-from meshgate.model.policies.change import FieldChanges, RequestScript, Template
+from meshgate.model.policies.change import RequestScript, Template
 from meshgate.model.policy import RequestTransformer
 
 STEPS = ("remove", "rename", "replace", "add", "append")
@@ -64,12 +64,6 @@ def lower_request_transformer(config: RequestTransformerConfig, report: Report) 
     return RequestTransformer(
         http_method=config.http_method or "",
         headers=transforms.header_changes(headers, report),
-        query=FieldChanges(
-            remove=transforms.parameter_names(query["remove"], ("remove", "querystring"), report),
-            replace=transforms.parameter_pairs(query["replace"], ("replace", "querystring"), report),
-            add=transforms.parameter_pairs(query["add"], ("add", "querystring"), report),
-            append=transforms.parameter_pairs(query["append"], ("append", "querystring"), report),
-        ),
         uri=_uri(config.replace.uri, report),
         host=host,
         origin=report.origin(),
@@ -81,10 +75,10 @@ def _steps(config: RequestTransformerConfig, part: str) -> Steps:
 
 
 def _needs_script(config: RequestTransformerConfig, headers: Steps, query: Steps, body: Steps) -> bool:
-    values = (entry for steps in (headers, query) for step in STEPS[2:] for entry in steps[step])
+    values = (entry for step in STEPS[2:] for entry in headers[step])
     return (
         any(body.values())
-        or bool(query["rename"])
+        or any(query.values())
         or config.http_method in _WITHOUT_BODY
         or is_template(config.replace.uri or "")
         or not all(map(transforms.is_simple, values))

@@ -27,26 +27,12 @@ def header_names(entries: Iterable[str], at: FieldPath, report: Report) -> tuple
     return tuple(name for i, name in enumerate(entries) if is_header(name, (*at, i), report))
 
 
-def parameter_names(entries: Iterable[str], at: FieldPath, report: Report) -> tuple[str, ...]:
-    """The same for query parameters."""
-    return tuple(name for i, name in enumerate(entries) if is_parameter(name, (*at, i), report))
-
-
 def header_pairs(entries: Iterable[str], at: FieldPath, report: Report) -> Pairs:
     """`Name: value` entries; values become Envoy's formats."""
     return tuple(
         (name, _value(value, path, report))
         for name, value, path in _split(entries, at, report)
         if is_header(name, path, report)
-    )
-
-
-def parameter_pairs(entries: Iterable[str], at: FieldPath, report: Report) -> Pairs:
-    """The same for query parameters."""
-    return tuple(
-        (name, _value(value, path, report))
-        for name, value, path in _split(entries, at, report)
-        if is_parameter(name, path, report)
     )
 
 
