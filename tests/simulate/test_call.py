@@ -307,6 +307,7 @@ def test_who_has_plugins_of_his_own_meets_them() -> None:
         "ip-restriction@42",
         "request-transformer@24",
         "response-transformer@48",
+        "tcp-log@75",
     ]
     assert _marks("bob", "/shop") == [
         "request-size-limiting@54",
