@@ -182,6 +182,40 @@ spec:
 """
 
 
+def test_a_service_with_too_few_endpoints_that_are_well_is_down(tmp_path: Path) -> None:
+    policy = (
+        "apiVersion: configuration.konghq.com/v1beta1\nkind: KongUpstreamPolicy\nmetadata: {name: %s}\n"
+        "spec:\n  algorithm: %s\n  healthchecks:\n    threshold: 60\n    active:\n"
+        "      httpPath: /healthz\n      healthy: {interval: 0.05, successes: 1}\n"
+        "      unhealthy: {interval: 0.05, httpFailures: 1}\n---\n"
+    )
+    names = ("round-robin", "least-connections")
+    text = "".join(policy % (n, n) for n in names)
+    text += "".join(plain_service(n, f"konghq.com/upstream-policy: {n}") for n in names)
+
+    async def body() -> None:
+        sick = asyncio.Event()
+        async with plain_server("a") as a, plain_server("b", sick=sick) as b:
+            config, ports = built_edge(text, dict.fromkeys(names, (a, b)))
+            async with running(config, "http", tmp_path, None, {}, ports) as gateway:
+
+                async def becomes(status: int) -> None:
+                    async with asyncio.timeout(DEADLINE_S):
+                        for name in names:
+                            while {(await send(gateway, Ask(f"/{name}"))).status for _ in range(4)} != {
+                                status
+                            }:
+                                pass
+
+                await becomes(200)
+                sick.set()
+                await becomes(503)
+                sick.clear()
+                await becomes(200)
+
+    asyncio.run(body())
+
+
 def test_the_same_key_leads_to_the_same_endpoint(tmp_path: Path) -> None:
     names = ("header", "path", "sticky")
     text = POLICIES + "".join(plain_service(n, f"konghq.com/upstream-policy: {n}") for n in names)

@@ -112,9 +112,11 @@ async def _port(process: asyncio.subprocess.Process, admin: Path, listener: str)
         assert process.returncode is None, "Envoy ended at once; its words are above"
         if admin.exists() and (address := admin.read_text()).count(":") == 1:
             port = int(address.rpartition(":")[2])
+            # A listener has its port before anybody is let in: the first health checks come before.
+            ready = await ask(port, "GET", "admin", "/ready", ())
             reply = await ask(port, "GET", "admin", "/listeners?format=json", ())
             for one in json.loads(reply.headers["(body)"]).get("listener_statuses", ()):
-                if one["name"] == listener:
+                if one["name"] == listener and ready.status == 200:
                     return int(one["local_address"]["socket_address"]["port_value"])
         await asyncio.sleep(0.02)
 

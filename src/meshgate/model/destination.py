@@ -168,6 +168,8 @@ class TrafficPolicy:
     """Version of the PROXY header that is sent; 0 for none."""
     check: ActiveCheck | None = None
     """What the gateway asks endpoints by itself."""
+    least_healthy_percent: float = 0
+    """Where fewer endpoints are well, the service is down. Not with `hash`."""
     ports: tuple[tuple[int, TrafficPolicy], ...] = ()
     """Port-level policies; each replaces the rule's for that port, part by part unset = default."""
 

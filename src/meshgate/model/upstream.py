@@ -20,4 +20,6 @@ class UpstreamPolicy:
     balancer: LoadBalancer | None = None
     outliers: Outliers | None = None
     check: ActiveCheck | None = None
+    least_healthy_percent: float = 0
+    """Where fewer endpoints are well, none gets requests; 0: as long as one is."""
     origin: Origin = BUILT_IN

@@ -34,6 +34,9 @@ def balance(cluster: cluster_pb2.Cluster, policy: TrafficPolicy, *, redirected: 
     if policy.hash is not None:
         _consistent_hash(cluster, policy.hash)
         return
+    if policy.least_healthy_percent:
+        cluster.common_lb_config.healthy_panic_threshold.value = policy.least_healthy_percent
+        cluster.common_lb_config.zone_aware_lb_config.fail_traffic_on_panic = True
     simple = policy.balancer.simple if policy.balancer else None
     match simple:
         case None | Balance.LEAST_REQUEST:

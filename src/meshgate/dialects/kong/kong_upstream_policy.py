@@ -68,6 +68,7 @@ def lower_kong_upstream_policy(document: Document) -> Lowered:
         balancer=reader.balancer(spec),
         outliers=lower_passive(spec.healthchecks, document, said),
         check=lower_active(spec.healthchecks, document, said),
+        least_healthy_percent=reader.threshold(spec),
         origin=document.locate(),
     )
     return Lowered(declared=Declared(upstream_policies=(policy,)), diagnostics=tuple(said))
@@ -95,6 +96,15 @@ class _Reader:
                 return LoadBalancer(hash=self._sticky(spec))
             case _:
                 return LoadBalancer(hash=self._hashed(spec))
+
+    def threshold(self, spec: UpstreamSpec) -> float:
+        """The share of endpoints that must be well."""
+        threshold = spec.healthchecks.threshold
+        if threshold and spec.algorithm in ("consistent-hashing", "sticky-sessions"):
+            message = f"the endpoints that are left serve with {spec.algorithm}, however few they are"
+            self._warn(("spec", "healthchecks", "threshold"), message)
+            return 0
+        return threshold
 
     def _sticky(self, spec: UpstreamSpec) -> ConsistentHash | None:
         sticky = spec.sticky_sessions

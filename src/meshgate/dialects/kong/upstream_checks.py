@@ -62,10 +62,7 @@ class PassiveSpec(Spec):
 
 
 class HealthChecksSpec(Spec):
-    UNSUPPORTED: ClassVar[Mapping[str, str]] = {
-        "threshold": "the endpoints that are left serve, however few they are"
-    }
-
+    threshold: Annotated[float, Field(ge=0, le=100)] = 0
     active: ActiveSpec | None = None
     passive: PassiveSpec | None = None
 

@@ -86,6 +86,7 @@ def _joined(
             balancer=changed.balancer or policy.balancer,
             outliers=changed.outliers or policy.outliers,
             check=policy.check,
+            least_healthy_percent=policy.least_healthy_percent,
         )
     if wanted is not None and changed.tls is None:
         mode = ClientTlsMode.MUTUAL if wanted.client_secret else ClientTlsMode.SIMPLE
