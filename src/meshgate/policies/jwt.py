@@ -28,6 +28,9 @@ FILTER = "envoy.filters.http.jwt_authn"
 CREDENTIAL_HEADER = "x-meshgate-jwt-credential"
 """Carries the issuer claim of a verified token to the filters behind; never leaves the gateway."""
 
+PAYLOAD = "meshgate"
+"""Key of the filter's metadata with the claims, where a filter behind asks for one."""
+
 _PREFIXES = ("Bearer ", "bearer ")
 """Kong takes either case of the B, and no other spelling."""
 
@@ -114,6 +117,8 @@ def _provider(policy: JwtAuth, credential: JwtCredential | None) -> pb.JwtProvid
         for prefix in _PREFIXES:
             provider.from_headers.add(name=header_name, value_prefix=prefix)
     provider.claim_to_headers.add(header_name=CREDENTIAL_HEADER, claim_name=policy.key_claim_name)
+    if policy.verify_nbf:
+        provider.payload_in_metadata = PAYLOAD
     if policy.maximum_expiration_s:
         provider.max_lifetime.CopyFrom(duration(policy.maximum_expiration_s * 1000))
     return provider

@@ -33,12 +33,12 @@ def route_parts(policy: KeyAuth) -> RouteParts:
     found: list[rbac_pb2.Permission] = []
     earlier: list[rbac_pb2.Permission] = []
     for name in policy.key_names:
-        header, query = having(present(name)), having(_query(name, twice=False))
+        header, query = having(present(name)), having(query_parameter(name, twice=False))
         if policy.key_in_header:
             found.append(both(*earlier, having(_joined(name))))
             earlier.append(neither(header))
         if policy.key_in_query:
-            found.append(both(*earlier, having(_query(name, twice=True))))
+            found.append(both(*earlier, having(query_parameter(name, twice=True))))
             earlier.append(neither(query))
     if not found:
         return RouteParts()
@@ -58,7 +58,7 @@ def _joined(name: str) -> route_pb.HeaderMatcher:
     return matcher
 
 
-def _query(name: str, *, twice: bool) -> route_pb.HeaderMatcher:
+def query_parameter(name: str, *, twice: bool) -> route_pb.HeaderMatcher:
     """A path whose query has the parameter, once or twice; every character may be written as `%XX`."""
     written = "".join(f"(?:{re.escape(c)}|%(?i:{ord(c):02x}))" for c in name)
     one = f"{written}(?:=[^&]*)?"

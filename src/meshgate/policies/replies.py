@@ -84,6 +84,14 @@ def challenge_reply(reason: str, message: str, scheme: str) -> hcm.ResponseMappe
     return mapper
 
 
+def refused_token_reply(reason: str, body: str) -> hcm.ResponseMapper:
+    """Kong's 401 of `jwt` for a refusal by `rbac` of that name; `body` is its JSON."""
+    mapper = hcm.ResponseMapper(filter=_refused_for(reason, "true"), status_code=uint32(401))
+    mapper.body_format_override.CopyFrom(_text(body))
+    mapper.headers_to_add.append(header("WWW-Authenticate", f'Bearer{_REALM} error="invalid_token"'))
+    return mapper
+
+
 def route_error_reply(key: str, status: int, message: str) -> hcm.ResponseMapper:
     """Kong's error object for any refusal with that status on routes whose metadata has the key."""
     condition = f"response.code == {status} && {route_says(key)} != ''"
