@@ -69,6 +69,17 @@ spec:
         request_method: {value: request.method}
 ---
 """
+COUNTED = """
+apiVersion: configuration.konghq.com/v1
+kind: KongClusterPlugin
+metadata:
+  name: counted
+  annotations: {kubernetes.io/ingress.class: kong}
+  labels: {global: "true"}
+plugin: prometheus
+config: {status_code_metrics: true, upstream_health_metrics: true}
+---
+"""
 STORE = """
 apiVersion: v1
 kind: Service
@@ -101,7 +112,15 @@ connection.close()
 
 def test_what_traffic_tells(isolation: str, tmp_path: Path) -> None:
     collector = f"{sys.executable} {COLLECTOR} 8080"
-    text = mesh_namespace() + TELEMETRY + service("web") + STORE + deployment("store") + deployment("web")
+    text = (
+        mesh_namespace()
+        + TELEMETRY
+        + COUNTED
+        + service("web")
+        + STORE
+        + deployment("store")
+        + deployment("web")
+    )
     text += service("client") + deployment("client") + service("collector")
     text += deployment("collector", command=collector, labels="sidecar.istio.io/inject: 'false'").replace(
         "annotations: {", "annotations: {prometheus.io/scrape: 'true', prometheus.io/port: '8080', "
@@ -204,6 +223,12 @@ def _metrics(mesh: Meshgate, port: int) -> None:
     opened = series("istio_tcp_connections_opened_total", reporter="source", source_workload="client")
     assert [(given["destination_service_name"], value) for given, value in opened] == [("store", 1.0)]
     assert series("istio_tcp_sent_bytes_total", reporter="source", source_workload="client")[0][1] > 100
+    # A plugin on the gateway's route: what Kong tells of a node and its targets.
+    assert series("kong_http_requests_total", code="200")[0][1] == 1
+    assert series("kong_nginx_requests_total", subsystem="http")[0][1] >= 1
+    assert "kong_control_plane_connected 1" in text
+    ((target, _),) = [s for s in series("kong_upstream_target_health", upstream="web.default.80.svc") if s[1]]
+    assert target["state"] == "healthchecks_off"
     assert "collector_spans{" in text, "what the application itself counts"
     assert series("meshgate_ready_pods", workload="web")[0][1] == 1
     assert "meshgate_scrape_failures 0" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from meshgate.simulate.stand_in import gateway_proxy
 from meshgate.telemetry.directory import Directory, Who
 from meshgate.telemetry.exposition import Exposition
 from meshgate.telemetry.istio import Subject, add_proxy
+from meshgate.telemetry.kong_node import NODE_STATS, add_node, add_targets
 from meshgate.translate.self_contained import self_contained
 from tests.envoy.kong_edge import SERVICE, Ask, consumer, plugin, route, send, telling
 from tests.simulate.live import ask, running
 
 DEADLINE_S = 20.0
+HTTP = 'subsystem="http"'
 EVERYTHING = "{per_consumer: true, status_code_metrics: true, latency_metrics: true, bandwidth_metrics: true}"
 MANIFESTS = (
     SERVICE
@@ -51,6 +54,23 @@ _COUNTED = (
 """Envoy merges histograms at each flush; counters are there before."""
 
 
+def _check_node(text: str) -> None:
+    """Seven requests, each on a connection of its own; one service with one pod."""
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert lines[f'kong_nginx_requests_total{{node_id="here",{HTTP}}}'] == "7"
+    for state, count in (("accepted", "7"), ("handled", "7"), ("total", "7")):
+        assert lines[f'kong_nginx_connections_total{{node_id="here",{HTTP},state="{state}"}}'] == count
+    assert lines['kong_node_info{node_id="here",version="1"}'] == "1"
+    targets = [name for name in lines if name.startswith("kong_upstream_target_health")]
+    assert {re.findall(r'state="(.*?)"', name)[0]: lines[name] for name in targets} == {
+        "healthchecks_off": "0",
+        "healthy": "1",
+        "unhealthy": "0",
+        "dns_error": "0",
+    }
+    assert all('upstream="shop.default.80.svc",target="127.0.0.1:' in name for name in targets)
+
+
 @pytest.mark.envoy
 def test_requests_latencies_and_bytes_have_kongs_names(tmp_path: Path) -> None:
     documents, _ = read_texts({"in.yaml": MANIFESTS})
@@ -68,6 +88,19 @@ def test_requests_latencies_and_bytes_have_kongs_names(tmp_path: Path) -> None:
         Ask("/quiet", headers=(("apikey", "bea-key"),)),
     ]
 
+    node = Exposition()
+
+    async def told_of_itself(admin: int) -> None:
+        reply = await ask(admin, "GET", "admin", "/stats?format=text&filter=^http", ())
+        pairs = (line.partition(": ") for line in reply.headers["(body)"].splitlines())
+        stats = {name: int(value) for name, _, value in pairs if value.isdigit()}
+        add_node({n: v for n, v in stats.items() if re.search(NODE_STATS, n)}, "here", "1", node)
+        clusters = (await ask(admin, "GET", "admin", "/clusters?format=json", ())).headers["(body)"]
+        add_targets(clusters, lambda cluster: True, node)
+        unchecked = Exposition()
+        add_targets(clusters, lambda cluster: False, unchecked)
+        assert f'state="healthchecks_off",{HTTP}}} 1' in unchecked.text()
+
     async def counted() -> str:
         async with running(config, "http", tmp_path, telling) as port:
             answers = [await send(port, request) for request in requests]
@@ -80,6 +113,7 @@ def test_requests_latencies_and_bytes_have_kongs_names(tmp_path: Path) -> None:
                     add_proxy(reply.headers["(body)"], SUBJECT, Directory(model), found)
                     text = found.text()
                     if _COUNTED in text:
+                        await told_of_itself(admin)
                         return text
                     await asyncio.sleep(0.05)
 
@@ -116,4 +150,5 @@ def test_requests_latencies_and_bytes_have_kongs_names(tmp_path: Path) -> None:
         "+Inf",
     ]
     assert not [name for name in lines if "default.none" in name]
+    _check_node(node.text())
     assert not [name for name in lines if "latency" in name and "status" in name]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import meshgate
 from meshgate.app import cache
 from meshgate.app.control_plane import ControlPlane
 from meshgate.app.pods import served_namespace
+from meshgate.bridge.identifiers import NODE
 from meshgate.model.graph import Model
-from meshgate.model.names import TRUST_DOMAIN, Name
+from meshgate.model.names import GATEWAY_NAMESPACE, TRUST_DOMAIN, Name
+from meshgate.model.policy import Prometheus
+from meshgate.model.reader import Reader
 from meshgate.runtime import envoy_admin
 from meshgate.runtime.http_ask import BadAnswer, ask
 from meshgate.runtime.placement import Placement
@@ -21,7 +25,10 @@ from meshgate.sources.backend import AdminError
 from meshgate.telemetry.directory import Directory, Who
 from meshgate.telemetry.exposition import Exposition
 from meshgate.telemetry.istio import Subject
+from meshgate.telemetry.kong_node import NODE_STATS, add_node, add_targets
 from meshgate.telemetry.scrape import PROXY_STATS, Fetch, Target, scrape
+from meshgate.translate.destination import destination_policy, traffic_policy
+from meshgate.translate.names import ClusterName
 from meshgate.xds.types import short
 
 SCRAPE, PORT, PATH = "prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path"
@@ -47,6 +54,7 @@ class Metrics:
         ]
         await self._cache(found)
         await scrape(targets, self._directory(), found)
+        await self._kong(found)
         return await asyncio.to_thread(found.text)
 
     def _directory(self) -> Directory:
@@ -96,6 +104,22 @@ class Metrics:
             if isinstance(value, int):
                 found.gauge(f"meshgate_cache_{name}", value, {}, "See `meshgate cache stats`.")
 
+    async def _kong(self, found: Exposition) -> None:
+        """What Kong's `prometheus` tells of each gateway and its targets, where any route has the plugin."""
+        model = self._plane.live.model
+        rules = (rule for host in model.edge_hosts.values() for rule in host.rules)
+        counting = [p for rule in rules for p in rule.every_policy if isinstance(p, Prometheus)]
+        for spec, placement in self._plane.runtime.supervised() if counting else ():
+            if not spec.host_network:
+                continue
+            stats = await envoy_admin.stats(placement.admin_socket, NODE_STATS)
+            if stats is not None:
+                add_node(stats, NODE, meshgate.__version__, found)
+            if any(p.upstream_health for p in counting):
+                told = await envoy_admin.clusters(placement.admin_socket, MAX_BODY)
+                if told is not None:
+                    add_targets(told, partial(_checked, Reader(model)), found)
+
     def _own(self, found: Exposition) -> None:
         """What the control plane knows of itself."""
         plane = self._plane
@@ -138,6 +162,13 @@ class Metrics:
         for severity in ("error", "warning", "info"):
             labels = {"severity": severity}
             found.gauge("meshgate_diagnostics", said[severity], labels, "What `meshgate status` lists.")
+
+
+def _checked(reader: Reader, cluster: ClusterName) -> bool:
+    """Whether the gateway looks after the health of a cluster's targets."""
+    rules = destination_policy(reader, cluster.host, GATEWAY_NAMESPACE)
+    policy = traffic_policy(rules, cluster.port, cluster.subset)
+    return policy.outliers is not None or policy.check is not None
 
 
 def _proxy(socket: Path) -> Fetch:

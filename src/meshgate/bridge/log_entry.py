@@ -5,13 +5,13 @@ Credentials never get into an entry, see `redaction`.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 
 from envoy.config.core.v3 import address_pb2, base_pb2
 from envoy.data.accesslog.v3 import accesslog_pb2 as pb
 from google.protobuf import duration_pb2, struct_pb2
 
+from meshgate.bridge.identifiers import stable_id
 from meshgate.bridge.redaction import Headers, Redaction
 from meshgate.bridge.tools import Directory
 from meshgate.model.consumer import Consumer
@@ -20,7 +20,6 @@ from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
 from meshgate.policies.route_logs import HEADERS_NAMESPACE, TLS_CIPHER_TAG, TLS_VERSION_TAG
 
 WORKSPACE = "default"
-_NAMESPACE = uuid.UUID("6f0f4a5c-3d6f-5d6e-9a55-7a1f1d1c0f4e")
 _FROM_SERVICE = "via_upstream"
 
 Values = dict[str, object]
@@ -31,11 +30,6 @@ def kong_entry(
 ) -> Values:
     """The entry of Kong's basic serializer, as far as Envoy knows it."""
     return _Entry(entry, route, directory, redaction).values()
-
-
-def stable_id(kind: str, name: str) -> str:
-    """A UUID that an object of that name always has."""
-    return str(uuid.uuid5(_NAMESPACE, f"{kind}/{name}"))
 
 
 class _Entry:

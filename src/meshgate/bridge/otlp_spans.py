@@ -9,7 +9,8 @@ from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from meshgate import __version__
-from meshgate.bridge.traced import NODE, Ids, Traced
+from meshgate.bridge.identifiers import NODE
+from meshgate.bridge.traced import Ids, Traced
 from meshgate.model.policies.tracing import OpenTelemetry
 
 SCOPE, SCOPE_VERSION = "kong-internal", "0.1.0"

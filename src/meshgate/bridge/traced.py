@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,15 +9,12 @@ from envoy.config.core.v3 import address_pb2, base_pb2
 from envoy.data.accesslog.v3 import accesslog_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
-from meshgate.bridge.log_entry import stable_id
 from meshgate.bridge.redaction import Redaction
 from meshgate.bridge.tools import Directory
 from meshgate.model.policies.logs import LoggedRoute
 from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
 from meshgate.policies.traces import NAMESPACE, SAMPLED
 
-NODE = stable_id("node", f"{uuid.getnode():012x}")
-"""This machine's, the same after a restart."""
 _VERSIONS = {2: "1.1", 3: "2.0", 4: "3.0"}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from meshgate.bridge.log_entry import stable_id
-from meshgate.bridge.traced import NODE, Ids, Traced
+from meshgate.bridge.identifiers import NODE, stable_id
+from meshgate.bridge.traced import Ids, Traced
 from meshgate.model.policies.tracing import Zipkin
 
 Tags = dict[str, str]

@@ -54,6 +54,17 @@ async def prometheus(socket: Path, name_pattern: str, max_body: int) -> str | No
     return answer.body.decode(errors="replace") if answer.status == 200 else None
 
 
+async def clusters(socket: Path, max_body: int) -> str | None:
+    """Each cluster with its hosts and their health, as JSON; None where Envoy does not answer."""
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            streams = await asyncio.open_unix_connection(str(socket))
+            answer = await ask(streams, "GET", "/clusters?format=json", (("Host", "admin"),), max_body)
+    except (OSError, TimeoutError, BadAnswer):
+        return None
+    return answer.body.decode(errors="replace") if answer.status == 200 else None
+
+
 async def active_requests(socket: Path) -> int | None:
     """Requests in flight over all listeners but the admin's; None where Envoy does not answer."""
     found = await stats(socket, r"^http\..*\.downstream_rq_active$")

@@ -14,5 +14,7 @@ class Prometheus:
     per_consumer: bool = False
     status_codes: bool = False
     latencies: bool = False
+    upstream_health: bool = False
+    """Whether a scrape says how the gateway's targets are: all of them, as in Kong."""
     bandwidth: bool = False
     origin: Origin = BUILT_IN

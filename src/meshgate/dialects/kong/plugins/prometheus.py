@@ -12,19 +12,17 @@ from meshgate.model.policies.counts import Prometheus
 class PrometheusConfig(Config):
     """Every field of the plugin."""
 
-    SILENT: ClassVar[Mapping[str, object]] = dict.fromkeys(
-        ("ai_metrics", "wasm_metrics", "upstream_health_metrics"), False
-    )
+    SILENT: ClassVar[Mapping[str, object]] = dict.fromkeys(("ai_metrics", "wasm_metrics"), False)
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {
         "ai_metrics": "there is nothing of that kind to count",
         "wasm_metrics": "there is nothing of that kind to count",
-        "upstream_health_metrics": "the health of targets is in Envoy's own metrics alone",
     }
 
     per_consumer: bool = False
     status_code_metrics: bool = False
     latency_metrics: bool = False
     bandwidth_metrics: bool = False
+    upstream_health_metrics: bool = False
 
 
 def lower_prometheus(config: PrometheusConfig, report: Report) -> Prometheus:
@@ -34,5 +32,6 @@ def lower_prometheus(config: PrometheusConfig, report: Report) -> Prometheus:
         status_codes=config.status_code_metrics,
         latencies=config.latency_metrics,
         bandwidth=config.bandwidth_metrics,
+        upstream_health=config.upstream_health_metrics,
         origin=report.origin(),
     )
