@@ -369,7 +369,8 @@ def running(
     finally:
         if (state / "run").exists() and meshgate.leftovers():
             meshgate.down()
-    assert meshgate.leftovers() == []
+    left = meshgate.leftovers()
+    assert left == [], left
 
 
 def deployment(

@@ -14,7 +14,8 @@ from meshgate.cli.client import answers, connect, socket_of
 from meshgate.cli.errors import CliError
 from meshgate.cli.options import DEFAULT_STATE, State
 from meshgate.runtime.commands import CommandFailed
-from meshgate.runtime.paths import UnsafeRunDirectory, left_behind
+from meshgate.runtime.guard import noted_guard
+from meshgate.runtime.paths import RuntimePaths, UnsafeRunDirectory, left_behind
 from meshgate.runtime.process_id import identify, is_alive
 from meshgate.runtime.records import StateInUse
 from meshgate.sources import admin_protocol as wire
@@ -69,9 +70,10 @@ def _clear(state: Path) -> None:
 def _stop(state: Path) -> None:
     with connect(state) as client:
         process = identify(client.call(wire.STATUS, Nothing()).pid)
+        guard = noted_guard(RuntimePaths.of(state).run)
         client.call(wire.DOWN, Nothing())
     until = time.monotonic() + _LONGEST_S
-    while answers(socket_of(state)) or (process is not None and is_alive(process)):
+    while answers(socket_of(state)) or any(p is not None and is_alive(p) for p in (process, guard)):
         if time.monotonic() > until:
             raise CliError(f"meshgate has not ended within {_LONGEST_S:.0f} s", "see `meshgate status`")
         time.sleep(0.05)

@@ -115,7 +115,7 @@ class Guard:
 
 
 def note_guard(run: Path) -> None:
-    """Writes into the run directory who brings this process back, for `guarded`."""
+    """Writes into the run directory who brings this process back, for `noted_guard`."""
     guard = identify(os.getppid()) if RESTARTS_VARIABLE in os.environ else None
     if guard is None:
         (run / _NOTE).unlink(missing_ok=True)
@@ -125,13 +125,19 @@ def note_guard(run: Path) -> None:
     fresh.replace(run / _NOTE)
 
 
-def guarded(run: Path) -> bool:
-    """Whether the guard lives that brings back the control plane of this run directory."""
+def noted_guard(run: Path) -> ProcessId | None:
+    """Who brings back the control plane of this run directory; None where nobody was noted, or broken."""
     try:
         pid, started = json.loads((run / _NOTE).read_text())
-        return is_alive(ProcessId(int(pid), str(started)))
+        return ProcessId(int(pid), str(started))
     except (OSError, ValueError, TypeError):
-        return False
+        return None
+
+
+def guarded(run: Path) -> bool:
+    """Whether the guard lives that brings back the control plane of this run directory."""
+    guard = noted_guard(run)
+    return guard is not None and is_alive(guard)
 
 
 def _say(code: int) -> str:

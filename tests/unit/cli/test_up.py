@@ -16,6 +16,7 @@ import pytest
 
 from meshgate.cli import client, up
 from meshgate.cli.client import answers, connect, socket_of
+from meshgate.runtime.guard import noted_guard
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.process_id import ProcessId, identify, is_alive
 from meshgate.sources import admin_protocol as wire
@@ -80,10 +81,13 @@ def test_detach_returns_when_the_gateway_is_ready(meshgate: Meshgate, fresh: Pat
     assert meshgate("get", "svc", "-o", "name", "--state", fresh).out == "service/web\n"
     again = meshgate("up", manifests, "--state", fresh)
     assert (again.code, "already" in again.err) == (1, True)
-    process = pid_of(fresh)
+    process, guard = pid_of(fresh), noted_guard(RuntimePaths.of(fresh).run)
+    assert guard is not None
+    assert is_alive(guard)
     ended = meshgate("down", "--state", fresh)
     assert (ended.code, ended.out) == (0, "meshgate has stopped\n")
     assert not is_alive(process)
+    assert not is_alive(guard)
     assert meshgate("down", "--state", fresh).code == 1
 
 
