@@ -121,7 +121,7 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
         consumers=_frozen(link_consumers(given, let_in, findings)),
         edge_servers=_frozen({**gateways.servers, **streams.servers, **api.tables.servers}),
         edge_guard=_frozen({p: g for p, g in guards.items() if p != EDGE or g != OPEN}),
-        mesh_streams=_frozen(link_mesh_streams(given, destinations, findings)),
+        mesh_streams=_frozen(api.services.streams.join(link_mesh_streams(given, destinations, findings))),
         entries=_frozen(dict(sorted(given.entries.items()))),
         endpoints=_frozen(endpoints),
         mesh_config=_frozen({MESH: given.mesh_config} if declared.mesh_configs else {}),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.gateway_api.api import MESH, Api, Object, prefix, route, rule, to
+from tests.e2e.harness import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 ASK = """
@@ -25,6 +26,18 @@ for url, headers in json.loads(sys.argv[1]):
 print(json.dumps(found))
 """
 URL = "http://mesh-one.mesh:8080"
+
+
+SAY = """
+import collections, os, socket
+found = collections.Counter()
+for _ in range(30):
+    where = os.environ["MESH_ONE_SERVICE_HOST"], int(os.environ["MESH_ONE_SERVICE_PORT_TCP"])
+    with socket.create_connection(where, timeout=10) as one:
+        one.sendall(b"hi")
+        found[one.recv(100).decode()] += 1
+print(" ".join(sorted(found)))
+"""
 
 
 def ask(api: Api, client: str, namespace: str, *asked: tuple[str, dict[str, str]]) -> list[dict[str, Any]]:
@@ -85,3 +98,23 @@ def test_routes_of_services(api: Api) -> None:
     assert [one["pod"] for one in found] == ["far", "mesh-two"]
     api.delete("httproute", "producer", "nobody", "nobody-port", namespace=MESH)
     api.delete("httproute", "consumer", namespace="mesh-b")
+
+
+def test_connections_to_services(api: Api) -> None:
+    """By a TCPRoute; a UDPRoute is refused, for sidecars see no datagrams."""
+    halves = [to("mesh-one", 1, 9000), to("mesh-two", 1, 9000)]
+    api.apply(
+        route("halves", of("mesh-one", 9000), rule(backends=halves), namespace=MESH, kind="TCPRoute"),
+        route("of-http", of("mesh-one", 8080), rule(backends=halves), namespace=MESH, kind="TCPRoute"),
+        route("datagrams", of("mesh-one"), rule(backends=halves), namespace=MESH, kind="UDPRoute"),
+    )
+    assert api.parents("TCPRoute", "halves", MESH)[0]["Accepted"] == ("True", "Accepted")
+    assert api.parents("TCPRoute", "of-http", MESH)[0]["Accepted"] == ("False", "UnsupportedProtocol")
+    assert api.parents("UDPRoute", "datagrams", MESH)[0]["Accepted"] == ("False", "UnsupportedValue")
+    assert _said(api) == ["mesh-one:hi", "mesh-two:hi"]
+    api.delete("tcproute", "halves", namespace=MESH)
+    until(lambda: _said(api) == ["mesh-one:hi"], "without the route they are the Service's own again")
+
+
+def _said(api: Api) -> list[str]:
+    return api.meshgate.cli("exec", "-n", MESH, "mesh-two", "--", "python3", "-c", SAY).split()

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from meshgate.core.diagnostics import Diagnostic, has_errors
+from meshgate.core.diagnostics import Diagnostic, Severity, has_errors
 from meshgate.core.origin import FieldPath, Origin
 from meshgate.dialects.annotation_list import KONG
 from meshgate.dialects.annotations import (
@@ -98,9 +98,15 @@ class PersistenceSpec(Spec):
         )
 
 
-def stream_rules(specs: tuple[StreamRuleSpec, ...], document: Document) -> tuple[RouteRule, ...]:
-    """Rules that carry connections or datagrams."""
+def stream_rules(
+    specs: tuple[StreamRuleSpec, ...], document: Document, said: list[Diagnostic]
+) -> tuple[RouteRule, ...]:
+    """Rules that carry connections or datagrams. Only the first can count, for none has a match (MG1103)."""
     rules = []
+    if len(specs) > 1:
+        message = "the first rule takes everything; the others have no effect"
+        second: FieldPath = ("spec", "rules", 1)
+        said.append(problem(document, "MG1103", second, message, severity=Severity.WARNING))
     for index, spec in enumerate(specs):
         path: FieldPath = ("spec", "rules", index)
         backends = tuple(

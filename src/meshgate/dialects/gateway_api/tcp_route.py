@@ -23,7 +23,7 @@ def lower_tcp_route(document: Document) -> Lowered:
     value, said = check(TcpRoute, document)
     if value is None:
         return Lowered(diagnostics=tuple(said))
-    rules = stream_rules(value.spec.rules, document)
+    rules = stream_rules(value.spec.rules, document, said)
     return lowered_route(document, RouteKind.TCP, value.spec, rules, value.metadata, said)
 
 

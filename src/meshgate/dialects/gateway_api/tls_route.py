@@ -23,7 +23,7 @@ def lower_tls_route(document: Document) -> Lowered:
     value, said = check(TlsRoute, document)
     if value is None:
         return Lowered(diagnostics=tuple(said))
-    rules = stream_rules(value.spec.rules, document)
+    rules = stream_rules(value.spec.rules, document, said)
     return lowered_route(document, RouteKind.TLS, value.spec, rules, value.metadata, said)
 
 

@@ -23,7 +23,7 @@ def lower_udp_route(document: Document) -> Lowered:
     value, said = check(UdpRoute, document)
     if value is None:
         return Lowered(diagnostics=tuple(said))
-    rules = stream_rules(value.spec.rules, document)
+    rules = stream_rules(value.spec.rules, document, said)
     return lowered_route(document, RouteKind.UDP, value.spec, rules, value.metadata, said)
 
 

@@ -133,11 +133,11 @@ class _Linking:
         if not parents:
             return
         resolution = Resolution(route, self._references)
+        streams: tuple[WeightedDestination, ...] = ()
         if route.kind.is_http:
             self._routes[route.ref] = RouteRules(route, resolution, self._plugins)
         else:
-            for rule in route.rules:
-                resolution.backends(rule.backends)
+            streams = stream_destinations(resolution.backends(route.rules[0].backends if route.rules else ()))
         statuses = []
         places = {id(listener): number for number, listener in enumerate(self._listeners)}
         for parent, attached in parents:
@@ -146,7 +146,10 @@ class _Linking:
                 attachment.listener.attached.add(route.ref)
                 self._attachments.setdefault(place, []).append(attachment)
                 self._note_use(attachment)
-            if is_service(parent) and attached.accepted.holds:
+            if is_service(parent) and attached.accepted.holds and not route.kind.is_http:
+                service = self._given.services[parent.name]
+                self._services.streams.add(route, parent, service, streams)
+            elif is_service(parent) and attached.accepted.holds:
                 self._services.add(route, parent, self._routes[route.ref])
                 self._services.unheard(route, self._findings)
             conditions = (attached.accepted, resolution.resolved())

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from meshgate.model.gateway_api import ParentRef
+from meshgate.model.gateway_api import ParentRef, RouteKind
 from meshgate.model.gateway_api_routes import ApiRoute, ExtensionFilter, ExternalAuthFilter, RedirectFilter
 from meshgate.model.graph import MeshHost
 from meshgate.model.linking.edge import reachable
+from meshgate.model.linking.gateway_api.mesh_streams import ServiceStreams, ports_for
 from meshgate.model.linking.gateway_api.rules import Entrance, Ranked, RouteRules
 from meshgate.model.linking.input import Findings, Input
 from meshgate.model.route import (
@@ -44,12 +45,14 @@ class ServiceRoutes:
     _ranked: dict[tuple[str, str], list[Ranked]] = field(default_factory=dict)
     """(host, namespace of the clients or `*`) -> rules."""
     _ports: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    streams: ServiceStreams = field(default_factory=ServiceStreams)
+    """Of routes for connections."""
 
     def accepted(self, route: ApiRoute, parent: ParentRef) -> Condition:
         """Whether a route can be had for a Service."""
         service = self._given.services.get(parent.name)
-        if not route.kind.is_http:
-            message = f"a {route.ref.kind} cannot be for a Service here"
+        if route.kind is RouteKind.UDP:
+            message = "sidecars see no datagrams, so a UDPRoute cannot be for a Service"
             return Condition(type="Accepted", holds=False, reason="UnsupportedValue", message=message)
         if service is None:
             message = f"Service {parent.name} {self._given.absence('Service', parent.name)}"
@@ -57,6 +60,10 @@ class ServiceRoutes:
         if parent.port and service.port(parent.port) is None:
             message = f"Service {parent.name} has no port {parent.port}"
             return Condition(type="Accepted", holds=False, reason="NoMatchingParent", message=message)
+        if not route.kind.is_http and not ports_for(route, parent, service):
+            which = f"port {parent.port} of " if parent.port else ""
+            message = f"{which}Service {parent.name} does not speak what a {route.ref.kind} is about"
+            return Condition(type="Accepted", holds=False, reason="UnsupportedProtocol", message=message)
         return Condition(type="Accepted", holds=True, reason="Accepted")
 
     def unheard(self, route: ApiRoute, findings: Findings) -> None:
