@@ -14,6 +14,9 @@ from meshgate.model.policies.queues import QueueLimits
 Send = Callable[[Sequence[bytes]], Awaitable[None]]
 """Hands a batch over; raises where that is not possible."""
 
+MOST_BYTES = 64 * 1024 * 1024
+"""Of what waits for one receiver, where `max_bytes` says nothing: clients choose how long entries are."""
+
 _log = structlog.get_logger("meshgate.bridge")
 
 
@@ -22,6 +25,7 @@ class LogQueue:
 
     def __init__(self, name: str, limits: QueueLimits, send: Send, clock: Clock) -> None:
         self._name, self._limits, self._send, self._clock = name, limits, send, clock
+        self._most = MOST_BYTES if limits.max_bytes is None else limits.max_bytes
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._more = asyncio.Event()
@@ -34,28 +38,35 @@ class LogQueue:
 
     def put(self, entry: bytes) -> None:
         """Takes an entry, and sends it soon."""
+        if len(entry) > self._most:
+            self._lose(1, "the entry is longer than max_bytes")
+            return
         if self._limits.concurrent:
-            if len(self._alone) >= self._limits.max_entries:
-                self._lose(1, "the queue is full")
-                return
-            task = asyncio.create_task(self._deliver([entry]))
-            self._alone.add(task)
-            task.add_done_callback(self._alone.discard)
+            self._put_alone(entry)
             return
         if len(self._waiting) >= self._limits.max_entries:
             self._drop_oldest()
-        most = self._limits.max_bytes
-        if most is not None:
-            if len(entry) > most:
-                self._lose(1, "the entry is longer than max_bytes")
-                return
-            while self._bytes + len(entry) > most:
-                self._drop_oldest()
+        while self._bytes + len(entry) > self._most:
+            self._drop_oldest()
         self._waiting.append(entry)
         self._bytes += len(entry)
         self._more.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
+
+    def _put_alone(self, entry: bytes) -> None:
+        if len(self._alone) >= self._limits.max_entries or self._bytes + len(entry) > self._most:
+            self._lose(1, "the queue is full")
+            return
+        task = asyncio.create_task(self._deliver([entry]))
+        self._alone.add(task)
+        self._bytes += len(entry)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._alone.discard(task)
+            self._bytes -= len(entry)
+
+        task.add_done_callback(done)
 
     async def close(self, grace_s: float) -> None:
         """Sends what waits, for so long at most; the rest is lost."""

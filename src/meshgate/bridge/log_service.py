@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import assert_never
 
@@ -71,8 +71,9 @@ _Context = grpc.aio.ServicerContext[bytes, bytes]
 class LogService:
     """The receivers of one bridge."""
 
-    def __init__(self, clock: Clock, syslog: Path = SYSLOG_SOCKET) -> None:
-        self._clock, self._syslog = clock, syslog
+    def __init__(self, clock: Clock, refresh: Callable[[], object], syslog: Path = SYSLOG_SOCKET) -> None:
+        """`refresh` takes up a configuration that is newer than the last one."""
+        self._clock, self._refresh, self._syslog = clock, refresh, syslog
         self._routes: Mapping[str, LoggedRoute] = {}
         self._directory = Directory(())
         self._redaction = Redaction(())
@@ -99,8 +100,13 @@ class LogService:
             except DecodeError:
                 _log.warning("access_log_not_understood")
                 continue
+            # Names of credentials that are new are known before a request that brings one is told of.
+            self._refresh()
             for entry in told.http_logs.log_entry:
-                self.take(entry)
+                try:
+                    self.take(entry)
+                except Exception as error:  # the others are told of all the same
+                    _log.error("log_entry_not_told", error=type(error).__name__)
         return bytes(als_pb2.StreamAccessLogsResponse().SerializeToString())
 
     def take(self, entry: accesslog_pb2.HTTPAccessLogEntry) -> None:

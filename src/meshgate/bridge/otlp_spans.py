@@ -42,13 +42,12 @@ def _request(ids: Ids, request: Traced) -> trace_pb2.Span:
     span = _span(ids.trace, ids.span, ids.parent, REQUEST)
     span.kind = trace_pb2.Span.SPAN_KIND_SERVER
     span.start_time_unix_nano, span.end_time_unix_nano = request.moments.began, request.moments.ended
-    host = ids.host.partition(":")[0]
     _set(
         span.attributes,
         {
             "http.method": request.method,
-            "http.url": f"{request.scheme}://{host}{request.shown(ids.path)}",
-            "http.host": host,
+            "http.url": f"{request.scheme}://{ids.host}{request.shown(ids.path)}",
+            "http.host": ids.host,
             "http.scheme": request.scheme,
             "http.flavor": request.version,
             "http.client_ip": request.client[0],

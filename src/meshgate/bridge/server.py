@@ -57,7 +57,7 @@ class Bridge:
         self._session: aiohttp.ClientSession | None = None
         self._rules: Mapping[str, tuple[Step, ...]] = {}
         self._directory = Directory(())
-        self.logs = LogService(clock)
+        self.logs = LogService(clock, lambda: self.refresh())
         self.refresh: Callable[[], bool] = lambda: False
         """Looks for a newer configuration; true where there was one."""
         self.cache = CacheService(clock, lambda: self.refresh())

@@ -34,6 +34,7 @@ class Ids:
     tags: str
     path: str
     host: str
+    """As the client asked for it, without a port."""
 
 
 def noted_ids(entry: pb.HTTPAccessLogEntry, plugin: str) -> Ids | None:
@@ -57,13 +58,18 @@ def noted_ids(entry: pb.HTTPAccessLogEntry, plugin: str) -> Ids | None:
         attempt=text("try"),
         tags=_unicode(text("tags")),
         path=_unicode(text("path")),
-        host=_unicode(text("host")),
+        host=_without_port(_unicode(text("host"))),
     )
 
 
 def _unicode(noted: str) -> str:
     """Undoes what the program does to bytes beyond ASCII."""
     return noted if noted.isascii() else noted.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _without_port(authority: str) -> str:
+    host, _, port = authority.rpartition(":")
+    return host if port.isdecimal() and host else authority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

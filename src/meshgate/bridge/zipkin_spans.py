@@ -50,7 +50,7 @@ def _request(policy: Zipkin, ids: Ids, request: Traced) -> Span:
         {
             "lc": "kong",
             "http.method": request.method,
-            "http.host": ids.host.partition(":")[0],
+            "http.host": ids.host,
             "http.path": _path(ids),
             "http.protocol": f"HTTP/{request.version.removesuffix('.0')}",
             "http.status_code": str(request.status),

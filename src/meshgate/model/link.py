@@ -45,9 +45,9 @@ from meshgate.model.linking.plugins import Plugins
 from meshgate.model.linking.sidecars import link_sidecars
 from meshgate.model.linking.stream_ingress import link_stream_ingresses
 from meshgate.model.linking.telemetry import link_telemetry
-from meshgate.model.linking.tracing import report_twice_traced
 from meshgate.model.linking.transcoding import link_transcoding
 from meshgate.model.linking.upstreams import link_upstreams
+from meshgate.model.linking.watching import report_receivers, report_twice_traced
 from meshgate.model.linking.workloads import link_backends, link_workloads
 
 T = TypeVar("T")
@@ -109,6 +109,7 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
 
     telemetry = link_telemetry(given, workloads, findings)
     report_twice_traced(given, telemetry, findings)
+    report_receivers(given, findings)
     model = Model(
         services=_frozen({s.host: s for s in sorted(given.services.values(), key=lambda s: s.host)}),
         backends=_frozen(backends),

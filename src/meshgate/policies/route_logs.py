@@ -18,7 +18,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from meshgate.core.typed_json import dump
 from meshgate.model.policies.logs import LOGS, Log, LoggedRoute
 from meshgate.model.policies.meters import Datadog, Statsd
-from meshgate.model.policy import Policy
+from meshgate.model.policy import Policy, Tracer
 from meshgate.model.route import Forward, Rule
 from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
 from meshgate.policies.edge_policies import EdgePolicies
@@ -53,7 +53,7 @@ _WORTH_TELLING = (
 def logged_route(rule: Rule, policies: tuple[Policy, ...]) -> LoggedRoute | None:
     """What the bridge must know of a rule's route with these policies; None where none of them writes
     its requests down."""
-    logs, traced = _logs(policies), tracers(policies)
+    logs, traced = _logs(policies), _telling(policies)
     if not logs and not traced:
         return None
     first = None
@@ -101,7 +101,7 @@ def route_parts(rule: Rule, policies: tuple[Policy, ...]) -> RouteParts:
 
 def access_logs(edge: EdgePolicies) -> tuple[accesslog_pb2.AccessLog, ...]:
     """The log to the bridge of routes that say so; none where none does."""
-    traced = tracers(edge.policies)
+    traced = _telling(edge.policies)
     if not _logs(edge.policies) and not traced:
         return ()
     config = als_pb2.HttpGrpcAccessLogConfig(additional_request_headers_to_log=IDENTITY)
@@ -138,6 +138,11 @@ def _path(rule: Rule) -> str:
     """As Kong names it in spans: the first path that the route asks for."""
     paths = rule.matches[0].paths if rule.matches else ()
     return paths[0].value if paths else ""
+
+
+def _telling(policies: tuple[Policy, ...]) -> tuple[Tracer, ...]:
+    """Those that tell somebody of spans: others only carry traces on."""
+    return tuple(one for one in tracers(policies) if one.endpoint is not None)
 
 
 def _logs(policies: tuple[Policy, ...]) -> tuple[Log, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from meshgate.app.bridge import bridge_config, logs_config
 from meshgate.model.graph import Model
+from meshgate.model.policies.logs import HttpLog
 from meshgate.model.policies.open_policy import Opa
 from meshgate.pipeline import build, read_texts
 from meshgate.simulate import stand_in
@@ -105,6 +106,26 @@ stringData: {key: the-key-of-ann}
     assert config.places == {"opa.default.svc.cluster.local:8181": f"{pod.ip}:{pod.ports[9000]}"}
     (consumer,) = config.consumers
     assert (consumer.username, consumer.keys) == ("ann", ())
+
+
+def test_a_receiver_by_another_name() -> None:
+    """An ExternalName is the host that it stands for."""
+    text = """---
+apiVersion: v1
+kind: Service
+metadata: {name: elsewhere}
+spec: {type: ExternalName, externalName: logs.example}
+---
+apiVersion: configuration.konghq.com/v1
+kind: KongPlugin
+metadata: {name: log}
+plugin: http-log
+config: {http_endpoint: "https://me:pw@elsewhere:9/in"}
+"""
+    model = _model(AGENT + text + INGRESS.replace("plugins: opa", "plugins: log"))
+    ((log,),) = (route.logs for route in logs_config(model).logged.values())
+    assert isinstance(log, HttpLog)
+    assert log.endpoint.reveal_text() == "https://me:pw@logs.example:9/in"
 
 
 def test_what_istios_rules_look_for_is_hidden_too() -> None:

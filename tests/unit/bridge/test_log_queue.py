@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import wraps
 
-from meshgate.bridge.log_queue import LogQueue
+from meshgate.bridge.log_queue import MOST_BYTES, LogQueue
 from meshgate.core.clock import SystemClock
 from meshgate.model.policies.queues import QueueLimits
 
@@ -100,6 +100,28 @@ async def test_bytes_are_bounded_too() -> None:
     await queue.close(DEADLINE_S)
     assert receiver.batches == [[b"ccc"]]
     assert queue.lost == 3
+
+
+@run
+async def test_bytes_are_bounded_where_each_entry_goes_by_itself() -> None:
+    receiver = Receiver()
+    receiver.gate.clear()
+    queue = _queue(QueueLimits(max_bytes=4, concurrent=True), receiver)
+    _put(queue, "aa", "bb", "c")
+    receiver.gate.set()
+    await queue.close(DEADLINE_S)
+    assert (receiver.batches, queue.lost) == ([[b"aa"], [b"bb"]], 1)
+
+
+@run
+async def test_what_waits_has_an_end_though_nobody_says_so() -> None:
+    """Clients choose how long their requests are."""
+    receiver = Receiver()
+    queue = _queue(BATCHES, receiver)
+    queue.put(bytes(MOST_BYTES + 1))
+    _put(queue, "a")
+    await queue.close(DEADLINE_S)
+    assert (receiver.batches, queue.lost) == ([[b"a"]], 1)
 
 
 @run

@@ -189,6 +189,12 @@ def test_no_diagnostic_shows_a_secret() -> None:
     assert "hush" not in "".join(map(str, converted.diagnostics))
 
 
+TRACING = (
+    "propagation: {default_format: b3, extract: null, inject: null, clear: null}, "
+    "http_response_header_for_traceid: null, queue: {max_bytes: null, concurrency_limit: 1}"
+)
+
+
 def test_a_dump_with_all_defaults_says_nothing() -> None:
     converted = _convert(
         "_konnect: {control_plane_name: default}\n"
@@ -196,10 +202,14 @@ def test_a_dump_with_all_defaults_says_nothing() -> None:
         "upstreams: [{name: u, hash_fallback: none, use_srv_name: false, sticky_sessions_cookie_path: /, "
         "healthchecks: {threshold: 0}, targets: [{target: '10.0.0.1:80'}]}]\n"
         "plugins: [{name: prometheus, protocols: [grpc, grpcs, http, https], instance_name: p, "
-        "config: {ai_metrics: false, upstream_health_metrics: null}}]\n"
+        "config: {ai_metrics: false, upstream_health_metrics: null}},\n"
+        f"{{name: zipkin, config: {{header_type: preserve, default_header_type: b3, {TRACING}}}}},\n"
+        "{name: opentelemetry, config: {traces_endpoint: 'http://o', endpoint: null, logs_endpoint: null, "
+        f"header_type: preserve, batch_span_count: 200, batch_flush_delay: 3, {TRACING}}}}}]\n"
     )
     assert _said(converted) == []
     built = _built(converted)
+    assert [str(d) for d in built.diagnostics if d.field[:1] == ("config",)] == []
     assert "s-1a.default.svc.cluster.local" in built.model.services
 
 

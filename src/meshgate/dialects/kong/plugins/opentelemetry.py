@@ -16,6 +16,7 @@ from meshgate.dialects.kong.plugins.propagation import (
     Ratio,
     TimeoutMs,
     lower_propagation,
+    told_in,
 )
 from meshgate.dialects.kong.plugins.queue import Batch, QueueConfig, lower_queue
 from meshgate.dialects.schema import SecretText
@@ -83,7 +84,7 @@ def lower_opentelemetry(config: OpenTelemetryConfig, report: Report) -> OpenTele
         headers=tuple(sorted((config.headers or {}).items())),
         resource_attributes=tuple(sorted((config.resource_attributes or {}).items())),
         sampling_ratio=ratio,
-        response_header=config.http_response_header_for_traceid or "",
+        response_header=told_in(config.http_response_header_for_traceid, report),
         propagation=lower_propagation(
             config.propagation, report, header_type=config.header_type, default_format="w3c"
         ),
@@ -99,14 +100,12 @@ def lower_opentelemetry(config: OpenTelemetryConfig, report: Report) -> OpenTele
 
 def _queue(config: OpenTelemetryConfig, report: Report) -> QueueLimits:
     queue = lower_queue(config.queue)
-    if config.batch_span_count is not None:
+    if config.batch_span_count not in (None, _OLD_BATCH):
         _old("batch_span_count", "queue.max_batch_size", report)
-        if config.batch_span_count != _OLD_BATCH:
-            queue = replace(queue, max_batch_size=config.batch_span_count)
-    if config.batch_flush_delay is not None:
+        queue = replace(queue, max_batch_size=config.batch_span_count)
+    if config.batch_flush_delay not in (None, _OLD_DELAY):
         _old("batch_flush_delay", "queue.max_coalescing_delay", report)
-        if config.batch_flush_delay != _OLD_DELAY:
-            queue = replace(queue, max_coalescing_delay_s=config.batch_flush_delay)
+        queue = replace(queue, max_coalescing_delay_s=config.batch_flush_delay)
     return queue
 
 

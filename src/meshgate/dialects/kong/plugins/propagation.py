@@ -17,6 +17,8 @@ HeaderType = Literal[
     "preserve", "ignore", "b3", "b3-single", "w3c", "jaeger", "ot", "aws", "datadog", "gcp", "instana"
 ]
 TimeoutMs = Annotated[int, Field(ge=0, le=2**31 - 2)]
+_FRAMING = frozenset({"connection", "content-length", "content-type", "transfer-encoding", "upgrade"})
+"""Headers of an answer by which its end and kind are known."""
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -42,7 +44,7 @@ def lower_propagation(
             inject=tuple(dict.fromkeys(config.inject or ())),
             clear=tuple(dict.fromkeys(config.clear or ())),
         )
-    if header_type is not None:
+    if header_type not in (None, PRESERVE):  # what dumps of Kong have everywhere says nothing
         report.warn(
             "MG2104", ("header_type",), "is the old spelling of propagation", "write propagation instead"
         )
@@ -53,3 +55,12 @@ def lower_propagation(
             return Propagation(default_format=default, inject=(default,))
         case wanted:
             return Propagation(default_format=default, extract=EXTRACTED, inject=(PRESERVE, wanted))
+
+
+def told_in(header: str | None, report: Report) -> str:
+    """The header in which clients are told of the trace; empty where they are not."""
+    if header is not None and header.lower() in _FRAMING:
+        report.error(
+            "MG2103", ("http_response_header_for_traceid",), "is a header that answers need for themselves"
+        )
+    return header or ""

@@ -15,6 +15,7 @@ from meshgate.dialects.kong.plugins.propagation import (
     Ratio,
     TimeoutMs,
     lower_propagation,
+    told_in,
 )
 from meshgate.dialects.kong.plugins.queue import QueueConfig, lower_queue
 from meshgate.dialects.schema import Items, SecretText
@@ -75,7 +76,7 @@ class ZipkinConfig(Config):
 def lower_zipkin(config: ZipkinConfig, report: Report) -> Zipkin:
     """The policy."""
     _check_tags(config, report)
-    if config.default_header_type is not None:
+    if config.default_header_type not in (None, "b3"):
         report.warn(
             "MG2104",
             ("default_header_type",),
@@ -93,7 +94,7 @@ def lower_zipkin(config: ZipkinConfig, report: Report) -> Zipkin:
         static_tags=tuple((tag.name, tag.value) for tag in config.static_tags),
         path_in_name=config.http_span_name == "method_path",
         phases_as_tags=config.phase_duration_flavor == "tags",
-        response_header=config.http_response_header_for_traceid or "",
+        response_header=told_in(config.http_response_header_for_traceid, report),
         propagation=lower_propagation(
             config.propagation,
             report,
