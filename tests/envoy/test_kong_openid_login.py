@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 import aiohttp
 import pytest
 
-from tests.envoy.kong_edge import consumer, gateway, plugin, route
+from tests.envoy.kong_edge import Ask, consumer, gateway, plugin, route, send
 from tests.envoy.openid_browser import HOST, Browser
 from tests.openid_provider import CLIENT, SECRET, Provider, providing
 
@@ -188,6 +188,46 @@ async def _what_attackers_try(provider: Provider, browser: Callable[[], Browser]
     assert twice.status == 401
 
 
+async def _no_way_to_another_host(provider: Provider, browser: Callable[[], Browser]) -> None:
+    """What the client says of addresses is no address that anybody is sent to."""
+    evil = "https://evil.example/"
+    asks = urlencode(
+        {"redirect_uri": evil, "post_logout_redirect_uri": evil, "login_redirect_uri": evil, "next": evil}
+    )
+    headers = (
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-prefix", "//evil.example"),
+        ("x-original-url", "//evil.example/"),
+        ("forwarded", "host=evil.example;proto=https"),
+        ("referer", evil),
+        ("origin", "https://evil.example"),
+    )
+    ann = browser()
+    began = await send(ann.port, Ask(f"/account?{asks}", headers=(("host", HOST), *headers)))
+    asked = dict(parse_qsl(urlsplit(began.header("location") or "").query))
+    assert asked["redirect_uri"] == f"http://{HOST}/account/back"
+    assert "evil" not in f"{asked['state']}{asked['nonce']}{asked['scope']}"
+    here = await send(ann.port, Ask("/here", headers=(("host", HOST), *headers)))
+    asked = dict(parse_qsl(urlsplit(here.header("location") or "").query))
+    assert asked["redirect_uri"] == f"http://{HOST}/here"
+    # A logout that another site's form asks for brings no cookie, and goes where it always goes.
+    await ann.get(await ann.login("/account"))
+    kept = dict(ann.cookies)
+    out = await send(ann.port, Ask(f"/account/logout?{asks}", "POST", (("host", HOST), *headers)))
+    assert dict(parse_qsl(urlsplit(out.header("location") or "").query)) == {
+        "client_id": CLIENT,
+        "post_logout_redirect_uri": f"http://{HOST}/bye",
+    }
+    assert "set-cookie" not in out.headers
+    assert provider.revoked == []
+    ann.cookies = kept
+    assert (await ann.get("/account")).reached
+    for path in ("/account/logout", "/account//logout", "/account/x/..%2flogout"):
+        assert (await ann.get(path)).status in (200, 307), path
+    assert ann.cookies == kept
+
+
 async def _a_provider_that_does_wrong(provider: Provider, browser: Callable[[], Browser]) -> None:
     ann = browser()
     for claims, reason in (
@@ -281,4 +321,4 @@ def test_logins(tmp_path: Path) -> None:
 
 
 def test_logins_that_fail(tmp_path: Path) -> None:
-    _run(tmp_path, _what_attackers_try, _a_provider_that_does_wrong)
+    _run(tmp_path, _what_attackers_try, _no_way_to_another_host, _a_provider_that_does_wrong)

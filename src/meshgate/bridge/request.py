@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from meshgate.model.consumer import Consumer
 from meshgate.model.service import EMPTY
@@ -60,7 +60,8 @@ class Request:
     @property
     def query(self) -> tuple[tuple[str, str], ...]:
         """The query's parameters, decoded, in their order."""
-        return tuple(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
+        # Not `urlsplit`, which passes over control characters: others would read other names.
+        return tuple(parse_qsl(self.path.partition("?")[2].partition("#")[0], keep_blank_values=True))
 
     @property
     def cookies(self) -> tuple[tuple[str, str], ...]:

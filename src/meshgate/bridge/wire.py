@@ -15,6 +15,7 @@ from meshgate.policies.consumer_headers import (
     AUTHENTICATED_GROUPS,
     CONSUMER_ID,
     CREDENTIAL_ID,
+    GROUP_NAMES,
     GROUPS,
     credential_groups,
     group_values,
@@ -101,7 +102,8 @@ def allowed(verdict: Allow) -> bytes:
     ok.query_parameters_to_remove.extend(verdict.remove_parameters)
     for name, value in verdict.client_headers:
         ok.response_headers_to_add.append(_header(name, value, _APPEND))
-    if verdict.holds_until and not verdict.client_headers and not verdict.remove_parameters:
+    plain = all(text.isprintable() for text in wanted.values())
+    if verdict.holds_until and plain and not verdict.client_headers and not verdict.remove_parameters:
         said = {
             "until": str(int(verdict.holds_until)),
             "set": [text for pair in wanted.items() for text in pair],
@@ -115,7 +117,7 @@ def _identity(identity: Identity) -> Mapping[str, str]:
     """Headers that say who it is; empty values are for headers that must go."""
     found = dict(identity_values(identity.consumer, identity.credential))
     if identity.groups is not None:
-        found[AUTHENTICATED_GROUPS] = ", ".join(identity.groups)
+        found[AUTHENTICATED_GROUPS] = group_values(identity.groups)[GROUP_NAMES]
         if identity.consumer is None:
             found.update(group_values(identity.groups))
         else:

@@ -227,7 +227,9 @@ def group_values(groups: Iterable[str], *, all_known: bool = True) -> Mapping[st
     """Header -> what it says of these groups."""
     names = tuple(groups)
     unknown = () if all_known else (f",{UNKNOWN_GROUP},",)
-    return {GROUPS: "".join((*unknown, *map(quoted_group, names))), GROUP_NAMES: ", ".join(names)}
+    # No header can hold a name with a line's end in it; it still counts.
+    shown = ", ".join(name for name in names if name.isprintable())
+    return {GROUPS: "".join((*unknown, *map(quoted_group, names))), GROUP_NAMES: shown}
 
 
 def _changes(consumer: Consumer, identifier: str, *, after_others: bool) -> dict[str, str]:

@@ -67,7 +67,8 @@ def _credential(mapping: OpenidMapping, evidence: Evidence) -> str:
 
 def headers(passed: PassedTokens, evidence: Evidence) -> tuple[Headers, tuple[str, ...]]:
     """(headers, names of those that have nothing to say and must not be the client's own)."""
-    wanted = dict(_wanted(passed, evidence))
+    # A token of the provider's is not looked into; what is no header's value is not sent.
+    wanted = {name: text if text.isprintable() else "" for name, text in _wanted(passed, evidence)}
     found = tuple((name, text) for name, text in wanted.items() if text)
     return found, tuple(name for name, text in wanted.items() if not text)
 
