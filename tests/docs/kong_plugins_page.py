@@ -518,7 +518,8 @@ such a plugin get 500.
 ## Consumers and groups
 
 A KongConsumer or a KongConsumerGroup (a consumer says which groups it is in by `consumerGroups`) can
-name plugins too, which then hold for it alone: `rate-limiting`, `ip-restriction`, `request-size-limiting`,
+name plugins too, which then hold for it alone: `rate-limiting`, `response-ratelimiting` (with one count
+on all routes, unless it is for a combination), `ip-restriction`, `request-size-limiting`,
 `request-transformer`, `response-transformer`, `redirect`, `proxy-cache`, `grpc-gateway`,
 `request-termination`, `prometheus` and all that write requests down (`http-log`, `statsd`, ...).
 A name on an Ingress or Service and on a consumer or group means the combination alone. Of one plugin's

@@ -155,3 +155,44 @@ def test_nobody_counts(tmp_path: Path) -> None:
             assert (strict.status, strict.message) == (500, "An unexpected error occurred")
 
     asyncio.run(play(RedisServer(tmp_path)))
+
+
+def _member(name: str, plugin: str) -> str:
+    written = consumer(name, {f"{name}-key": ("key-auth", {"key": f"{name}-key"})})
+    return written.replace("class: kong", f"class: kong, konghq.com/plugins: {plugin}")
+
+
+def _cost(name: str, limit: int) -> str:
+    return plugin(name, "response-ratelimiting", f"{{limits: {{video: {{minute: {limit}}}}}}}")
+
+
+def test_costs_of_one_consumer(tmp_path: Path) -> None:
+    text = (
+        plugin("key", "key-auth", "{}")
+        + _cost("for-all", 50)
+        + _cost("for-ada", 3)
+        + _cost("for-bob-here", 2)
+        + route("limited", "key", "for-all", "for-bob-here")
+        + route("free", "key")
+        + _member("ada", "for-ada")
+        + _member("bob", "for-bob-here")
+        + consumer("cat", {"cat-key": ("key-auth", {"key": "cat-key"})})
+    )
+
+    async def body() -> None:
+        async with gateways(text, tmp_path, answering=costing) as (port,):
+            # Of a consumer alone there is one count on all routes.
+            assert left(await send(port, ask("/limited", "video=1"))) == {"video": "3"}
+            assert left(await send(port, ask("/free", "video=2"))) == {"video": "2"}
+            assert (await send(port, ask("/limited", "video=1"))).status == 429
+            assert (await send(port, ask("/free", "video=1"))).status == 429
+            # With a route it is for the two together.
+            bob = [await send(port, ask("/limited", "video=2", "bob-key")) for _ in range(2)]
+            assert (left(bob[0]), bob[1].status) == ({"video": "2"}, 429)
+            assert limits(bob[0]) == {"limit-video-minute": "2", "remaining-video-minute": "0"}
+            assert left(await send(port, ask("/free", "video=2", "bob-key"))) == {}
+            # All others have the route's own, or none.
+            assert left(await send(port, ask("/limited", "video=2", "cat-key"))) == {"video": "50"}
+            assert left(await send(port, ask("/free", "video=2", "cat-key"))) == {}
+
+    asyncio.run(body())

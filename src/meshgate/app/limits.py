@@ -68,7 +68,7 @@ def response_rules(
     found: dict[str, ResponseRateLimit] = {}
     for host in model.edge_hosts.values():
         for rule in host.rules:
-            for policy in rule.policies:
+            for policy in rule.every_policy:
                 if isinstance(policy, ResponseRateLimit):
                     target = reachable(policy.redis, model, instances) if policy.redis else None
                     found[policy.rule_id] = replace(policy, redis=target)

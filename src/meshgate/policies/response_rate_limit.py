@@ -12,6 +12,7 @@ from envoy.extensions.filters.http.ext_proc.v3 import processing_mode_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.type.matcher.v3 import string_pb2
 from envoy.type.v3 import http_status_pb2
+from google.protobuf import any_pb2
 
 from meshgate.model.policy import ResponseRateLimit
 from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
@@ -62,6 +63,11 @@ def route_parts(policy: ResponseRateLimit) -> RouteParts:
     overrides.grpc_initial_metadata.append(base_pb2.HeaderValue(key=RULE, value=policy.rule_id))
     overrides.failure_mode_allow.CopyFrom(boolean(policy.fault_tolerant))
     return RouteParts(filters={FILTER: pack(per_route)}, metadata={METADATA: "on"})
+
+
+def idle_parts() -> any_pb2.Any:
+    """Switches the filter on without anything to do."""
+    return pack(pb.ExtProcPerRoute(disabled=True))
 
 
 def replies(policies: tuple[ResponseRateLimit, ...]) -> tuple[hcm.ResponseMapper, ...]:

@@ -21,6 +21,7 @@ from meshgate.policies import (
     proxy_cache,
     request_size,
     request_termination,
+    response_rate_limit,
     route_logs,
     scripts,
     transformers,
@@ -110,6 +111,7 @@ def _idle(name: str) -> any_pb2.Any:
 _IDLE: Mapping[str, any_pb2.Any] = {
     request_size.COUNTING_FILTER: request_size.idle_parts(),
     proxy_cache.FILTER: proxy_cache.idle_parts(),
+    response_rate_limit.FILTER: response_rate_limit.idle_parts(),
     grpc_json.FILTER: grpc_json.idle_parts(),
     **{
         name: scripts.script_data({})

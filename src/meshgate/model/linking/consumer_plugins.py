@@ -61,6 +61,7 @@ SCOPABLE = (
     | ProxyCache
     | RequestSize
     | RequestTransformer
+    | ResponseRateLimit
     | ResponseTransformer
     | Redirection
     | Termination
@@ -158,19 +159,9 @@ class ConsumerPlugins:
                         "name it on the Ingress or the Service",
                         PLUGINS_FIELD,
                     )
-                case ResponseRateLimit():
-                    self.closed.add(member.name)
-                    self._findings.error(
-                        "MG1104",
-                        at,
-                        consumer.ref,
-                        f"plugin {entry.plugin.plugin} for one consumer is not supported; "
-                        "the consumer cannot get in",
-                        "name it on the Ingress or the Service",
-                        PLUGINS_FIELD,
-                    )
                 case (
                     RateLimit()
+                    | ResponseRateLimit()
                     | IpRestriction()
                     | ProxyCache()
                     | RequestSize()

@@ -184,7 +184,13 @@ class Plugins:
         return Applied(
             tuple(policies),
             variants=tuple(
-                replace(v, policies=tuple(_of_route(p, route_label, service_label) for p in v.policies))
+                replace(
+                    v,
+                    policies=tuple(
+                        _of_route(self._in_reach(p, rules.namespace), route_label, service_label)
+                        for p in v.policies
+                    ),
+                )
                 for v in different
             ),
         )
@@ -200,7 +206,13 @@ class Plugins:
         if not isinstance(policy, ResponseRateLimit):
             return policy
         rule_id = f"{scoped.counter}/response-ratelimiting"
-        return replace(policy, rule_id=rule_id, redis=self._reachable(policy.redis, namespace))
+        return self._in_reach(replace(policy, rule_id=rule_id), namespace)
+
+    def _in_reach(self, policy: Policy, namespace: str) -> Policy:
+        """The policy, with the full name of where its answers' costs are counted."""
+        if not isinstance(policy, ResponseRateLimit):
+            return policy
+        return replace(policy, redis=self._reachable(policy.redis, namespace))
 
     def _complete(
         self, policies: list[Policy], rules: EdgeRules, route_label: str, service_label: str

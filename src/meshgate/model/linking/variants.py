@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.declared import Plugin
 from meshgate.model.linking.consumer_plugins import SCOPABLE, OwnPlugins
 from meshgate.model.linking.consumers import consumer_id
-from meshgate.model.linking.plugin_names import Scoped
+from meshgate.model.linking.plugin_names import OF_CONSUMER, Scoped
 from meshgate.model.names import Name
-from meshgate.model.policy import Policy
+from meshgate.model.policy import Policy, ResponseRateLimit
 from meshgate.model.route import ConsumerClass, ConsumerVariant
 
 
@@ -90,8 +90,23 @@ def _chosen(
 
 
 def _among(scope: Sequence[Scoped], plugins: Sequence[Plugin]) -> Iterable[Policy]:
-    return (s.policy for s in scope if s.plugin in plugins and isinstance(s.policy, SCOPABLE))
+    return (
+        _counted(s.policy, s.plugin, s.counter)
+        for s in scope
+        if s.plugin in plugins and isinstance(s.policy, SCOPABLE)
+    )
 
 
 def _alone(plugins: Sequence[Plugin], bound: frozenset[ObjectRef]) -> Iterable[Policy]:
-    return (p.policy for p in plugins if isinstance(p.policy, SCOPABLE) and p.ref not in bound)
+    return (
+        _counted(p.policy, p, OF_CONSUMER)
+        for p in plugins
+        if isinstance(p.policy, SCOPABLE) and p.ref not in bound
+    )
+
+
+def _counted(policy: Policy, plugin: Plugin, scope: str) -> Policy:
+    """With a name of its own for its counters: for a consumer alone they are those of all routes."""
+    if not isinstance(policy, ResponseRateLimit):
+        return policy
+    return replace(policy, rule_id=f"{scope}/{plugin.name}/response-ratelimiting")
