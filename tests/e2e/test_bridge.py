@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from email.utils import formatdate
 from pathlib import Path
 
@@ -43,6 +44,22 @@ stringData: {username: ann, secret: hush}
 """
 
 LOG = "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {name: log}\nplugin: file-log\n"
+TRACED = (
+    """---
+apiVersion: configuration.konghq.com/v1
+kind: KongPlugin
+metadata: {name: traced}
+plugin: opentelemetry
+config: {traces_endpoint: "http://collector/v1/traces", sampling_rate: 1}
+---
+"""
+    + service("collector")
+    + deployment(
+        "collector",
+        command=f"{sys.executable} {HERE / 'collector.py'} 8080",
+        labels="sidecar.istio.io/inject: 'false'",
+    )
+)
 
 
 def _manifests(plugins: str) -> str:
@@ -95,11 +112,19 @@ def test_a_bridge_that_begins_when_it_is_needed(tmp_path: Path) -> None:
 
         # What is written down goes through another process, which begins when it is needed too.
         written = tmp_path / "requests.log"
-        log = f"---\n{LOG}config: {{path: {written}}}\n"
-        file.write_text(_manifests("signed, agent, log") + log)
+        log = f"---\n{LOG}config: {{path: {written}}}\n{TRACED}"
+        file.write_text(_manifests("signed, agent, log, traced") + log)
         until(lambda: meshgate.ask("shop.example").status == 401 and written.exists(), "it is written down")
         assert json.loads(written.read_text().splitlines()[0])["response"]["status"] == 401
         assert "hush" not in (meshgate.state / "logs.json").read_text()
+
+        # Spans go to a service of ours, as soon as it has a pod.
+        def spans() -> list[dict[str, str]]:
+            meshgate.ask("shop.example")
+            said = meshgate.cli("logs", "collector").splitlines()
+            return [json.loads(line) for line in said if line.startswith("{")]
+
+        assert {(one["kind"], one["service"]) for one in until(spans, "spans")} == {("otlp", "kong")}
 
         file.write_text(_manifests(""))
         until(lambda: meshgate.ask("shop.example").status == 200, "the plugins are gone")

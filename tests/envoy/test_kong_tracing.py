@@ -362,6 +362,7 @@ def test_two_plugins_and_a_global_one(tmp_path: Path) -> None:
             )
         )
         _, proxy, _ = _zipkin(to)
+        assert to.got.lines[0]["trace_id"] == {"b3": proxy["traceId"]}
         joined = [span for _, span in _otlp(to) if span.trace_id.hex() == proxy["traceId"]]
         assert {span.name for span in joined} == {"kong", "kong.balancer"}
         (request,) = (span for span in joined if span.name == "kong")

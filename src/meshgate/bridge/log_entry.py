@@ -18,6 +18,7 @@ from meshgate.model.consumer import Consumer
 from meshgate.model.policies.logs import LoggedRoute
 from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
 from meshgate.policies.route_logs import HEADERS_NAMESPACE, TLS_CIPHER_TAG, TLS_VERSION_TAG
+from meshgate.policies.traces import NAMESPACE, OPENTELEMETRY, ZIPKIN
 
 WORKSPACE = "default"
 _FROM_SERVICE = "via_upstream"
@@ -74,6 +75,8 @@ class _Entry:
         if self._route.service:
             found["service"] = self._service_values()
         found.update(self._identity())
+        if trace := self._trace():
+            found["trace_id"] = trace
         return found
 
     def _request_values(self) -> Values:
@@ -131,6 +134,17 @@ class _Entry:
             "port": self._route.port,
             "protocol": "http",
         }
+
+    def _trace(self) -> Values:
+        """The id of the request's trace, in each format in which the service was told it."""
+        noted = self._common.metadata.filter_metadata
+        found: Values = {}
+        for plugin in (ZIPKIN, OPENTELEMETRY) if NAMESPACE in noted else ():
+            record = noted[NAMESPACE].fields.get(plugin)
+            told = record.struct_value.fields.get("told") if record is not None else None
+            if told is not None:
+                found.update({name: value.string_value for name, value in told.struct_value.fields.items()})
+        return found
 
     def _identity(self) -> Values:
         identifier = self._request.request_headers.get(CONSUMER_ID, "")

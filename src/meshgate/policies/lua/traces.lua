@@ -43,6 +43,7 @@ local function begin(handle, plugin, client)
   return spans
 end
 
+-- Tells the service; gives the trace's id in each format that was written.
 local function write(headers, plugin, client, format, spans)
   for _, name in ipairs(plugin.clear or {}) do
     headers:remove(name)
@@ -55,6 +56,7 @@ local function write(headers, plugin, client, format, spans)
     debug = client.debug,
     digits = client.trace and #client.trace,
   }
+  local told = {}
   for _, wanted in ipairs(plugin.inject or {}) do
     if wanted == "preserve" then
       wanted = format or plugin.default
@@ -62,8 +64,9 @@ local function write(headers, plugin, client, format, spans)
         wanted = "b3-single"
       end
     end
-    trace_writers[wanted](headers, known)
+    told[wanted == "b3-single" and "b3" or wanted] = trace_writers[wanted](headers, known)
   end
+  return told
 end
 
 -- Metadata must be UTF-8, headers need not be: each byte beyond ASCII becomes the character of its number.
@@ -87,7 +90,7 @@ function envoy_on_request(handle)
   for _, plugin in ipairs(handle:filterContext():get("plugins") or {}) do
     local client, format = read(headers, plugin)
     local spans = begin(handle, plugin, client)
-    write(headers, plugin, client, format, spans)
+    local told = write(headers, plugin, client, format, spans)
     local note = { trace = spans.trace }
     if spans.sampled then
       note = spans
@@ -99,6 +102,7 @@ function envoy_on_request(handle)
       end
       metadata:set(NAMESPACE, "sampled", "1")
     end
+    note.told = told
     metadata:set(NAMESPACE, plugin.name, note)
   end
 end
