@@ -98,8 +98,10 @@ def unread_annotations(document: Document) -> Iterator[Diagnostic]:
     written = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     for name in written if isinstance(written, Mapping) else ():
         prefix = next((p for p in prefixes if str(name).startswith(p)), None)
+        if prefix is None:
+            continue
         found = find(name, kind)
-        if prefix is None or (found is not None and found.state is State.WORKS):
+        if found is not None and found.state is State.WORKS:
             continue
         if exists(name):
             yield without_effect(name, document)

@@ -129,7 +129,7 @@ def test_tls_to_a_service_is_checked_as_kong_would() -> None:
         ),
         (
             "routes: [{paths: [/a], service: {name: gone}}]",
-            "error routes.0: service 'gone' is not here; the route is left out",
+            "error routes.0: service 'gone' is not here; the route answers 503",
         ),
         (
             "plugins: [{name: key-auth, route: gone}]",
@@ -265,3 +265,45 @@ def test_no_message_shows_the_value_of_a_variable() -> None:
     text = "_format_version: '3.0'\nservices: [{host: a, port: '${{ env \"DECK_A\" }}'}]\n"
     (said,) = convert(text, "k", environment={"DECK_A": "hush-hush"}).diagnostics
     assert said.message == "must be a whole number, got '$DECK_A'"
+
+
+@pytest.mark.parametrize(
+    "guarded",
+    [
+        "{name: guarded, paths: [/b], nonsense: 1}",
+        "{name: guarded, paths: [/b], sources: [{ip: 10.0.0.1}]}",
+        "{name: guarded, paths: [/b], preserve_host: 7, hosts: {a: b}}",
+        "{name: guarded, paths: [/b], service: gone}",
+        "{name: guarded, paths: [/b], plugins: [{nmae: key-auth}]}",
+        "{name: guarded, paths: [/b], plugins: [{name: key-auth, consumer: [x]}]}",
+    ],
+)
+def test_what_cannot_be_read_does_not_fall_to_a_wider_route(guarded: str) -> None:
+    converted = _convert(
+        f"services: [{{name: a, host: a.example, routes: [{{name: wide, paths: [/]}}]}}]\nroutes: [{guarded}]"
+    )
+    assert any(d.severity is Severity.ERROR for d in converted.diagnostics)
+    assert _refusals(converted) == {"guarded": True, "wide": False}
+
+
+def test_routes_of_a_service_that_is_left_out_do_not_fall_to_a_wider_route() -> None:
+    for service in ("{host: x, nonsense: 1, %s}", "{name: x, %s}", "{host: x, protocol: tcp, %s}"):
+        converted = _convert(
+            "services: [{name: a, host: a.example, routes: [{name: wide, paths: [/]}]}, "
+            f"{service % 'routes: [{name: guarded, paths: [/b]}]'}]"
+        )
+        names = {_name(m) for m in converted.manifests if m["kind"] == "Ingress"}
+        assert names == {"wide", "guarded"}
+
+
+def _refusals(converted: Converted) -> dict[str, bool]:
+    """Whether an Ingress answers by itself, by its name."""
+    documents, _ = read_texts({"made.yaml": "---\n".join(yaml.safe_dump(m) for m in converted.manifests)})
+    rules = [rule for host in build(documents).model.edge_hosts.values() for rule in host.rules]
+    return {rule.name.split("/")[2]: isinstance(rule.action, Refuse) for rule in rules}
+
+
+def _name(made: Mapping[str, object]) -> object:
+    metadata = made["metadata"]
+    assert isinstance(metadata, dict)
+    return metadata["name"]

@@ -13,6 +13,8 @@ from meshgate.dialects.kong.declarative.entities import Reference
 from meshgate.dialects.schema import problem
 
 Manifest = dict[str, object]
+NOT_TAKEN_OVER = "not-taken-over"
+"""A plugin that is not there: what names it is closed."""
 PLUGINS = "konghq.com/plugins"
 CLASS = "kubernetes.io/ingress.class"
 
@@ -49,6 +51,18 @@ class Manifests:
         made = {"apiVersion": api, "kind": kind, "metadata": metadata, **content}
         self.made.append(made)
         return made
+
+    def entry(self, path: FieldPath) -> Mapping[str, object]:
+        """What stands at a path of the file; empty where it is no object."""
+        found: object = self.document.data
+        for part in path:
+            if isinstance(found, Mapping) and isinstance(part, str):
+                found = found.get(part)
+            elif isinstance(found, list | tuple) and isinstance(part, int):
+                found = found[part] if part < len(found) else None
+            else:
+                return {}
+        return found if isinstance(found, Mapping) else {}
 
     def name_for(self, kind: str, wanted: str) -> str:
         """The text as a Kubernetes name that no other object of the kind has."""

@@ -10,6 +10,7 @@ from meshgate.core.origin import FieldPath
 from meshgate.dialects.kong.declarative.entities import PluginEntity
 from meshgate.dialects.kong.declarative.manifests import (
     CLASS,
+    NOT_TAKEN_OVER,
     Manifest,
     Manifests,
     add_plugin_name,
@@ -23,8 +24,6 @@ Scopes = Mapping[str, Mapping[str, Manifest]]
 
 
 SCOPES = ("service", "route", "consumer", "consumer_group")
-NOT_TAKEN_OVER = "not_taken_over"
-"""A field that no plugin has."""
 _HTTP = frozenset({"http", "https"})
 _RENAMED: Mapping[tuple[str, str], str] = {
     **{(name, "whitelist"): "allow" for name in ("acl", "ip-restriction", "bot-detection")},
@@ -48,8 +47,6 @@ class Plugins:
         self._out.said += said
         if entity is None:
             entity = self._closed(path)
-        if entity is None:
-            return
         if entity.protocols and not set(entity.protocols) >= _HTTP:
             message = f"the plugin runs for every protocol, not for {', '.join(entity.protocols)} alone"
             self._out.warn((*path, "protocols"), message, code="MG1103")
@@ -72,17 +69,18 @@ class Plugins:
             targets[scope] = found
         self._make(entity, path, targets)
 
-    def _closed(self, path: FieldPath) -> PluginEntity | None:
+    def _closed(self, path: FieldPath) -> PluginEntity:
         """Stands for a plugin that cannot be read: what it is for is closed, for it may have guarded it."""
-        entry: object = self._out.document.data
-        for part in path:
-            entry = entry[part]  # type: ignore[index]
-        assert isinstance(entry, Mapping)
-        kept = {name: entry[name] for name in ("name", *SCOPES) if name in entry}
-        try:
-            return PluginEntity.model_validate({**kept, "config": {NOT_TAKEN_OVER: True}})
-        except ValidationError:
-            return None
+        entry, kept = self._out.entry(path), {}
+        for name in ("name", *SCOPES):
+            try:
+                PluginEntity.model_validate({"name": "", name: entry.get(name)})
+            except ValidationError:
+                continue
+            kept[name] = entry.get(name)
+        if not kept.get("name"):
+            kept["name"] = NOT_TAKEN_OVER
+        return PluginEntity.model_validate({**kept, "config": {"not_taken_over": True}})
 
     def _make(self, entity: PluginEntity, path: FieldPath, targets: Mapping[str, Manifest]) -> None:
         kind = "KongPlugin" if targets else "KongClusterPlugin"

@@ -5,13 +5,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.kong.declarative.entities import RouteEntity
-from meshgate.dialects.kong.declarative.manifests import Manifest, Manifests, referred
+from meshgate.dialects.kong.declarative.manifests import (
+    NOT_TAKEN_OVER,
+    Manifest,
+    Manifests,
+    add_plugin_name,
+    referred,
+)
 from meshgate.dialects.kong.declarative.services import Services, without_backend
 from meshgate.dialects.schema import check
 
 _HTTP = frozenset({"http", "https", "grpc", "grpcs"})
+_MATCHES = ("name", "id", "hosts", "paths", "methods", "headers", "protocols")
 _PLAIN = re.compile(r"[a-zA-Z0-9\-._~/%]*")
 """Paths of these characters were no regular expressions before format 3.0."""
 
@@ -30,6 +39,9 @@ class Routes:
         """One route; `service` is the one that it stands in."""
         entity, said = check(RouteEntity, self.out.document, path)
         self.out.said += said
+        closed = entity is None
+        if entity is None:
+            entity = self._readable(path)
         if entity is None:
             return
         odd = sorted(set(entity.protocols) - _HTTP)
@@ -42,8 +54,8 @@ class Routes:
         wanted = service or referred(entity.service)
         backend = self.services.made.get(wanted) if wanted else None
         if wanted and backend is None:
-            self.out.error(path, f"service {wanted!r} is not here; the route is left out")
-            return
+            self.out.error(path, f"service {wanted!r} is not here; the route answers 503")
+            closed = True
         name = self.out.name_for("Ingress", entity.name or f"{wanted or 'route'}-{path[-1]}")
         made = self.out.add(
             "Ingress",
@@ -52,10 +64,26 @@ class Routes:
             annotations=self._annotations(entity, path),
             spec={"ingressClassName": "kong", "rules": self._rules(entity, path, name, backend)},
         )
+        if closed:
+            add_plugin_name(made, NOT_TAKEN_OVER)
         for known in (entity.name, entity.id):
             if known:
                 self.made[known] = made
         self.plugins += [((*path, "plugins", i), ("route", made)) for i in range(len(entity.plugins))]
+
+    def _readable(self, path: FieldPath) -> RouteEntity | None:
+        """What can be read of a route with mistakes: left out, a wider one would take what it guards."""
+        entry = self.out.entry(path)
+        kept: dict[str, object] = {}
+        for key in _MATCHES:
+            try:
+                RouteEntity.model_validate({key: entry.get(key)})
+            except ValidationError:
+                continue
+            if entry.get(key):
+                kept[key] = entry[key]
+        narrow = kept.keys() & {"hosts", "paths"} and "expression" not in entry
+        return RouteEntity.model_validate(kept) if narrow else None
 
     def _annotations(self, entity: RouteEntity, path: FieldPath) -> dict[str, str]:
         said = {

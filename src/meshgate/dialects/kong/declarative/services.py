@@ -78,15 +78,18 @@ class Services:
         entity, said = check(ServiceEntity, self.out.document, path)
         self.out.said += said
         if entity is None:
+            self._lost(path)
             return
         protocol, host, port, prefix = _address(entity)
         if protocol not in _PORTS:
             self.out.error(
                 (*path, "protocol"), f"{protocol} services have no counterpart; this one is left out"
             )
+            self._lost(path)
             return
         if not host:
             self.out.error(path, "needs a host or a url", code="MG2003")
+            self._lost(path)
             return
         name = self.out.name_for("Service", entity.name or host)
         port = port or _PORTS[protocol]
@@ -114,6 +117,14 @@ class Services:
         self.routes += [
             ((*path, "routes", i), entity.name or entity.id or name) for i in range(len(entity.routes))
         ]
+
+    def _lost(self, path: FieldPath) -> None:
+        """Remembers the routes of a service that is left out: they must not fall to wider ones."""
+        entry = self.out.entry(path)
+        name = next((str(entry[k]) for k in ("name", "id", "host") if entry.get(k)), "without a name")
+        routes = entry.get("routes")
+        count = len(routes) if isinstance(routes, list | tuple) else 0
+        self.routes += [((*path, "routes", i), name) for i in range(count)]
 
     def _host_header(self, upstream: Upstream) -> str:
         """Kong sends each target its own name; here all targets of an upstream get one."""
