@@ -39,9 +39,11 @@ _ROOM = pytest.StashKey[Room]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    if run is not None:  # one of several processes
-        session.config.stash[_ROOM] = Room(run)
+    # There in each of several processes. Not the environment: a pytest that a test starts has that too, and
+    # would wait at the door for those who wait for the test.
+    given = getattr(session.config, "workerinput", None)
+    if given is not None:
+        session.config.stash[_ROOM] = Room(given["testrunuid"])
 
 
 @pytest.hookimpl(wrapper=True)
