@@ -18,7 +18,7 @@ from meshgate.policies.bridge import CLUSTER
 from meshgate.policies.proxy_cache import CLUSTER as CACHE_CLUSTER
 from meshgate.policies.route_logs import CLUSTER as LOGS_CLUSTER
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from tests.redis_server import free_port
 
 SLAPD = shutil.which("slapd") or shutil.which("/usr/sbin/slapd")
 SCHEMAS = Path("/etc/ldap/schema")
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 CONFIGURATION = """
 include {schemas}/core.schema

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 NOBODY = 1
 """A port at which nobody listens."""
 OPA = shutil.which("opa")

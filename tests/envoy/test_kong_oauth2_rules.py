@@ -103,7 +103,7 @@ def _error(answer: Answer, status: int = 400) -> tuple[str, str]:
 
 def _run(folder: Path, manifests: str, *tests: Callable[[Post, Post], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with gateway(manifests, folder, lasts_s=40) as port:
+        async with gateway(manifests, folder, lasts_s=90) as port:
 
             async def post(
                 path: str,

@@ -58,7 +58,7 @@ def test_sessions(tmp_path: Path) -> None:
         with redis_server(tmp_path, password="hush") as redis:
             async with (
                 providing() as provider,
-                gateway(_manifests(provider.issuer, redis.port), tmp_path, lasts_s=40) as port,
+                gateway(_manifests(provider.issuer, redis.port), tmp_path, lasts_s=90) as port,
                 aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
             ):
                 for test in tests:

@@ -52,7 +52,7 @@ def test_a_provider_that_does_not_answer(tmp_path: Path) -> None:
         async with (
             providing() as slow,
             providing() as good,
-            gateway(_manifests(slow.issuer, good.issuer), tmp_path, lasts_s=60) as port,
+            gateway(_manifests(slow.issuer, good.issuer), tmp_path, lasts_s=90) as port,
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
         ):
 

@@ -22,7 +22,7 @@ from meshgate.translate.self_contained import self_contained
 from tests.envoy.kong_edge import SERVICE, Ask, consumer, plugin, route, send, telling
 from tests.simulate.live import ask, running
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 HTTP = 'subsystem="http"'
 EVERYTHING = "{per_consumer: true, status_code_metrics: true, latency_metrics: true, bandwidth_metrics: true}"
 MANIFESTS = (

@@ -22,7 +22,7 @@ from tests.golden.cases import text_of
 from tests.simulate.live import Serving, running
 
 CASE = "kong/stream-ingresses"
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 def _config() -> bootstrap_pb2.Bootstrap:

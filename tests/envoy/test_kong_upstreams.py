@@ -24,7 +24,7 @@ from tests.envoy.test_tls_files import Authority
 from tests.simulate.live import running
 
 pytestmark = pytest.mark.envoy
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from meshgate.native import LIBRARY
 from meshgate.runtime.libraries import SEARCH_PATH
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 ENVIRONMENT = {**os.environ, SEARCH_PATH: str(LIBRARY.parent)}
 """Of an Envoy that finds our own filters, where they have been built."""
