@@ -78,6 +78,8 @@ def print_hosts(console: Console, report: StatusReport) -> None:
     if shown:
         rest = f", and {more} more" if more > 0 else ""
         console.print(f"hosts    {', '.join(shown)}{rest}", markup=False)
+    else:
+        console.print("hosts    none: no Ingress and no Gateway with a route is there yet")
 
 
 def print_problems(console: Console, report: StatusReport) -> None:

@@ -31,7 +31,7 @@ from meshgate.runtime.paths import RuntimePaths, left_behind
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
 from meshgate.sources.backend import StatusReport
-from meshgate.sources.manifests import STANDARD_INPUT
+from meshgate.sources.manifests import STANDARD_INPUT, has_manifests
 from meshgate.sources.up_options import UpOptions
 
 _READY_S = 120.0
@@ -91,6 +91,8 @@ def up(
             raise CliError("the standard input cannot be watched", "name a folder; `apply -f -` adds to it")
         if not Path(path).exists():
             raise CliError(f"{path} does not exist", "name files or folders with manifests")
+    if not has_manifests(paths):
+        typer.echo(f"note: {', '.join(paths)}: no file with the ending .yaml, .yml or .json yet", err=True)
     if http_port == https_port:
         raise CliError("HTTP and HTTPS need ports of their own", "choose another --https-port")
     if 4 * cache_answer > cache_memory:

@@ -28,7 +28,7 @@ from meshgate.model.linking.claims import close_beside_claims, keep_routes
 from meshgate.model.linking.client_tls import link_client_credentials
 from meshgate.model.linking.consumers import declared_consumers, link_consumers
 from meshgate.model.linking.delegates import resolve_delegates
-from meshgate.model.linking.destinations import link_destinations, report_upgrades
+from meshgate.model.linking.destinations import link_destinations, report_empty_subsets, report_upgrades
 from meshgate.model.linking.edge import link_edge_hosts, link_ingress_rules, taken_ingresses
 from meshgate.model.linking.endpoints import link_endpoints
 from meshgate.model.linking.envoy_filters import link_envoy_patches
@@ -79,6 +79,7 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
 
     destinations = link_destinations(given, findings)
     report_upgrades(destinations, backends, workloads, findings)
+    report_empty_subsets(given, destinations, backends, findings)
     mesh_hosts = link_mesh_hosts(given, destinations, findings)
 
     edges = taken_ingresses(given, findings)

@@ -132,6 +132,11 @@ def read(file: str) -> tuple[str, Diagnostic | None]:
         )
 
 
+def has_manifests(paths: Sequence[str]) -> bool:
+    """Whether any file there would be read."""
+    return bool(look(paths).files)
+
+
 def read_paths(paths: Sequence[str]) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
     """The texts of all manifests below the paths, by file name as the user would write it (MG1001, MG1005).
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from meshgate.cli.status import print_hosts
+from meshgate.sources.backend import StatusReport
 from tests.unit.cli.conftest import Meshgate
 from tests.unit.sources.control import service
 
@@ -70,3 +74,24 @@ def test_what_cannot_be_watched_is_told(meshgate: Meshgate, tmp_path: Path) -> N
     ran = meshgate("up", "-", "--state", tmp_path / "state")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("error: the standard input cannot be watched\n")
+
+
+def test_without_hosts_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    report = StatusReport(version="1", pid=1, isolation="ports", started="", gateway_ready=True)
+    print_hosts(Console(), report)
+    many = replace(report, hosts=tuple(f"{n}.example" for n in range(10)))
+    print_hosts(Console(width=200), many)
+    assert capsys.readouterr().out.splitlines() == [
+        "hosts    none: no Ingress and no Gateway with a route is there yet",
+        f"hosts    {', '.join(f'{n}.example' for n in range(8))}, and 2 more",
+    ]
+
+
+def test_a_folder_without_manifests_is_told(meshgate: Meshgate, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    ran = meshgate("up", tmp_path / "empty", "--http-port", 8443, "--state", tmp_path / "state")
+    assert ran.err.splitlines() == [
+        f"note: {tmp_path}/empty: no file with the ending .yaml, .yml or .json yet",
+        "error: HTTP and HTTPS need ports of their own",
+        "  choose another --https-port",
+    ]

@@ -83,6 +83,11 @@ def workload(
     )
 
 
+def versions(name: str, *wanted: str) -> tuple[Workload, ...]:
+    """A workload for each version, as subsets want them."""
+    return tuple(workload(f"{name}-{one}", labels={"app": name, "version": one}) for one in wanted)
+
+
 def split(*shares: tuple[str, str, int], port: int = 0) -> Forward:
     """`split(("payment", "v1", 90), ...)`: (host, subset, weight) each."""
     return Forward(

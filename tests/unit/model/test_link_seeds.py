@@ -26,6 +26,7 @@ from tests.unit.model.build import (
     segments,
     service,
     split,
+    versions,
     virtual_service,
     workload,
 )
@@ -51,7 +52,7 @@ def only(host: EdgeHost) -> Rule:
 def test_01_canary_splits_inside_the_mesh() -> None:
     declared = Declared(
         services=(service("payment"),),
-        workloads=(workload("payment"),),
+        workloads=versions("payment", "v1", "v2"),
         mesh_rules=(
             virtual_service("payment", rule("all", split(("payment", "v1", 90), ("payment", "v2", 10)))),
         ),
@@ -66,7 +67,7 @@ def test_01_canary_splits_inside_the_mesh() -> None:
     subset = policy.subset("v2")
     assert subset is not None
     assert subset.labels == {"version": "v2"}
-    assert model.backends[host] == ("default/payment",)
+    assert model.backends[host] == ("default/payment-v1", "default/payment-v2")
 
 
 def test_02_jwt_and_limit_guard_the_edge() -> None:
@@ -76,7 +77,7 @@ def test_02_jwt_and_limit_guard_the_edge() -> None:
     )
     declared = Declared(
         services=(service("backend-service"),),
-        workloads=(workload("backend-service"),),
+        workloads=versions("backend-service", "v1", "v2"),
         edge_rules=(
             ingress(
                 "api-ingress",
@@ -104,7 +105,7 @@ def test_02_jwt_and_limit_guard_the_edge() -> None:
 def seed_03(*subsets: str) -> Declared:
     return Declared(
         services=(service("backend-service"),),
-        workloads=(workload("backend-service"),),
+        workloads=versions("backend-service", "v1", "v2"),
         mesh_rules=(
             virtual_service(
                 "backend-service",
@@ -141,7 +142,7 @@ def test_03_works_with_subsets_from_a_second_destination_rule() -> None:
 def test_04_edge_follows_the_mesh_and_strips_its_path() -> None:
     declared = Declared(
         services=(service("user-service", 8080),),
-        workloads=(workload("user-service"),),
+        workloads=versions("user-service", "v1", "v2"),
         edge_rules=(ingress("external-api", ("*", prefix("/api/users"), "user-service", 8080), strip=True),),
         mesh_rules=(
             virtual_service(

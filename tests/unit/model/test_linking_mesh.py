@@ -26,6 +26,7 @@ from tests.unit.model.build import (
     rule,
     service,
     split,
+    versions,
     virtual_service,
     workload,
 )
@@ -36,7 +37,7 @@ HOST = "payment.default.svc.cluster.local"
 def declared(*rules: MeshRules, destinations: tuple[DestinationRules, ...] = ()) -> Declared:
     return Declared(
         services=(service("payment"), service("two", 80, 81)),
-        workloads=(workload("payment"), workload("two")),
+        workloads=(*versions("payment", "v1", "v2", "v3", "v9"), workload("two")),
         mesh_rules=rules,
         destination_rules=destinations,
     )

@@ -8,7 +8,10 @@ from dataclasses import replace
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.declared import DestinationRules
 from meshgate.model.destination import DestinationPolicy, Subset, TrafficPolicy
+from meshgate.model.graph import workload_key
+from meshgate.model.linking.endpoints import selected_machines
 from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.workloads import selects
 from meshgate.model.names import complete_host
 from meshgate.model.workload import Workload
 
@@ -85,6 +88,35 @@ def report_upgrades(
                     ObjectRef("DestinationRule", policy.namespace, name, "networking.istio.io"),
                     f"h2UpgradePolicy has no effect on pods without a sidecar ({bare[0]})",
                     remedy="name the port http2, or give them a sidecar",
+                )
+
+
+def report_empty_subsets(
+    given: Input,
+    destinations: Mapping[str, tuple[DestinationPolicy, ...]],
+    backends: Mapping[str, tuple[str, ...]],
+    findings: Findings,
+) -> None:
+    """MG3007 for subsets of a service with pods of which none has the subset's labels."""
+    workloads = {workload_key(name): workload for name, workload in given.workloads.items()}
+    for rules in given.declared.destination_rules:
+        host = complete_host(rules.host, rules.namespace)
+        service = given.hosts.get(host)
+        pods = [workloads[key].labels for key in backends.get(host, ())]
+        if service is None or not pods or selected_machines(service, given):
+            continue
+        in_force = {s.origin for policy in destinations[host] for s in policy.subsets}
+        for index, subset in enumerate(rules.subsets):
+            if subset.origin in in_force and not any(selects(subset.labels, labels) for labels in pods):
+                wanted = ", ".join(f"{k}={v}" for k, v in sorted(subset.labels.items()))
+                findings.warn(
+                    "MG3007",
+                    subset.origin,
+                    rules.ref,
+                    f"no Deployment of {service.name} has the pod labels {wanted}; "
+                    f"requests to subset {subset.name!r} get 503",
+                    "make the subset's labels and the pod template's agree",
+                    ("spec", "subsets", index, "labels"),
                 )
 
 

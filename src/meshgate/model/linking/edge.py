@@ -114,6 +114,7 @@ def _routes(rules: EdgeRules) -> list[EdgeRoute]:
             backend=path.backend,
             name=f"ingress/{rules.namespace}/{rules.ref.name}/{path.index[0]}/{path.index[1]}",
             origin=path.origin,
+            backend_field=("spec", "rules", path.index[0], "http", "paths", path.index[1], "backend"),
         )
         for path in sorted(rules.paths, key=lambda p: p.index)
     ]
@@ -126,6 +127,7 @@ def _routes(rules: EdgeRules) -> list[EdgeRoute]:
                 backend=rules.default_backend,
                 name=f"ingress/{rules.namespace}/{rules.ref.name}/default",
                 origin=rules.default_backend.origin,
+                backend_field=("spec", "defaultBackend"),
                 is_default=True,
             )
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from meshgate.core.origin import Origin
+from meshgate.core.origin import FieldPath, Origin
 from meshgate.model.declared import BackendRef, EdgeRules
 from meshgate.model.graph import MeshHost
 from meshgate.model.linking.input import Findings, Input
@@ -55,6 +55,8 @@ class EdgeRoute:
     backend: BackendRef
     name: str
     origin: Origin
+    backend_field: FieldPath
+    """Where in the object its backend is written."""
     is_default: bool = False
 
     @property
@@ -103,7 +105,12 @@ def compile_route(
     if service is None:
         problem = f"service {name} {given.absence('Service', name)}"
         findings.error(
-            "MG3001", route.backend.origin, rules.ref, f"{problem}; the path answers 503", "add the Service"
+            "MG3001",
+            route.backend.origin,
+            rules.ref,
+            f"{problem}; the path answers 503",
+            "add the Service, or mend the name",
+            (*route.backend_field, "service", "name"),
         )
         return (_own_rule(route, applied.policies, Refuse(status=503, reason=problem)),)
     port = service.port(route.backend.port)
@@ -116,6 +123,7 @@ def compile_route(
             rules.ref,
             f"{problem} but {ports}; the path answers 503",
             "name one of its ports",
+            (*route.backend_field, "service", "port"),
         )
         return (_own_rule(route, applied.policies, Refuse(status=503, reason=problem)),)
     target = _Target(route, service, port, applied, given, findings)
