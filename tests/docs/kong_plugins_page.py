@@ -407,12 +407,13 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "`audience` by a key from `secret`; a session that is too long for one cookie is in "
                 "several. Credentials that a request brings count before its cookie (Kong tries the "
                 "cookie first), and begin a new session if they are somebody else's. `storage: kong` "
-                "keeps sessions in the bridge: the cookie names one, and a new start of the bridge ends "
-                "all. Without `secret` too all end then. A logout is a request by one of "
+                "keeps sessions in `sessions.db` in the state directory, under hashes: the cookie names "
+                "one, and a new start of the bridge changes nothing. Without `secret` all "
+                "end then. A logout is a request by one of "
                 "`logout_methods` with `logout_query_arg` in its query (or `logout_post_arg` in a form "
                 "or JSON object, up to 1 MiB, with `read_body_for_logout`): it gets 200, and what it "
-                "ended stays ended even where somebody has a copy of the cookie, until the bridge "
-                "starts anew. Who is no consumer (`ldap-auth`) gets no session, as in Kong. Services "
+                "ended stays ended even where somebody has a copy of the cookie, in every "
+                "storage. Who is no consumer (`ldap-auth`) gets no session, as in Kong. Services "
                 "see the cookie."
             ),
             notes={

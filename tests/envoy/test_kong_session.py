@@ -150,7 +150,7 @@ async def _kept(port: int) -> None:
 
 async def _with_others(port: int) -> None:
     browser = Browser(port)
-    assert (await browser.ask("/staff")).status == 403
+    assert (await browser.ask("/staff")).status == 401
     assert (await browser.ask("/staff", *KEY)).status == 200
     assert await browser.who("/staff") == "ann"
     # A plugin without `anonymous` stays a must, as in Kong.

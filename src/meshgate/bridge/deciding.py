@@ -17,7 +17,7 @@ _log = structlog.get_logger("meshgate.bridge")
 
 Ask = Callable[[Request, Identity | None], Awaitable[Verdict]]
 """What a check says, told who is known so far."""
-Finish = Callable[[Request, Allow, Identity | None], Allow]
+Finish = Callable[[Request, Allow, Identity | None], Awaitable[Allow]]
 """What a check adds once all have agreed (a session's cookie)."""
 
 
@@ -61,7 +61,11 @@ async def decide(steps: Sequence[Step], request: Request, known: Identity | None
                 known = verdict.identity or known
     for step in steps:
         if step.finish is not None:
-            so_far = step.finish(request, so_far, known)
+            try:
+                so_far = await step.finish(request, so_far, known)
+            except Exception:
+                _log.exception("check_failed", plugin=step.name)
+                return failed()
     return so_far
 
 

@@ -73,12 +73,12 @@ class SessionCheck:
     async def ask(self, request: Request, known: Identity | None) -> Verdict:
         """Whose session it is; a request without one goes on as it was."""
         nothing = Allow(remove_headers=self._told_names(self._policy.request_headers))
-        found = self._open(request)
+        found = await self._open(request)
         if found is None:
             return nothing
         content, cookies = found
         if self._says_goodbye(request):
-            self._tools.kept.sessions.end(content.id, self._longest)
+            await self._tools.kept.sessions.end(content.id, self._longest)
             return Deny(status=200, headers=_set(self._gone(request)))
         consumer = self._tools.directory.by_id.get(content.consumer)
         if consumer is None:
@@ -95,15 +95,15 @@ class SessionCheck:
             client_headers=(*_set(cookies), *told_client),
         )
 
-    def finish(self, request: Request, so_far: Allow, known: Identity | None) -> Allow:
+    async def finish(self, request: Request, so_far: Allow, known: Identity | None) -> Allow:
         """Begins a session for whom other plugins have just got to know."""
         if known is None or known.consumer is None:
             return so_far
-        found = self._open(request)
+        found = await self._open(request)
         if found is not None and found[0].is_of(known):
             return so_far
         content = new_session(known, known.consumer, self._now)
-        cookies = [line for kind in self._kinds for line in self._written(kind, content, request)]
+        cookies = [line for kind in self._kinds for line in await self._written(kind, content, request)]
         subject = known.consumer.username or known.consumer.custom_id or known.consumer.id
         told = self._told(content, subject)
         told_client = tuple((n, told[n]) for n in self._told_names(self._policy.response_headers))
@@ -119,10 +119,10 @@ class SessionCheck:
         ends = [kind.lifetimes.absolute_s for kind in self._kinds]
         return max(ends) if all(ends) else 400 * 86_400
 
-    def _open(self, request: Request) -> tuple[Content, list[str]] | None:
+    async def _open(self, request: Request) -> tuple[Content, list[str]] | None:
         """The session, and cookies that note its use; None where there is none that counts."""
         for kind in self._kinds:
-            content = self._read(kind, request)
+            content = await self._read(kind, request)
             if content is None:
                 continue
             now = self._now
@@ -138,12 +138,12 @@ class SessionCheck:
             if kind.persistent:
                 # The browser was closed meanwhile, or the session has ended: a new one takes its place.
                 fresh = replace(content, times=Times.starting(now))
-                again = self._written(kind, content, request)
-                return fresh, [*self._written(self._kinds[0], fresh, request), *again]
-            return content, list(self._written(kind, content, request))
+                again = await self._written(kind, content, request)
+                return fresh, [*await self._written(self._kinds[0], fresh, request), *again]
+            return content, list(await self._written(kind, content, request))
         return None
 
-    def _read(self, kind: _Kind, request: Request) -> Content | None:
+    async def _read(self, kind: _Kind, request: Request) -> Content | None:
         text = read_cookie(kind.form, request.cookies)
         raw = self._sealer.open(text, kind.bound_to) if text is not None else None
         if raw is None:
@@ -152,13 +152,13 @@ class SessionCheck:
         if self._policy.in_cookie:
             content = Content.read(raw)
         else:
-            content = kept.get(kind.form.name, raw.decode())
-        return content if content is not None and not kept.has_ended(content.id) else None
+            content = await kept.get(kind.form.name, raw.decode())
+        return content if content is not None and not await kept.has_ended(content.id) else None
 
-    def _written(self, kind: _Kind, content: Content, request: Request) -> tuple[str, ...]:
+    async def _written(self, kind: _Kind, content: Content, request: Request) -> tuple[str, ...]:
         raw = content.written()
         if not self._policy.in_cookie:
-            self._tools.kept.sessions.keep(kind.form.name, content, self._longest)
+            await self._tools.kept.sessions.keep(kind.form.name, content, self._longest)
             raw = content.id.encode()
         lasts = self._lasts(kind, content.times) if kind.persistent else None
         text = self._sealer.seal(raw, kind.bound_to)

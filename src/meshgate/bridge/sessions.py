@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from meshgate.bridge.remembering import Remembered
 from meshgate.bridge.request import Identity
 from meshgate.bridge.session_cookie import Times
+from meshgate.bridge.session_file import SessionFile, mark
 from meshgate.core.clock import Clock
 from meshgate.core.secret import Secret
 from meshgate.model.consumer import Consumer
@@ -75,26 +78,57 @@ def _credential(identity: Identity) -> str:
 
 
 class Sessions:
-    """Outlives configurations, not the bridge."""
+    """Outlives configurations and, where there is a folder for it, the bridge."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, state: Path | None = None) -> None:
+        self._clock, self._state = clock, state
         self.made_up_secret = Secret(os.urandom(32))
         """Where a policy has none."""
         self._kept: Remembered[tuple[str, str], Content] = Remembered(clock, MOST)
         self._ended: Remembered[str, bool] = Remembered(clock, MOST)
+        self._file: SessionFile | None = None
+        self._opening = asyncio.Lock()
 
-    def get(self, cookie: str, id: str) -> Content | None:
+    async def get(self, cookie: str, id: str) -> Content | None:
         """A session that is kept."""
-        return self._kept.get((cookie, id))
+        found = self._kept.get((cookie, id))
+        file = await self._opened()
+        if found is not None or file is None or self._ended.get(mark(id)):
+            return found
+        raw = await asyncio.to_thread(file.get, cookie, id, self._now)
+        read = Content.read(raw) if raw is not None else None
+        return replace(read, id=id) if read is not None else None
 
-    def keep(self, cookie: str, content: Content, seconds: float) -> None:
+    async def keep(self, cookie: str, content: Content, seconds: float) -> None:
         """Keeps it, in place of what it was."""
         self._kept.put((cookie, content.id), content, seconds)
+        if (file := await self._opened()) is not None:
+            raw, now = replace(content, id="").written(), self._now
+            await asyncio.to_thread(file.keep, cookie, content.id, raw, now + seconds, now)
 
-    def end(self, id: str, seconds: float) -> None:
+    async def end(self, id: str, seconds: float) -> None:
         """Nobody is known by it any more."""
-        self._ended.put(id, True, seconds)
+        self._ended.put(mark(id), True, seconds)
+        if (file := await self._opened()) is not None:
+            await asyncio.to_thread(file.end, id, self._now + seconds)
 
-    def has_ended(self, id: str) -> bool:
+    async def has_ended(self, id: str) -> bool:
         """Whether somebody has said goodbye."""
-        return self._ended.get(id) is not None
+        await self._opened()
+        return self._ended.get(mark(id)) is not None
+
+    @property
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+    async def _opened(self) -> SessionFile | None:
+        """The file, made at its first use; what has ended before is known from then on."""
+        if self._file is None and self._state is not None:
+            async with self._opening:
+                if self._file is None:
+                    file = await asyncio.to_thread(SessionFile, self._state / "sessions.db")
+                    now = self._now
+                    for digest, ends in (await asyncio.to_thread(file.ended, now)).items():
+                        self._ended.put(digest, True, ends - now)
+                    self._file = file
+        return self._file

@@ -52,7 +52,7 @@ class Kept:
         self.openid = OpenidMemory(clock)
         self.revocations = Revocations(clock, http)
         self.logins = Logins(clock)
-        self.sessions = Sessions(clock)
+        self.sessions = Sessions(clock, state)
         self.redis = RedisClients()
 
     @cached_property

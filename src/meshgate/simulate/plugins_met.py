@@ -135,7 +135,8 @@ def optional(stranger: str, asked: PolicyMet, so_far: Sequence[PolicyMet]) -> Po
         return replace(asked, says=says, refuses=0, consumer="")
     if not asked.refuses:
         return asked
-    return replace(asked, says=f"{asked.says}, so this is {stranger}", refuses=0, consumer=stranger)
+    says = f"{asked.says}, so this is {stranger}"
+    return replace(asked, says=says, refuses=0, consumer=stranger, stranger=True)
 
 
 def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
@@ -210,15 +211,18 @@ def _basic(policy: BasicAuth, consumers: Sequence[Consumer], headers: Mapping[st
 def _acl(policy: Acl, consumers: Sequence[Consumer], so_far: Sequence[PolicyMet]) -> PolicyMet:
     kind, groups = "acl", ", ".join(policy.groups)
     says = f"members of {groups} are refused" if policy.deny else f"only members of {groups} get in"
-    names = [met.consumer for met in so_far if met.consumer]
-    if not names:
+    known = [met for met in so_far if met.consumer]
+    if not known:
         return PolicyMet(kind=kind, says=f"{says}; who asks is not known", origin=policy.origin, refuses=401)
-    caller = next((c for c in consumers if names[-1] in (c.username, c.custom_id)), None)
+    caller = next((c for c in consumers if known[-1].consumer in (c.username, c.custom_id)), None)
     its = (
         (caller.groups + (caller.consumer_groups if policy.include_consumer_groups else ())) if caller else ()
     )
     member = not set(policy.groups).isdisjoint(its)
     doubtful = policy.deny and caller is not None and not caller.all_groups_known
+    if known[-1].stranger and not policy.deny and not (caller and (caller.groups or caller.consumer_groups)):
+        says += "; who stands for strangers is in no group"
+        return PolicyMet(kind=kind, says=says, origin=policy.origin, refuses=401)
     refused = doubtful or member is policy.deny
     return PolicyMet(kind=kind, says=says, origin=policy.origin, refuses=403 if refused else 0)
 

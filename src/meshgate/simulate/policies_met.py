@@ -134,14 +134,18 @@ def _jwt(policy: JwtAuth, consumers: tuple[Consumer, ...], headers: Mapping[str,
     token = _token(policy, headers)
     if policy.anonymous and (token is None or not _issuer(token, policy.key_claim_name)):
         says += f"; there is none, so this is {policy.anonymous}"
-        return PolicyMet(kind="jwt", says=says, origin=policy.origin, consumer=policy.anonymous)
+        return PolicyMet(
+            kind="jwt", says=says, origin=policy.origin, consumer=policy.anonymous, stranger=True
+        )
     if token is None:
         return PolicyMet(kind="jwt", says=f"{says}; there is none", origin=policy.origin, refuses=401)
     issuer = _issuer(token, policy.key_claim_name)
     owner = next((c for c in consumers for j in c.jwt if j.key == issuer), None)
     if owner is None and policy.anonymous:
         says += f"; the token's issuer has no credential, so this is {policy.anonymous}"
-        return PolicyMet(kind="jwt", says=says, origin=policy.origin, consumer=policy.anonymous)
+        return PolicyMet(
+            kind="jwt", says=says, origin=policy.origin, consumer=policy.anonymous, stranger=True
+        )
     if owner is None:
         problem = "the token's issuer has no credential" if issuer else "what is there is no token"
         return PolicyMet(kind="jwt", says=f"{says}; {problem}", origin=policy.origin, refuses=401)

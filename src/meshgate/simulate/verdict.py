@@ -106,6 +106,8 @@ class PolicyMet:
     """Where it sends the client that it turns away."""
     consumer: str = ""
     """Who the request says it is, if the policy can tell without checking signatures."""
+    stranger: bool = False
+    """That consumer stands for somebody who is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

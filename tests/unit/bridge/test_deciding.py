@@ -78,7 +78,7 @@ def test_what_checks_add_is_joined_and_finished() -> None:
     first = Allow(identity=ANN, set_headers=(("x-a", "1"),), remove_headers=("authorization",))
     second = Allow(client_headers=(("x-b", "2"),), remove_parameters=("key",))
 
-    def finish(request: Request, so_far: Allow, known: Identity | None) -> Allow:
+    async def finish(request: Request, so_far: Allow, known: Identity | None) -> Allow:
         assert known == ANN
         return replace(so_far, client_headers=(*so_far.client_headers, ("set-cookie", "s")))
 
