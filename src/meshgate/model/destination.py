@@ -136,6 +136,8 @@ class ClientTls:
     """Empty: the host itself, or with a wildcard host the one that a request asks for."""
     subject_alt_names: tuple[str, ...] = ()
     """Of which the server's certificate must have one; empty for the server name."""
+    wildcards: bool = False
+    """Whether `*.` before a name stands for one label of the certificate's (Gateway API); else it is text."""
     credential: str = ""
     """Name of a Secret beside the rule; empty for the authorities that the system trusts."""
     files: PairFiles | None = None

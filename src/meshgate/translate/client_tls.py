@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from envoy.config.core.v3 import base_pb2
@@ -95,7 +96,10 @@ def origination(
             trusted.max_verify_depth.value = settings.verify_depth
         for one in names:
             san = trusted.match_typed_subject_alt_names.add(san_type=san_type(one))
-            san.matcher.exact = one
+            if settings.wildcards and one.startswith("*."):
+                san.matcher.safe_regex.regex = rf"(?i)(\*|[^.]+)\.{re.escape(one.removeprefix('*.'))}"
+            else:
+                san.matcher.exact = one
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 

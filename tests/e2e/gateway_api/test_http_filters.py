@@ -89,6 +89,7 @@ def filtered(api: Api) -> Caller:
               rule(prefix("/eighty"), filters=[redirect(port=80, scheme="https")]),
               rule(prefix("/both"), filters=[redirect(port=8443, scheme="https", hostname="example.org")]),
               rule(prefix("/full"), filters=[redirect(path={"type": FULL, "replaceFullPath": "/whole"})]),
+              rule(prefix("/query"), filters=[redirect(path={"type": FULL, "replaceFullPath": "/q?n=1"})]),
               rule(prefix("/old"), filters=[redirect(path={"type": PREFIX, "replacePrefixMatch": "/new"})]),
               rule(prefix("/gone"), filters=[redirect(path={"type": PREFIX, "replacePrefixMatch": "/"})]),
               rule(prefix("/backend"), backends=[to("one", filters=[redirect(hostname="b.org")])]),
@@ -210,6 +211,7 @@ def test_headers_of_each_backend(filtered: Caller) -> None:
         ("/eighty", 302, "https://redirect.test:80/eighty"),
         ("/both", 302, "https://example.org:8443/both"),
         ("/full/x?y=z", 302, "http://redirect.test/whole?y=z"),
+        ("/query/x?y=z", 302, "http://redirect.test/q?n=1"),
         ("/old/x", 302, "http://redirect.test/new/x"),
         ("/gone/x", 302, "http://redirect.test/x"),
         ("/gone", 302, "http://redirect.test/"),
@@ -356,7 +358,10 @@ def test_tls_to_backends(api: Api, filtered: Caller) -> None:
     def refs(**parts: str) -> list[dict[str, str]]:
         return [{"group": "", "kind": "ConfigMap", "name": "absent", **parts}]
 
-    names = ("tls-good", "tls-host", "tls-names", "tls-absent", "tls-kind")
+    def wide(hostname: str) -> list[dict[str, str]]:
+        return [{"type": "Hostname", "hostname": hostname}]
+
+    names = ("tls-good", "tls-host", "tls-names", "tls-wide", "tls-too-wide", "tls-absent", "tls-kind")
     api.apply(
         authorities("backend-roots"),
         *(service(name) for name in names),
@@ -370,6 +375,8 @@ def test_tls_to_backends(api: Api, filtered: Caller) -> None:
         policy(
             "tls-names", "other.test", subjectAltNames=[{"type": "URI", "uri": "spiffe://backend.test/echo"}]
         ),
+        policy("tls-wide", "other.test", subjectAltNames=wide("*.test")),
+        policy("tls-too-wide", "other.test", subjectAltNames=wide("*.backend.test")),
         policy("tls-absent", caCertificateRefs=refs()),
         policy("tls-kind", caCertificateRefs=refs(group="x.y", kind="Thing")),
     )
@@ -378,6 +385,8 @@ def test_tls_to_backends(api: Api, filtered: Caller) -> None:
     assert verdict("tls-later")["Accepted"] == ("False", "Conflicted")
     assert filtered.ask("tls-host.test").status == 503
     assert filtered.pod("tls-names.test") == "one"
+    assert filtered.pod("tls-wide.test") == "one"
+    assert filtered.ask("tls-too-wide.test").status == 503
     for name, reason in (("tls-absent", "InvalidCACertificateRef"), ("tls-kind", "InvalidKind")):
         assert verdict(name)["ResolvedRefs"] == ("False", reason)
         assert verdict(name)["Accepted"] == ("False", "NoValidCACertificate")

@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
+from pydantic.alias_generators import to_camel
 
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
@@ -67,9 +68,16 @@ def _path(text: str) -> str:
     return text
 
 
+def _target(text: str) -> str:
+    _path(text.replace("?", "", 1))
+    return text
+
+
 HeaderName = Annotated[str, AfterValidator(_name)]
 HeaderValue = Annotated[str, AfterValidator(_value)]
 PathText = Annotated[str, AfterValidator(_path)]
+Target = Annotated[str, AfterValidator(_target)]
+"""A path that may have a query."""
 Origin = Annotated[str, Field(min_length=1, max_length=253)]
 Token = Annotated[str, Field(pattern=r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+|\*)$")]
 
@@ -99,7 +107,7 @@ class PathModifierSpec(Spec):
     """`HTTPPathModifier`."""
 
     type: Literal["ReplaceFullPath", "ReplacePrefixMatch"]
-    replace_full_path: PathText | None = None
+    replace_full_path: Target | None = None
     replace_prefix_match: PathText | None = None
 
     def lower(self) -> PathChange:
@@ -204,6 +212,10 @@ class FilterLowering:
             if spec.type in _ONCE and spec.type in seen:
                 self._add("MG2006", here, f"{spec.type} is there twice")
             seen.add(spec.type)
+            for name in sorted(spec.model_fields_set - {"type"}):
+                own = to_camel(name)
+                if own != _FIELDS.get(spec.type) and getattr(spec, name) is not None:
+                    self._add("MG2006", (*here, own), f"has no place with the type {spec.type}")
             found.append(self._filter(spec, here))
         if {"RequestRedirect", "URLRewrite"} <= seen:
             self._add("MG2006", path, "RequestRedirect and URLRewrite exclude each other")
@@ -231,6 +243,9 @@ class FilterLowering:
             )
         if spec.url_rewrite is not None and field == "urlRewrite":
             change = spec.url_rewrite.path
+            if change is not None and "?" in (change.replace_full_path or ""):
+                where = (*path, field, "path", "replaceFullPath")
+                self._add("MG2002", where, "must have no query: a rewritten request keeps its own")
             return RewriteFilter(
                 hostname=spec.url_rewrite.hostname or "", path=change.lower() if change else PathChange()
             )

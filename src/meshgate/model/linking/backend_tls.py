@@ -146,7 +146,9 @@ def _settings(
     policy: BackendTlsPolicyObject, references: References, found: LinkedBackendTls
 ) -> ClientTls | None:
     """What TLS is begun with; None where nobody could be trusted."""
-    settings = ClientTls(sni=policy.hostname, subject_alt_names=policy.subject_alt_names)
+    names = policy.subject_alt_names
+    wildcards = any(name.startswith("*.") for name in names)
+    settings = ClientTls(sni=policy.hostname, subject_alt_names=names, wildcards=wildcards)
     if policy.system_authorities:
         return settings
     pem = references.authorities(policy.ref.kind, policy.ref.namespace, policy.authorities)

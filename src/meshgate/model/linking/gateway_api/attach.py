@@ -13,11 +13,12 @@ from meshgate.model.linking.input import Input
 from meshgate.model.status import Condition
 
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
-_HOLDERS = {
+HOLDERS = {
     (GATEWAY_GROUP, "Gateway"),
     (GATEWAY_GROUP, "ListenerSet"),
     (XGATEWAY_GROUP, "XListenerSet"),
 }
+"""Kinds that have listeners."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +42,7 @@ def attach(
     route: ApiRoute, parent: ParentRef, listeners: Sequence[LinkedListener], given: Input
 ) -> Attached | None:
     """The listeners of the parent that take the route; None where the parent is none of ours."""
-    if (parent.group, parent.kind) not in _HOLDERS:
+    if (parent.group, parent.kind) not in HOLDERS:
         return None
     there = [
         one

@@ -13,10 +13,17 @@ from dataclasses import dataclass, field
 
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.declared import EdgeRules
-from meshgate.model.gateway_api import CLASS, GATEWAY_GROUP, ApiGateway, ListenerSetObject, ParentRef
+from meshgate.model.gateway_api import (
+    CLASS,
+    CONTROLLER,
+    GATEWAY_GROUP,
+    ApiGateway,
+    ListenerSetObject,
+    ParentRef,
+)
 from meshgate.model.gateway_api_routes import ApiRoute, targets
 from meshgate.model.graph import status_key
-from meshgate.model.linking.gateway_api.attach import Attached, Attachment, attach, permitted
+from meshgate.model.linking.gateway_api.attach import HOLDERS, Attached, Attachment, attach, permitted
 from meshgate.model.linking.gateway_api.backends import Resolution, stream_destinations
 from meshgate.model.linking.gateway_api.classes import Addresses, class_status, our_classes
 from meshgate.model.linking.gateway_api.listeners import LinkedListener, link_listeners
@@ -67,6 +74,9 @@ class _Linking:
         self._ours: list[ApiGateway] = []
         self._attachments: dict[int, list[Attachment]] = {}
         self._routes: dict[ObjectRef, RouteRules] = {}
+        declared = given.declared
+        holders = [one.ref for one in declared.api_gateways] + [one.ref for one in declared.listener_sets]
+        self._holders = frozenset(holders)
         self._rules: dict[tuple[ObjectRef, Entrance], tuple[Ranked, ...]] = {}
 
     def run(self) -> LinkedGatewayApi:
@@ -94,9 +104,21 @@ class _Linking:
         return self._found
 
     def _report_classes(self, classes: Iterable[str]) -> None:
-        known = {c.ref.name for c in self._given.declared.gateway_classes} | set(classes)
+        theirs = {c.ref.name: c.controller for c in self._given.declared.gateway_classes}
         for gateway in self._given.declared.api_gateways:
-            if gateway.class_name not in known:
+            if gateway.class_name in classes:
+                continue
+            if gateway.class_name in theirs:
+                self._findings.warn(
+                    "MG3061",
+                    gateway.origin,
+                    gateway.ref,
+                    f"its class {gateway.class_name} is for the controller {theirs[gateway.class_name]}, "
+                    "which is not here; the Gateway has no effect",
+                    f"use the class {CLASS}, or give the class the controllerName {CONTROLLER}",
+                    ("spec", "gatewayClassName"),
+                )
+            else:
                 self._findings.warn(
                     "MG3061",
                     gateway.origin,
@@ -116,6 +138,7 @@ class _Linking:
         for one in oldest_first(self._given.declared.listener_sets):
             gateway = by_name.get(one.parent.name)
             if gateway is None or (one.parent.group, one.parent.kind) != (GATEWAY_GROUP, "Gateway"):
+                self._lost(one.ref, one.parent)
                 continue
             problem: Problem | None = None
             if not permitted(gateway.listener_sets, gateway.ref.namespace, one.ref.namespace, self._given):
@@ -128,8 +151,10 @@ class _Linking:
         return taken, said
 
     def _attach(self, route: ApiRoute) -> None:
-        asked = ((p, self._asked(route, p)) for p in (*route.parents, *self._defaults(route)))
+        asked = [(p, self._asked(route, p)) for p in (*route.parents, *self._defaults(route))]
         parents = [(parent, attached) for parent, attached in asked if attached is not None]
+        for parent in (parent for parent, attached in asked if attached is None):
+            self._lost(route.ref, parent)
         if not parents:
             return
         resolution = Resolution(route, self._references)
@@ -157,6 +182,17 @@ class _Linking:
             report(conditions, parent.origin, route.ref, self._findings)
         status = ObjectStatus(generation=route.generation, parents=tuple(statuses))
         self._found.statuses[status_key(route.ref)] = status
+
+    def _lost(self, ref: ObjectRef, parent: ParentRef) -> None:
+        """Says that there is no such parent; of one that is another controller's its Gateway tells."""
+        if (parent.group, parent.kind) not in HOLDERS:
+            message = f"{parent.group}/{parent.kind} is no parent of routes here"
+        elif ObjectRef(parent.kind, parent.name.namespace, parent.name.name, parent.group) in self._holders:
+            return
+        else:
+            message = f"{parent.kind} {parent.name} {self._given.absence(parent.kind, parent.name)}"
+        remedy = "add the parent, or mend parentRefs"
+        self._findings.warn("MG3021", parent.origin, ref, f"{message}; it takes nothing", remedy)
 
     def _asked(self, route: ApiRoute, parent: ParentRef) -> Attached | None:
         if is_service(parent):

@@ -38,7 +38,7 @@ _CODES = {
 """Reasons whose code is not MG3061."""
 
 _REMEDIES = {
-    "MG3001": "add the Service, or mend the backendRef",
+    "MG3001": "add the Service, or mend the reference",
     "MG3005": "add the certificate, or mend the reference",
     "MG3008": "give every listener a port, protocol and hostname of its own",
     "MG3021": "make parentRefs and the Gateway's listeners agree",
