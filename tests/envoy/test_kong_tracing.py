@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -201,131 +200,6 @@ def test_otlp_gets_kongs_spans(tmp_path: Path) -> None:
         assert answers[1].header("x-trace") == TRACE
 
     _traced(manifests, requests, then, tmp_path)
-
-
-def _carried(how: str, *headers: tuple[str, str], kind: str = "zipkin", ratio: str = "1") -> tuple[str, str]:
-    """(a plugin's config, what the client sends)."""
-    rate = "sample_ratio" if kind == "zipkin" else "sampling_rate"
-    need = "" if kind == "zipkin" else "traces_endpoint: 'http://127.0.0.1:1/', "
-    return f"{{{need}{rate}: {ratio}, {how}}}", json.dumps(headers)
-
-
-DATADOG = (
-    ("x-datadog-trace-id", str(int(SHORT, 16))),
-    ("x-datadog-parent-id", str(int(SPAN, 16))),
-    ("x-datadog-sampling-priority", "2"),
-)
-CASES: Mapping[str, tuple[str, str]] = {
-    "b3": _carried("header_type: w3c", *B3),
-    "b3-single": _carried("header_type: preserve", ("b3", f"{SHORT}-{SPAN}-d")),
-    "w3c-to-all": _carried(
-        "propagation: {extract: [w3c], inject: [b3, b3-single, jaeger, ot, datadog, aws, gcp, instana], "
-        "clear: [traceparent], default_format: b3}",
-        W3C,
-    ),
-    "datadog": _carried("header_type: preserve", *DATADOG),
-    "gcp": _carried(
-        "propagation: {extract: [gcp], inject: [w3c], default_format: b3}",
-        ("x-cloud-trace-context", f"{TRACE}/{int(SPAN, 16)};o=1"),
-    ),
-    "aws": _carried(
-        "propagation: {extract: [aws], inject: [preserve, w3c], default_format: b3}",
-        ("x-amzn-trace-id", f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=0"),
-    ),
-    "jaeger": _carried("header_type: preserve", ("uber-trace-id", f"{SHORT}:{SPAN}:0:1")),
-    "ot": _carried(
-        "header_type: preserve",
-        ("ot-tracer-traceid", SHORT),
-        ("ot-tracer-spanid", SPAN),
-        ("ot-tracer-sampled", "0"),
-    ),
-    "instana": _carried(
-        "propagation: {extract: [instana], inject: [w3c], default_format: b3}",
-        ("x-instana-t", SHORT),
-        ("x-instana-s", SPAN),
-        ("x-instana-l", "1,correlationType=web"),
-    ),
-    "ignore": _carried("header_type: ignore", W3C),
-    "never": _carried("default_header_type: b3-single", ratio="0"),
-    "otel-never": _carried("propagation: {default_format: w3c}", kind="opentelemetry", ratio="0"),
-    "otel-unsampled-by-ratio": _carried("header_type: preserve", W3C, kind="opentelemetry", ratio="0"),
-    "silent": _carried("propagation: {extract: [w3c], default_format: w3c}", W3C),
-    "malformed": _carried(
-        "header_type: preserve", ("traceparent", "00-xyz-1-01"), ("uber-trace-id", "0:0:0:0"), ("b3", "what")
-    ),
-    "twice": _carried(
-        "header_type: preserve", W3C, ("traceparent", f"00-{TRACE}-{PARENT}-01"), kind="opentelemetry"
-    ),
-    "eight": _carried("traceid_byte_count: 8"),
-}
-
-
-@pytest.mark.envoy
-def test_traces_are_carried_on_in_all_formats(tmp_path: Path) -> None:
-    text = "".join(
-        plugin(f"p-{name}", "opentelemetry" if "traces_endpoint" in how else "zipkin", how)
-        + route(name, f"p-{name}")
-        for name, (how, _) in CASES.items()
-    )
-    requests = [
-        Ask(f"/{name}", headers=tuple((a, b) for a, b in json.loads(sent)))
-        for name, (_, sent) in CASES.items()
-    ]
-
-    async def then(to: Receivers, answers: list[Answer]) -> None:
-        found = {
-            name: {header: "|".join(values) for header, values in answer.seen.headers.items()}
-            for name, answer in zip(CASES, answers, strict=True)
-        }
-        _check_carried(found)
-
-    _traced(lambda to: text, requests, then, tmp_path)
-
-
-def _check_carried(found: Mapping[str, Mapping[str, str]]) -> None:
-    new = "[0-9a-f]{16}"
-    expected = {
-        "b3": {"x-b3-traceid": TRACE, "x-b3-parentspanid": SPAN, "traceparent": f"00-{TRACE}-{new}-01"},
-        "b3-single": {"b3": f"{SHORT}-{new}-d-{SPAN}"},
-        "w3c-to-all": {
-            "x-b3-traceid": TRACE,
-            "b3": f"{TRACE}-{new}-1-{new}",
-            "uber-trace-id": f"{TRACE}:{new}:{new}:01",
-            "ot-tracer-traceid": TRACE,
-            "x-datadog-trace-id": str(int(SHORT, 16)),
-            "x-datadog-parent-id": "[0-9]{1,20}",
-            "x-amzn-trace-id": f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={new};Sampled=1",
-            "x-cloud-trace-context": f"{TRACE}/[0-9]{{1,20}};o=1",
-            "x-instana-t": TRACE,
-        },
-        "datadog": {"x-datadog-trace-id": str(int(SHORT, 16)), "x-datadog-sampling-priority": "1"},
-        "gcp": {"traceparent": f"00-{TRACE}-{new}-01"},
-        "aws": {
-            "traceparent": f"00-{TRACE}-{new}-00",
-            "x-amzn-trace-id": f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={new};Sampled=0",
-        },
-        "jaeger": {"uber-trace-id": f"{SHORT}:{new}:{SPAN}:01"},
-        "ot": {"ot-tracer-traceid": SHORT, "ot-tracer-spanid": new, "ot-tracer-sampled": "0"},
-        "instana": {"traceparent": f"00-{'0' * 16}{SHORT}-{new}-01"},
-        "ignore": {"traceparent": f"00-{TRACE}-{SPAN}-01", "x-b3-traceid": new * 2, "x-b3-sampled": "1"},
-        "never": {"b3": f"{new}{new}-{new}-0-{new}"},
-        "otel-never": {"traceparent": f"00-{new}{new}-{new}-00"},
-        "otel-unsampled-by-ratio": {"traceparent": f"00-{TRACE}-{new}-00"},
-        "silent": {"traceparent": f"00-{TRACE}-{SPAN}-01"},
-        "malformed": {"b3": f"{new}{new}-{new}-1-{new}"},
-        "twice": {"traceparent": f"00-{new}{new}-{new}-01"},
-        "eight": {"x-b3-traceid": f"{'0' * 16}{new}"},
-    }
-    assert set(expected) == set(CASES)
-    for name, headers in expected.items():
-        for header, pattern in headers.items():
-            got = found[name].get(header, "")
-            assert re.fullmatch(pattern.replace("|", r"\|"), got), (name, header, got, pattern)
-    # What is not asked for is not there.
-    assert "traceparent" not in found["w3c-to-all"]
-    assert "x-b3-traceid" not in found["silent"]
-    assert SPAN not in found["b3"]["traceparent"]
-    assert TRACE not in found["twice"]["traceparent"]
 
 
 @pytest.mark.envoy
