@@ -21,3 +21,20 @@ def test_certificates_are_told_and_change_nothing() -> None:
     documents, _ = read_texts({"in.yaml": text})
     verdict = call(stand_in(build(documents).model), "GET", "shop.example", "/shop")
     assert [met.kind for met in verdict.policies] == ["acme"]
+
+
+def test_traces_and_logs_say_to_whom_and_show_no_password() -> None:
+    text = (
+        SERVICE
+        + plugin("spans", "zipkin", "{http_endpoint: 'http://me:hush@z.example/', sample_ratio: 0.25}")
+        + plugin("carried", "opentelemetry", "{logs_endpoint: 'http://o.example/'}")
+        + plugin("written", "http-log", "{http_endpoint: 'http://me:hush@shop/in'}")
+        + route("shop", "spans", "carried", "written")
+    )
+    documents, _ = read_texts({"in.yaml": text})
+    verdict = call(stand_in(build(documents).model), "GET", "shop.example", "/shop")
+    assert {met.kind: met.says for met in verdict.policies} == {
+        "zipkin": "carries its trace on; z.example is sent spans of 25% of such requests",
+        "opentelemetry": "carries its trace on",
+        "http-log": "is written down for shop.default.svc.cluster.local",
+    }

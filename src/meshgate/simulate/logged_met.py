@@ -34,7 +34,7 @@ def traced_met(policy: Tracer, on: Collection[str]) -> PolicyMet | None:
     )
     says = "carries its trace on"
     if policy.endpoint is not None:
-        says += f"; of {ratio:.6g} of such requests, {server_of(policy.endpoint)[0]} is sent spans"
+        says += f"; {server_of(policy.endpoint)[0]} is sent spans of {ratio * 100:.6g}% of such requests"
     return PolicyMet(kind=kind, says=says, origin=policy.origin)
 
 
