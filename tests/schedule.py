@@ -24,6 +24,7 @@ TOGETHER = {
 ALONE = (
     "e2e/test_runtime_firewall.py",  # the whole machine's firewall drops what it forwards
     "e2e/test_shop_changes.py::test_a_saved_weight_is_in_force_within_a_second",
+    "envoy/test_kong_openid_slow.py",  # a hundred wait for a second, and others come and go meanwhile
     "envoy/test_edge_floods.py",  # 10,000 clients, floods
 )
 """Tests that load or change the machine, or measure a time: nothing runs beside them."""
