@@ -48,6 +48,13 @@ def _manifests(issuer: str) -> str:
             "auth_methods: [bearer], downstream_headers_names: [x-who], downstream_headers_claims: [sub]",
         )
         + oidc("own", "auth_methods: [bearer], bearer_token_header_name: x-token")
+        + oidc("opaque", f"auth_methods: [introspection], {client}, upstream_introspection_header: x-said")
+        + oidc("both", f"auth_methods: [bearer], {client}, introspect_jwt_tokens: true")
+        + oidc("fresh", f"auth_methods: [introspection], {client}, cache_introspection: false")
+        + oidc(
+            "passed",
+            f"auth_methods: [introspection], {client}, introspection_headers_client: [x-tenant]",
+        )
         + plugin("key", "key-auth", "{}")
         + route("two", "bearer", "key")
         + consumer("ann", {"ann-key": ("key-auth", {"key": "k"})})
@@ -55,7 +62,14 @@ def _manifests(issuer: str) -> str:
 
 
 def test_a_good_token_is_asked_about_once(tmp_path: Path) -> None:
-    tests = (_once, _whose_it_is, _what_else_a_request_brings, _where_it_is_not_repeated, _its_end)
+    tests = (
+        _once,
+        _whose_it_is,
+        _what_else_a_request_brings,
+        _where_it_is_not_repeated,
+        _what_the_provider_says,
+        _its_end,
+    )
 
     async def run() -> None:
         async with providing() as provider, gateway(_manifests(provider.issuer), tmp_path) as port:
@@ -178,6 +192,27 @@ async def _where_it_is_not_repeated(provider: Provider, get: Get) -> None:
     for _ in range(2):
         answer, asked = await get("/bearer", long)
         assert (answer.status, asked) == (200, 1)
+
+
+async def _what_the_provider_says(provider: Provider, get: Get) -> None:
+    ends = int(time.time()) + 60
+    for token in ("known", "other"):
+        provider.opaque[token] = {"active": True, "client_id": token, "exp": ends}
+    signed = provider.token()
+    provider.opaque[signed] = {"active": True, "exp": ends}
+    for path, token in (("/opaque", "known"), ("/opaque", "other"), ("/both", signed)):
+        for questions in (1, 0):
+            answer, asked = await get(path, token)
+            assert (answer.status, asked) == (200, questions), (path, token)
+            if path == "/opaque":
+                assert answer.seen.headers["x-credential-identifier"] == [token]
+                assert "x-said" in answer.seen.headers
+    for path in ("/fresh", "/passed"):
+        for _ in range(2):
+            assert [(await get(path, "known"))[1]] == [1]
+    for _ in range(2):
+        answer, asked = await get("/opaque", "gone")
+        assert (answer.status, asked) == (401, 1)
 
 
 async def _its_end(provider: Provider, get: Get) -> None:

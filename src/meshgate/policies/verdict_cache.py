@@ -60,14 +60,17 @@ def route_parts(policies: tuple[Policy, ...], rule: str, consumers: str) -> Rout
 
 def _repeats(policy: Policy) -> bool:
     """Whether an answer may depend on nothing but a token in a header, and is nothing but headers."""
+    if not isinstance(policy, OpenIdConnect):
+        return False
+    asks = OpenidMethod.INTROSPECTION in policy.methods or policy.introspection.jwt_too
+    known = policy.introspection.of_token_alone and len(policy.clients) < 2
     return (
-        isinstance(policy, OpenIdConnect)
-        and OpenidMethod.BEARER in policy.methods
+        (OpenidMethod.BEARER in policy.methods or (asks and known))
         and CredentialPlace.HEADER in policy.sources.bearer
         and policy.downstream == PassedTokens()
         and not policy.upstream.user_info
         and not policy.mapping.search_user_info
-        and not policy.introspection.jwt_too
+        and (known or not policy.introspection.jwt_too)
         and not policy.max_body_bytes
     )
 

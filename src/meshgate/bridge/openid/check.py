@@ -171,18 +171,32 @@ class OpenIdCheck:
         up, empty = passing.headers(self._policy.upstream, evidence)
         cookie, no_cookie = passing.cookies_without(visit.request, hidden)
         names = {name for name, _ in up}
-        until = 0.0
-        if evidence.method is OpenidMethod.BEARER and not cookie and not no_cookie:
-            ends = evidence.tokens.expires_at + self._policy.demands.leeway_s
-            until = min(ends, visit.now + REPEATED_S)
         return Allow(
             identity=identity,
             set_headers=up + cookie,
             remove_headers=tuple(n for n in (*gone, *empty, *no_cookie) if n not in names),
             remove_parameters=parameters,
             client_headers=down + answers.cookies(visit.cookies),
-            holds_until=until,
+            holds_until=0 if cookie or no_cookie else self._holds_until(visit, evidence),
         )
+
+    def _holds_until(self, visit: Visit, evidence: Evidence) -> float:
+        """Until when the answer would be the same for the same token; 0 where more than that decides."""
+        ends = [visit.now + REPEATED_S]
+        if evidence.method is OpenidMethod.BEARER:
+            ends.append(evidence.tokens.expires_at + self._policy.demands.leeway_s)
+        elif evidence.method is not OpenidMethod.INTROSPECTION:
+            return 0
+        if evidence.user_info is not None:
+            return 0
+        if evidence.introspected is not None:
+            # A request chooses among several clients, also by a header.
+            if not self._policy.introspection.of_token_alone or len(self._policy.clients) > 1:
+                return 0
+            exp = evidence.introspected.get("exp")
+            if isinstance(exp, int | float) and not isinstance(exp, bool):
+                ends.append(float(exp))
+        return min(ends)
 
 
 def _is_preflight(request: Request) -> bool:

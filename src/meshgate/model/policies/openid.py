@@ -225,6 +225,11 @@ class OpenidIntrospection:
     extra: EndpointExtra = field(default_factory=EndpointExtra)
     cached: bool = True
 
+    @property
+    def of_token_alone(self) -> bool:
+        """Whether an answer is remembered, and depends on nothing else that a request brings."""
+        return self.cached and not self.extra.client_arguments and not self.extra.client_headers
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenidCaching:
