@@ -166,6 +166,11 @@ spec: {algorithm: consistent-hashing, hashOn: {input: path}}
 ---
 apiVersion: configuration.konghq.com/v1beta1
 kind: KongUpstreamPolicy
+metadata: {name: part}
+spec: {algorithm: consistent-hashing, hashOn: {uriCapture: user}, hashOnFallback: {header: x-user}}
+---
+apiVersion: configuration.konghq.com/v1beta1
+kind: KongUpstreamPolicy
 metadata: {name: sticky}
 spec: {algorithm: sticky-sessions, stickySessions: {cookie: where}}
 ---
@@ -218,11 +223,18 @@ def test_a_service_with_too_few_endpoints_that_are_well_is_down(tmp_path: Path) 
 
 def test_the_same_key_leads_to_the_same_endpoint(tmp_path: Path) -> None:
     names = ("header", "path", "sticky")
-    text = POLICIES + "".join(plain_service(n, f"konghq.com/upstream-policy: {n}") for n in names)
+    text = POLICIES + "".join(plain_service(n, f"konghq.com/upstream-policy: {n}") for n in (*names, "part"))
+    for name, said in (("u", ""), ("stripped", "konghq.com/strip-path: 'true'")):
+        text += (
+            "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\n"
+            f"metadata: {{name: by-{name}, annotations: {{{said}}}}}\n"
+            f"spec: {{rules: [{{http: {{paths: [{{path: '/~/{name}/(?<user>[0-9]+)/', "
+            "pathType: ImplementationSpecific, backend: {service: {name: part, port: {number: 80}}}}]}}]}\n"
+        )
 
     async def body() -> dict[str, list[Answer]]:
         async with plain_server("a") as a, plain_server("b") as b, plain_server("c") as c:
-            config, ports = built_edge(text, dict.fromkeys(names, (a, b, c)))
+            config, ports = built_edge(text, dict.fromkeys((*names, "part"), (a, b, c)))
             async with running(config, "http", tmp_path, None, {}, ports) as gateway:
 
                 async def asked(path: str, *headers: tuple[str, str]) -> list[Answer]:
@@ -234,6 +246,10 @@ def test_the_same_key_leads_to_the_same_endpoint(tmp_path: Path) -> None:
                 found |= {f"query {n}": await asked(f"/header?user={n}") for n in range(12)}
                 found |= {f"path {n}": await asked(f"/path/{n}") for n in range(12)}
                 found["sticky"] = [first, *await asked("/sticky", ("cookie", cookie.partition(";")[0]))]
+                for n in range(12):
+                    paths = [f"/{p}/{n}/{rest}" for p in ("u", "stripped") for rest in ("a", "b?c=d")]
+                    found[f"part {n}"] = [await send(gateway, Ask(p)) for p in paths]
+                found |= {f"header {n}": await asked("/part", ("x-user", str(n))) for n in range(12)}
                 found["path, other query"] = [await send(gateway, Ask(f"/path/1?{n}")) for n in range(6)]
                 found["cookie"] = [first]
                 return found
@@ -242,7 +258,7 @@ def test_the_same_key_leads_to_the_same_endpoint(tmp_path: Path) -> None:
     where = {key: {a.header("x-server") for a in answers} for key, answers in found.items()}
     assert all(len(servers) == 1 for servers in where.values()), where
     assert where["path, other query"] == where["path 1"]
-    for kind in ("user", "query", "path"):
+    for kind in ("user", "query", "path", "part", "header"):
         used = {s for key, servers in where.items() if key.startswith(f"{kind} ") for s in servers}
         assert len(used) > 1, f"every {kind} leads to one endpoint"
     cookie = found["cookie"][0].headers["set-cookie"][0]

@@ -21,7 +21,7 @@ class Balance(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsistentHash:
-    """Exactly one of the keys is set, `header` to `path`."""
+    """Exactly one of the keys is set, `header` to `capture`."""
 
     header: str = ""
     cookie: str = ""
@@ -33,6 +33,8 @@ class ConsistentHash:
     query_parameter: str = ""
     path: bool = False
     """The request's path without its query."""
+    capture: str = ""
+    """Number or name of a group of the route's regular expression; routes without it have no such key."""
     fallback: ConsistentHash | None = None
     """For requests that do not have the key."""
     maglev_table_size: int = 0

@@ -53,9 +53,19 @@ def _config(pattern: str, names: dict[str, int]) -> pb.Config:
         rule = config.request_rules.add(header=":path")
         found = rule.on_header_present
         found.metadata_namespace, found.key = NAMESPACE, name
-        found.regex_value_rewrite.pattern.regex = rf"^(?:{pattern})(?:\?(?s:.*))?$"
+        found.regex_value_rewrite.pattern.regex = _whole(pattern)
         found.regex_value_rewrite.substitution = rf"\{index}"
     return config
+
+
+def captured(pattern: str, name: str) -> tuple[str, str] | None:
+    """(regex for a path with its query, what takes the place of all): a group alone; None: no such group."""
+    index = _groups(pattern).get(name)
+    return None if index is None else (_whole(pattern), rf"\{index}")
+
+
+def _whole(pattern: str) -> str:
+    return rf"^(?:{pattern})(?:\?(?s:.*))?$"
 
 
 def _groups(pattern: str) -> dict[str, int]:

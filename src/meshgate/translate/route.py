@@ -36,6 +36,7 @@ from meshgate.policies.packing import duration, header, pack, uint32
 from meshgate.policies.parts import METADATA_NAMESPACE
 from meshgate.translate import cors, sessions
 from meshgate.translate.destination import destination_policy, traffic_policy
+from meshgate.translate.hashing import hash_policies
 from meshgate.translate.match import applies_to, quote_regex, route_match
 from meshgate.translate.names import outbound_cluster
 
@@ -170,7 +171,7 @@ def _forward(context: RouteContext, route: pb.Route, action: Forward, match: Req
         )
         fraction = mirrored.runtime_fraction.default_value
         fraction.numerator, fraction.denominator = _parts_per_million(mirror.percent)
-    _hash_policies(context, target, destinations)
+    target.hash_policy.extend(hash_policies(_hash_rules(context, destinations), match))
 
 
 def with_port(reader: Reader, destination: Destination, asked: int) -> Destination:
@@ -187,46 +188,19 @@ def with_port(reader: Reader, destination: Destination, asked: int) -> Destinati
     return Destination(host=destination.host, port=port, subset=destination.subset)
 
 
-def _hash_policies(context: RouteContext, target: pb.RouteAction, destinations: list[Destination]) -> None:
+def _hash_rules(context: RouteContext, destinations: list[Destination]) -> ConsistentHash | None:
+    """By what requests are hashed: as the first destination that wants it."""
     for destination in destinations:
         rules = _rules(context, destination.host)
         rule = traffic_policy(rules, destination.port, destination.subset).hash
-        while rule is not None:
-            policy = _hash_policy(rule)
-            # The first key that a request has is enough.
-            policy.terminal = rule.fallback is not None
-            target.hash_policy.append(policy)
-            rule = rule.fallback
-        if target.hash_policy:
-            return
+        if rule is not None:
+            return rule
+    return None
 
 
 def _rules(context: RouteContext, host: str) -> DestinationPolicy | None:
     proxy = context.proxy
     return destination_policy(context.reader, host, proxy.namespace, proxy.labels)
-
-
-def _hash_policy(rule: ConsistentHash) -> pb.RouteAction.HashPolicy:
-    policy = pb.RouteAction.HashPolicy()
-    if rule.header:
-        policy.header.header_name = rule.header
-    elif rule.cookie:
-        policy.cookie.name = rule.cookie
-        policy.cookie.path = rule.cookie_path
-        if rule.cookie_ttl_ms is not None:
-            policy.cookie.ttl.CopyFrom(duration(rule.cookie_ttl_ms))
-        for name, value in rule.cookie_attributes:
-            policy.cookie.attributes.add(name=name, value=value)
-    elif rule.source_ip:
-        policy.connection_properties.source_ip = True
-    elif rule.path:
-        # Envoy knows the path with its query: what stands behind `?` is taken off.
-        policy.header.header_name = ":path"
-        policy.header.regex_rewrite.pattern.google_re2.SetInParent()
-        policy.header.regex_rewrite.pattern.regex = r"\?.*$"
-    else:
-        policy.query_parameter.name = rule.query_parameter
-    return policy
 
 
 def _retry(target: pb.RouteAction, retry: Retry) -> None:

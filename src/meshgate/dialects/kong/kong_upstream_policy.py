@@ -136,6 +136,7 @@ class _Reader:
             source_ip=first.source_ip,
             query_parameter=first.query_parameter,
             path=first.path,
+            capture=first.capture,
             fallback=second,
             minimum_ring_size=spec.slots,
         )
@@ -155,9 +156,7 @@ class _Reader:
         if spec.query_arg:
             return ConsistentHash(query_parameter=spec.query_arg, minimum_ring_size=slots)
         if spec.uri_capture:
-            message = "the whole path counts: Envoy hashes no part that a path's expression has captured"
-            self._warn((*path, "uriCapture"), message)
-            return ConsistentHash(path=True, minimum_ring_size=slots)
+            return ConsistentHash(capture=spec.uri_capture, minimum_ring_size=slots)
         match spec.input:
             case "ip":
                 return ConsistentHash(source_ip=True, minimum_ring_size=slots)
