@@ -201,6 +201,9 @@ def _key(policy: KeyAuth, consumers: tuple[Consumer, ...], headers: Mapping[str,
     query = decoded_parameters(headers[":path"])
     key = ""
     for name in names:
+        if not key and not policy.anonymous and _is_twice(name, policy, headers):
+            says = f"{says}; {name} is there several times"
+            return PolicyMet(kind="key-auth", says=says, origin=policy.origin, refuses=401)
         key = key or (headers.get(name.lower(), "") if policy.key_in_header else "")
         key = key or (query.get(name, "") if policy.key_in_query else "")
     if not key:
@@ -213,6 +216,14 @@ def _key(policy: KeyAuth, consumers: tuple[Consumer, ...], headers: Mapping[str,
     return PolicyMet(
         kind="key-auth", says=says, origin=policy.origin, consumer=owner.username or owner.custom_id
     )
+
+
+def _is_twice(name: str, policy: KeyAuth, headers: Mapping[str, str]) -> bool:
+    """Whether the first place that has the key has several; a header with a comma in it counts as two."""
+    if policy.key_in_header and name.lower() in headers:
+        return "," in headers[name.lower()]
+    pairs = headers[":path"].partition("?")[2].split("&") if policy.key_in_query else ()
+    return [unquote_plus(pair.partition("=")[0]) for pair in pairs].count(name) > 1
 
 
 def without_key(policies: Iterable[Policy], path: str) -> str:

@@ -46,7 +46,7 @@ def taken_ingresses(given: Input, findings: Findings) -> tuple[EdgeRules, ...]:
         ours = named.controller in CONTROLLERS if named else rules.class_name in CLASSES
         if rules.class_name and not ours:
             broken = given.broken("IngressClass", Name("", rules.class_name))
-            controller = f" (controller {named.controller})" if named else ""
+            controller = f" (controller {named.controller or 'not said'})" if named else ""
             controller = f" (which is broken: {broken.problem})" if broken else controller
             findings.warn(
                 "MG3012",
