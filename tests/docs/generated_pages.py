@@ -16,6 +16,7 @@ from meshgate.core.diagnostics import Severity
 from meshgate.core.origin import format_path
 from meshgate.dialects.gateway_api import (
     backend_tls_policy,
+    backend_traffic_policy,
     gateway_class,
     grpc_route,
     http_route,
@@ -113,6 +114,7 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         (GATEWAY_GROUP, "UDPRoute"): udp_route.UdpRoute,
         (GATEWAY_GROUP, "ReferenceGrant"): reference_grant.ReferenceGrant,
         (GATEWAY_GROUP, "BackendTLSPolicy"): backend_tls_policy.BackendTlsPolicy,
+        (XGATEWAY_GROUP, "XBackendTrafficPolicy"): backend_traffic_policy.BackendTrafficPolicy,
         ("configuration.konghq.com", "KongConsumerGroup"): kong_consumer_group.KongConsumerGroup,
         ("configuration.konghq.com", "KongUpstreamPolicy"): kong_upstream_policy.KongUpstreamPolicy,
         ("configuration.konghq.com", "KongIngress"): kong_ingress.KongIngress,

@@ -17,6 +17,7 @@ from meshgate.model.gateway import GatewayObject, StreamRule
 from meshgate.model.gateway_api import (
     ApiGateway,
     BackendTlsPolicyObject,
+    BackendTrafficPolicyObject,
     GatewayClassObject,
     ListenerSetObject,
     ReferenceGrantObject,
@@ -317,5 +318,6 @@ class Declared:
     api_routes: tuple[ApiRoute, ...] = ()
     reference_grants: tuple[ReferenceGrantObject, ...] = ()
     backend_tls_policies: tuple[BackendTlsPolicyObject, ...] = ()
+    backend_traffic_policies: tuple[BackendTrafficPolicyObject, ...] = ()
     upstream_policies: tuple[UpstreamPolicy, ...] = ()
     broken: tuple[Broken, ...] = field(default=())

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.core.origin import BUILT_IN, Origin
+from meshgate.model.destination import RetryBudget
 from meshgate.model.names import Name
+from meshgate.model.route import SessionPersistence
 from meshgate.model.service import EMPTY
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
@@ -217,6 +219,21 @@ class BackendTlsPolicyObject:
     authorities: tuple[Reference, ...] = ()
     system_authorities: bool = False
     subject_alt_names: tuple[str, ...] = ()
+    created: str = ""
+    generation: int = 0
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendTrafficPolicyObject:
+    """How requests to Services are retried and kept together."""
+
+    ref: ObjectRef
+    name: Name
+    targets: tuple[Reference, ...]
+    retry_budget: RetryBudget | None = None
+    persistence: SessionPersistence | None = None
+    """Where a rule has none of its own."""
     created: str = ""
     generation: int = 0
     origin: Origin = BUILT_IN

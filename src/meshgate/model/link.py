@@ -96,6 +96,7 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
     edge_guard = keep_routes(edge_guard, hosts, findings)
     hosts = close_beside_claims(hosts, edge_guard, findings)
     hosts = link_transcoding(given, hosts, findings)
+    destinations = api.traffic.join(given, destinations)
     backend_tls = link_backend_tls(given, destinations, api.used_by, findings)
     upstreams = link_upstreams(given, backend_tls.destinations, findings)
     guards = {EDGE: edge_guard}

@@ -8,6 +8,7 @@ it; what is wrong with its references is found by `link` and stands in its statu
 from __future__ import annotations
 
 from meshgate.dialects.gateway_api.backend_tls_policy import BACKEND_TLS_POLICY
+from meshgate.dialects.gateway_api.backend_traffic_policy import X_BACKEND_TRAFFIC_POLICY
 from meshgate.dialects.gateway_api.gateway import GATEWAY
 from meshgate.dialects.gateway_api.gateway_class import GATEWAY_CLASS
 from meshgate.dialects.gateway_api.grpc_route import GRPC_ROUTE
@@ -31,4 +32,5 @@ KINDS: tuple[KindParser, ...] = (
     UDP_ROUTE,
     REFERENCE_GRANT,
     BACKEND_TLS_POLICY,
+    X_BACKEND_TRAFFIC_POLICY,
 )

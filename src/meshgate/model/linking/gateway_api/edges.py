@@ -32,6 +32,7 @@ from meshgate.model.linking.gateway_api.refs import Problem, References
 from meshgate.model.linking.gateway_api.rules import Entrance, Ranked, RouteRules, plugin_uses
 from meshgate.model.linking.gateway_api.status import accepted, gateway_status, report, set_status
 from meshgate.model.linking.gateway_api.tables import Tables
+from meshgate.model.linking.gateway_api.traffic import BackendTraffic
 from meshgate.model.linking.gateway_hosts import host_intersection
 from meshgate.model.linking.input import Findings, Input, oldest_first
 from meshgate.model.linking.plugins import Plugins
@@ -45,6 +46,7 @@ class LinkedGatewayApi:
     """What the Gateway API's objects add to the model."""
 
     services: ServiceRoutes
+    traffic: BackendTraffic
     tables: Tables = field(default_factory=Tables)
     statuses: dict[str, ObjectStatus] = field(default_factory=dict)
     used_by: dict[tuple[Name, int], tuple[ApiGateway, ...]] = field(default_factory=dict)
@@ -69,7 +71,8 @@ class _Linking:
         self._given, self._plugins, self._findings = given, plugins, findings
         self._references = References(given)
         self._services = ServiceRoutes(given)
-        self._found = LinkedGatewayApi(services=self._services)
+        self._traffic = BackendTraffic.collect(given)
+        self._found = LinkedGatewayApi(services=self._services, traffic=self._traffic)
         self._listeners: list[LinkedListener] = []
         self._ours: list[ApiGateway] = []
         self._attachments: dict[int, list[Attachment]] = {}
@@ -98,6 +101,7 @@ class _Linking:
         addresses = Addresses(ours)
         for gateway in ours:
             self._gateway(gateway, addresses, len(sets.get(gateway.ref, ())))
+        self._found.statuses |= self._traffic.statuses(self._given, self._found.used_by, self._findings)
         for one, refusal in refusals:
             own = [listener for listener in self._listeners if listener.holder is one]
             self._say(one.ref, one, set_status(one, refusal, own))
@@ -160,7 +164,7 @@ class _Linking:
         resolution = Resolution(route, self._references)
         streams: tuple[WeightedDestination, ...] = ()
         if route.kind.is_http:
-            self._routes[route.ref] = RouteRules(route, resolution, self._plugins)
+            self._routes[route.ref] = RouteRules(route, resolution, self._plugins, self._traffic)
         else:
             streams = stream_destinations(resolution.backends(route.rules[0].backends if route.rules else ()))
         statuses = []

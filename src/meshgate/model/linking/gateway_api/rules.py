@@ -21,6 +21,7 @@ from meshgate.model.linking.gateway_api.filters import (
     redirect_of,
     rewrite_of,
 )
+from meshgate.model.linking.gateway_api.traffic import BackendTraffic
 from meshgate.model.linking.matches import any_of, common_methods
 from meshgate.model.linking.paths import combine
 from meshgate.model.linking.plugins import Applied, Plugins
@@ -37,6 +38,7 @@ from meshgate.model.route import (
     Retry,
     Rewrite,
     Rule,
+    SessionPersistence,
     WeightedDestination,
 )
 from meshgate.model.service import EdgeOptions, Service
@@ -69,8 +71,11 @@ class Entrance:
 class RouteRules:
     """The rules of one route at a listener."""
 
-    def __init__(self, route: ApiRoute, resolution: Resolution, plugins: Plugins) -> None:
+    def __init__(
+        self, route: ApiRoute, resolution: Resolution, plugins: Plugins, traffic: BackendTraffic
+    ) -> None:
         self._route, self._resolution, self._plugins = route, resolution, plugins
+        self._traffic = traffic
         self._rules = [
             (rule, apply_filters(rule.filters, resolution), self._backends(rule)) for rule in route.rules
         ]
@@ -214,8 +219,13 @@ class RouteRules:
             rewrite=rewrite,
             mirrors=tuple(filtered.mirrors),
             lost_weight=lost,
-            persistence=rule.persistence,
+            persistence=rule.persistence or self._persistence(good),
         )
+
+    def _persistence(self, good: Iterable[tuple[LinkedBackend, Filtered]]) -> SessionPersistence | None:
+        """What a policy says of the first backend that has one."""
+        policies = (self._traffic.of_service.get(b.service.name) for b, _ in good if b.service)
+        return next((p.persistence for p in policies if p is not None and p.persistence), None)
 
 
 def edge_rules(route: ApiRoute, plugin_names: tuple[str, ...]) -> EdgeRules:
