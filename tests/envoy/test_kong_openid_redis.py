@@ -26,7 +26,7 @@ pytestmark = [
 def _manifests(issuer: str, redis_port: int) -> str:
     client = f"issuer: '{issuer}', client_id: [{CLIENT}], client_secret: [{json.dumps(SECRET)}]"
     common = f"{client}, auth_methods: [authorization_code, session], session_storage: redis"
-    where = f"host: 127.0.0.1, port: {redis_port}, password: hush, read_timeout: 500, connect_timeout: 500"
+    where = f"host: 127.0.0.1, port: {redis_port}, password: hush, read_timeout: 2000, connect_timeout: 2000"
 
     def oidc(name: str, rest: str) -> str:
         return plugin(name, "openid-connect", f"{{{rest}}}") + route(name, name)
