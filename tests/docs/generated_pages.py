@@ -242,6 +242,12 @@ def istio_fields() -> str:
     return "\n".join((_text(istio_fields_page.HEAD), *istio_fields_page.lines(SPECS))) + "\n"
 
 
+def gateway_api_fields() -> str:
+    """docs/gateway-api-fields.md."""
+    page = istio_fields_page.lines(SPECS, istio_fields_page.GATEWAY_API)
+    return "\n".join((_text(istio_fields_page.GATEWAY_API_HEAD), *page)) + "\n"
+
+
 def analyze_page() -> str:
     """docs/analyze.md."""
     return "\n".join((_text(analysis_page.HEAD), *analysis_page.lines())) + "\n"
@@ -269,6 +275,7 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "kong-plugins.md": plugins_page,
         "annotations.md": annotations_list,
         "istio-fields.md": istio_fields,
+        "gateway-api-fields.md": gateway_api_fields,
         "analyze.md": analyze_page,
         "gateway-api-conformance.md": conformance_page.page,
         "cli.md": cli_page,

@@ -21,7 +21,6 @@ from meshgate.pipeline import read_texts
 from tests.golden import cases
 
 WORKS, TAKEN, WARNED, REFUSED, UNKNOWN = "works", "taken, not shown", "warned", "refused", "unknown"
-_LIST = Path(__file__).with_name("istio_fields.txt")
 _SAID = frozenset({"MG1101", "MG1103", "MG1104"})
 """What is said about a field that is not honoured."""
 
@@ -45,6 +44,32 @@ traffic is on the page of its capability.
 """
 
 
+GATEWAY_API_HEAD = """
+# The Gateway API's fields, one by one
+
+GENERATED
+
+Every field under `spec` of the Gateway API's kinds, of the standard and of the experimental channel, with its
+state in the code and the golden cases that set it; the words are those of [Istio's fields](istio-fields.md).
+What a field does to traffic is asked by the tests of [the conformance table](gateway-api-conformance.md).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One list of fields."""
+
+    file: str
+    group: str
+    """Part of the groups of its kinds."""
+    words: tuple[str, str]
+    """What `+` and `-` before a field mean."""
+
+
+ISTIO = Source("istio_fields.txt", "istio.io", ("much used", "seldom used"))
+GATEWAY_API = Source("gateway_api_fields.txt", "gateway.networking.", ("standard", "experimental"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One field of one kind."""
@@ -53,7 +78,7 @@ class Row:
     path: str
     """Under `spec`, as Istio's reference writes it; `*` is a map's key."""
     common: bool
-    """Much used."""
+    """Much used, or of the standard channel."""
     state: str
     note: str
     """What the code says where it does not work."""
@@ -61,25 +86,28 @@ class Row:
     """Golden cases, the ones with the fewest fields first."""
 
 
-def rows(specs: Mapping[tuple[str, str], type[Spec]]) -> tuple[Row, ...]:
+def rows(specs: Mapping[tuple[str, str], type[Spec]], source: Source = ISTIO) -> tuple[Row, ...]:
     """All fields, in the order of the list."""
-    by_kind = {kind: spec for (group, kind), spec in specs.items() if group.endswith("istio.io")}
-    return tuple(_row(by_kind.get(kind), kind, path, common) for kind, path, common in _fields())
+    by_kind = {kind: spec for (group, kind), spec in specs.items() if source.group in group}
+    return tuple(
+        _row(by_kind.get(kind), kind, path, common, source) for kind, path, common in _fields(source)
+    )
 
 
-def _row(spec: type[Spec] | None, kind: str, path: str, common: bool) -> Row:
+def _row(spec: type[Spec] | None, kind: str, path: str, common: bool, source: Source) -> Row:
     state, note = _state(spec, path)
-    shown = _shown().get((kind, path), ())
+    shown = _shown(source).get((kind, path), ())
     if state == WORKS and not shown:
         state = TAKEN
     return Row(kind=kind, path=path, common=common, state=state, note=note, shown_by=shown)
 
 
-def lines(specs: Mapping[tuple[str, str], type[Spec]]) -> Iterator[str]:
+def lines(specs: Mapping[tuple[str, str], type[Spec]], source: Source = ISTIO) -> Iterator[str]:
     """The page below its head."""
-    found = rows(specs)
+    found = rows(specs, source)
+    often, seldom = source.words
     kinds = tuple(dict.fromkeys(row.kind for row in found))
-    yield from ("| kind | much used, works | much used | all, works | all |", "|---|---|---|---|---|")
+    yield from (f"| kind | {often}, works | {often} | all, works | all |", "|---|---|---|---|---|")
     for kind in kinds:
         of_kind = [row for row in found if row.kind == kind]
         common = [row for row in of_kind if row.common]
@@ -88,22 +116,29 @@ def lines(specs: Mapping[tuple[str, str], type[Spec]]) -> Iterator[str]:
             f"| {_working(of_kind)} | {len(of_kind)} |"
         )
     for kind in kinds:
-        yield from ("", f"## {kind}", "", "| field | used | state | shown by |", "|---|---|---|---|")
+        yield from (
+            "",
+            f"## {kind}",
+            "",
+            f"| field | {'used' if source is ISTIO else 'channel'} | state | shown by |",
+            "|---|---|---|---|",
+        )
         for row in (row for row in found if row.kind == kind):
             cases_ = ", ".join(
                 f"[{c.partition('/')[2]}](../tests/golden/{c}/in.yaml)" for c in row.shown_by[:2]
             )
             state = f"**{row.state}**: {row.note}" if row.note else row.state
-            yield f"| `{row.path}` | {'much' if row.common else 'seldom'} | {state} | {cases_} |"
+            word = (often if row.common else seldom).removesuffix(" used")
+            yield f"| `{row.path}` | {word} | {state} | {cases_} |"
 
 
 def _working(found: list[Row]) -> int:
     return sum(row.state == WORKS for row in found)
 
 
-def _fields() -> Iterator[tuple[str, str, bool]]:
+def _fields(source: Source) -> Iterator[tuple[str, str, bool]]:
     kind = ""
-    for line in _LIST.read_text().splitlines():
+    for line in Path(__file__).with_name(source.file).read_text().splitlines():
         if line.startswith("["):
             kind = line.strip("[]")
         elif line.startswith(("+ ", "- ")):
@@ -136,14 +171,14 @@ def _state(spec: type[Spec] | None, path: str) -> tuple[str, str]:
 
 
 @cache
-def _shown() -> Mapping[tuple[str, str], tuple[str, ...]]:
+def _shown(source: Source) -> Mapping[tuple[str, str], tuple[str, ...]]:
     """(kind, field) -> the cases that set it without anything being said against it."""
-    listed = {(kind, path) for kind, path, _ in _fields()}
+    listed = {(kind, path) for kind, path, _ in _fields(source)}
     found: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for name in cases.names():
         documents, _ = read_texts({"in.yaml": cases.text_of(name)})
         for document in documents:
-            if not document.ref.group.endswith("istio.io"):
+            if source.group not in document.ref.group:
                 continue
             paths = tuple(_paths(document.data.get("spec")))
             against = _against(name, document)
