@@ -292,7 +292,14 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                     if name.startswith("session_redis_")
                 },
                 **dict.fromkeys(
-                    ("redis.cluster_nodes", "redis.sentinel_nodes", "redis.sentinel_master", "redis.socket"),
+                    (
+                        "redis.cluster_addresses",
+                        "redis.sentinel_addresses",
+                        "redis.cluster_nodes",
+                        "redis.sentinel_nodes",
+                        "redis.sentinel_master",
+                        "redis.socket",
+                    ),
                     "closed with `session_storage: redis`",
                 ),
                 **dict.fromkeys(

@@ -83,10 +83,20 @@ def test_applications_and_what_hands_out_tokens() -> None:
     assert app.redirect_uris == ("https://a.example/in", "https://a.example/two")
 
 
-def test_an_export_of_openid_connect_with_its_defaults_says_nothing_new() -> None:
+REDIS = (
+    "{host: 127.0.0.1, port: 6379, timeout: 2000, connect_timeout: 2000, cloud_authentication: null, "
+    "cluster_addresses: null, cluster_max_redirections: 5, keepalive_pool_size: 256, prefix: null, "
+    "connection_is_proxied: false, sentinel_nodes: null, socket: null, ssl: false}"
+)
+
+
+@pytest.mark.parametrize(
+    "kept", ["redis: null", f"redis: {REDIS}", f"redis: {REDIS}, session_storage: redis"]
+)
+def test_an_export_of_openid_connect_with_its_defaults_says_nothing_new(kept: str) -> None:
     config = (
-        "{issuer: 'https://login.example', auth_methods: [bearer], anonymous: null, session_storage: cookie, "
-        "verify_signature: true, principals: null, redis: null, proof_of_possession_mtls: 'off'}"
+        "{issuer: 'https://login.example', auth_methods: [bearer], anonymous: null, "
+        f"verify_signature: true, principals: null, {kept}, proof_of_possession_mtls: 'off'}}"
     )
     plugin = f"{{name: openid-connect, config: {config}}}"
     model = _imported(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -27,10 +28,13 @@ class RedisNode(Config):
 class SessionRedis(Config):
     """Kong's record."""
 
+    UNSUPPORTED: ClassVar[Mapping[str, str]] = {"cloud_authentication": "Redis is asked with a password"}
+
     host: Word | None = None
     port: Port | None = None
     prefix: Line | None = None
     socket: Line | None = None
+    timeout: Milliseconds | None = None
     connect_timeout: Milliseconds | None = None
     read_timeout: Milliseconds | None = None
     send_timeout: Milliseconds | None = None
@@ -41,7 +45,9 @@ class SessionRedis(Config):
     ssl_verify: bool | None = None
     server_name: Word | None = None
     cluster_nodes: Items[RedisNode] | None = None
+    cluster_addresses: Items[Line] | None = None
     cluster_max_redirections: Count | None = None
+    sentinel_addresses: Items[Line] | None = None
     sentinel_nodes: Items[RedisNode] | None = None
     sentinel_master: Word | None = None
     sentinel_role: Word | None = None
@@ -75,6 +81,8 @@ class FlatSessionRedis(Config):
 _CLOSES = {
     "socket": "a Unix socket is not supported",
     "cluster_nodes": "a Redis cluster is not supported",
+    "cluster_addresses": "a Redis cluster is not supported",
+    "sentinel_addresses": "Redis Sentinel is not supported",
     "sentinel_nodes": "Redis Sentinel is not supported",
     "sentinel_master": "Redis Sentinel is not supported",
 }
@@ -87,7 +95,9 @@ _NO_EFFECT = {
     "keepalive_backlog": "who finds all connections busy waits up to the timeout",
     "connection_is_proxied": "Redis is asked in the same way",
 }
-_TIMEOUTS = ("connect_timeout", "read_timeout", "send_timeout")
+_DEFAULTS = {"cluster_max_redirections": 5, "keepalive_pool_size": 256, "connection_is_proxied": False}
+"""Kong's own, which its exports hold."""
+_TIMEOUTS = ("timeout", "connect_timeout", "read_timeout", "send_timeout")
 
 
 def lower_session_store(config: FlatSessionRedis, report: Report, *, wanted: bool) -> SessionsInRedis | None:
@@ -99,7 +109,7 @@ def lower_session_store(config: FlatSessionRedis, report: Report, *, wanted: boo
         if values.get(name):
             report.error("MG1104", ("redis", name), message)
     for name, message in _NO_EFFECT.items():
-        if name in values:
+        if name in values and values[name] != _DEFAULTS.get(name):
             report.warn("MG1103", ("redis", name), message)
     timeouts = [value for name in _TIMEOUTS if isinstance(value := values.get(name), int)]
     target = {
