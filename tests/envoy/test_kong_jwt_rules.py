@@ -56,15 +56,15 @@ def test_several_tokens(tmp_path: Path) -> None:
 
 
 def test_nbf_is_demanded(tmp_path: Path) -> None:
-    with_both = _token(nbf=NOW - 10, exp=NOW + 600)
+    with_both = _token(nbf=NOW - 10, exp=NOW + 86_400)
     cases = [
         ("/nbf", _token(nbf=NOW - 10), 200),
         ("/nbf", _token(nbf=0), 200),
         ("/nbf", _token(), 401),
-        ("/nbf", _token(exp=NOW + 600), 401),
+        ("/nbf", _token(exp=NOW + 86_400), 401),
         ("/nbf", _token(nbf=None), 401),
         ("/both", with_both, 200),
-        ("/both", _token(exp=NOW + 600), 401),
+        ("/both", _token(exp=NOW + 86_400), 401),
         ("/loose", _token(), 200),
     ]
     requests = [Ask(path, headers=(("authorization", f"Bearer {token}"),)) for path, token, _ in cases]
