@@ -1,4 +1,4 @@
-"""Local limits in a running meshgate: what was counted stays counted when rules change, under load."""
+"""Our own filters in a running meshgate, under load: what must outlive a change, and what must not."""
 
 from __future__ import annotations
 
@@ -42,6 +42,25 @@ config: {year: 100000000, limit_by: ip}
 """
 
 
+KEYS = """---
+apiVersion: configuration.konghq.com/v1
+kind: KongPlugin
+metadata: {name: key}
+plugin: key-auth
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: ada-key, labels: {konghq.com/credential: key-auth}}
+stringData: {key: KEY}
+---
+apiVersion: configuration.konghq.com/v1
+kind: KongConsumer
+metadata: {name: ada, annotations: {kubernetes.io/ingress.class: kong}}
+username: ada
+credentials: [ada-key]
+"""
+
+
 def edge(name: str) -> str:
     return f"""---
 apiVersion: networking.k8s.io/v1
@@ -79,3 +98,21 @@ def test_counts_survive_changes_of_the_rules_under_load(tmp_path: Path) -> None:
             load.more(100)
         assert load.failed() == []
         assert len({a.header("x-ratelimit-remaining-year") for a in load.answers}) == len(load.answers)
+
+
+def test_a_key_that_is_taken_away_is_forgotten_at_once(tmp_path: Path) -> None:
+    """Workers remember whose keys they have seen lately; never beyond a change of consumers."""
+    manifests = tmp_path / "shop.yaml"
+    text = MANIFESTS.replace("FEW", "5") + KEYS + edge("key")
+    manifests.write_text(text.replace("KEY", "first"))
+    with running(tmp_path / "state", [manifests], "ports") as meshgate:
+        clients = [meshgate.client("key.example") for _ in range(8)]
+        for known, other in (("first", "second"), ("second", "third"), ("third", "first")):
+            for client in clients * 3:
+                assert client.ask(headers=[("apikey", known)]).status == 200
+            manifests.write_text(text.replace("KEY", other))
+            for client in clients:
+                until(lambda: client.ask(headers=[("apikey", other)]).status == 200, "the new key")  # noqa: B023
+            assert {client.ask(headers=[("apikey", known)]).status for client in clients * 3} == {401}
+        for client in clients:
+            client.close()

@@ -13,6 +13,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from meshgate.core.diagnostics import Severity
 from meshgate.model.reader import Reader
 from meshgate.native import LIBRARY
@@ -24,6 +26,16 @@ from tests.envoy.bridge_process import bridging
 from tests.simulate.live import DEADLINE_S, Serving, running
 
 JSON = "application/json; charset=utf-8"
+
+NATIVE = pytest.mark.parametrize(
+    "native",
+    [
+        pytest.param(True, marks=pytest.mark.skipif(not LIBRARY.is_file(), reason="no C compiler built it")),
+        False,
+    ],
+    ids=["native", "token buckets"],
+)
+"""Once with our own filters, and once with Envoy's."""
 
 SERVICE = """
 apiVersion: v1

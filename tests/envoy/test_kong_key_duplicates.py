@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.envoy.kong_edge import Ask, asked, consumer, plugin, route
+from tests.envoy.kong_edge import NATIVE, Ask, asked, consumer, plugin, route
 
 ONE, TWO = ("apikey", "one"), ("apikey", "two")
 MANIFESTS = (
@@ -37,9 +37,10 @@ PASSED = (
 
 
 @pytest.mark.envoy
-def test_a_key_that_is_there_twice(tmp_path: Path) -> None:
+@NATIVE
+def test_a_key_that_is_there_twice(native: bool, tmp_path: Path) -> None:
     unknown = (Ask("/both", headers=(("apikey", "x,y"),)), Ask("/both"))
-    answers = asked(MANIFESTS, (*REFUSED, *PASSED, *unknown), tmp_path)
+    answers = asked(MANIFESTS, (*REFUSED, *PASSED, *unknown), tmp_path, native=native)
     refused, passed = answers[: len(REFUSED)], answers[len(REFUSED) : -2]
     assert [(a.status, a.message) for a in refused] == [(401, "Duplicate API key found")] * len(REFUSED)
     assert {a.header("www-authenticate") for a in refused[:-1]} == {'Key realm="shop"'}

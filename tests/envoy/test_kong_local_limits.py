@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from meshgate.native import LIBRARY
-from tests.envoy.kong_edge import Answer, Ask, asked, consumer, gateway, plugin, route, send
+from tests.envoy.kong_edge import NATIVE, Answer, Ask, asked, consumer, gateway, plugin, route, send
 from tests.simulate.live import Serving
 
 pytestmark = pytest.mark.envoy
@@ -44,15 +44,6 @@ MANIFESTS = (
 )
 ADA = (("apikey", "ada-key"), ("x-consumer-username", "eve"))
 BOB = (("apikey", "bob-key"),)
-
-NATIVE = pytest.mark.parametrize(
-    "native",
-    [
-        pytest.param(True, marks=pytest.mark.skipif(not LIBRARY.is_file(), reason="no C compiler built it")),
-        False,
-    ],
-    ids=["native", "token buckets"],
-)
 
 
 def told(answer: Answer) -> dict[str, str]:

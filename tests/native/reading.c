@@ -1,5 +1,5 @@
 /* Gives what comes on standard input to the readers of the filters' settings, one after the other:
- * a letter ('c' consumers, 'l' limits), four bytes of length, and so many bytes. Says what was read.
+ * a letter ('c' consumers, 'k' keys, 'l' limits), four bytes of length, and so many bytes. Says what was read.
  * Built with AddressSanitizer, so that a read or write outside, or a leak, ends it with an error. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,10 +46,10 @@ int main(void) {
         char *text = malloc(length);
         if (fread(text, 1, length, stdin) != length) return 2;
         items from = items_of((bytes){text, length});
-        void *made = kind == 'c' ? consumers_new(&from) : limits_new(&from);
+        void *made = kind == 'c' ? consumers_new(&from) : kind == 'k' ? keys_new(&from) : limits_new(&from);
         free(text);
         puts(made != NULL ? "read" : "refused");
-        if (made != NULL) kind == 'c' ? consumers_free(made) : limits_free(made);
+        if (made != NULL) kind == 'c' ? consumers_free(made) : kind == 'k' ? keys_free(made) : limits_free(made);
     }
     return 0;
 }

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler he
 HERE = Path(__file__).parent
 WINDOWS = (-1, 2, -1, 5, -1, -1)
 CONSUMERS = items(["x-key", 2, "a", 1, "x-consumer-id", "1", "b", 2, "x-consumer-id", "2", "x-gone", ""])
+KEYS = items([1, 1, 2, "apikey", "x-key"])
 LIMITS = items([1, "rule", "consumer", "", 429, 0, *WINDOWS, 1, "ada", *WINDOWS])
 
 
@@ -54,7 +55,10 @@ def said(reader: Path, texts: Iterable[tuple[str, bytes]]) -> list[str]:
 
 def test_reads_what_the_control_plane_writes(reader: Path) -> None:
     empty = items(["x-key", 0])
-    assert said(reader, [("c", CONSUMERS), ("l", LIMITS), ("c", empty), ("l", items([0]))]) == ["read"] * 4
+    assert (
+        said(reader, [("c", CONSUMERS), ("k", KEYS), ("l", LIMITS), ("c", empty), ("l", items([0]))])
+        == ["read"] * 5
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,11 @@ def test_reads_what_the_control_plane_writes(reader: Path) -> None:
         ("c", items(["x-key", 10**9])),
         ("c", items(["x-key", 2, "a", 0, "a", 0])),
         ("c", CONSUMERS + b"0:"),
+        ("k", b""),
+        ("k", items([2, 1, 0])),
+        ("k", items([1, 1, 2, "apikey"])),
+        ("k", items([1, 1, 101])),
+        ("k", KEYS + b"0:"),
         ("l", LIMITS[:-3]),
         ("l", LIMITS + b"1:x"),
         ("l", items([1, "rule", "nobody", "", 429, 0, *WINDOWS, 0])),
@@ -90,7 +99,7 @@ def test_nothing_that_comes_is_read_beyond_its_end(reader: Path) -> None:
     chance = random.Random(20261128)
     texts: list[tuple[str, bytes]] = []
     for _ in range(4000):
-        kind, good = chance.choice((("c", CONSUMERS), ("l", LIMITS)))
+        kind, good = chance.choice((("c", CONSUMERS), ("k", KEYS), ("l", LIMITS)))
         text = bytearray(good)
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(text))

@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ typedef struct {
 } entry;
 
 typedef struct {
+    uint64_t id;
     bytes header;
     entry *entries; /* Open addressing; at most half full. */
     size_t mask;
@@ -65,7 +67,9 @@ void consumers_free(void *which) {
 
 void *consumers_new(items *from) {
     consumers *known = calloc(1, sizeof *known);
+    static atomic_uint_fast64_t made;
     if (known == NULL) return NULL;
+    known->id = ++made;
     known->header = copied(from, next_item(from));
     size_t count = (size_t)next_number(from, MOST_VALUES);
     for (known->mask = 1; known->mask < 2 * count; known->mask = known->mask * 2 + 1) continue;
@@ -105,6 +109,18 @@ static bool joined(const consumers *known, void *stream, bytes first, size_t cou
     return true;
 }
 
+uint64_t consumers_id(const void *which) { return ((const consumers *)which)->id; }
+
+const void *consumers_find(const void *which, bytes value) {
+    const entry *found = place_of(which, hash_of(process_key(), value), value);
+    return found->value.ptr != NULL ? found : NULL;
+}
+
+void consumers_give(const void *which, void *stream) {
+    const entry *found = which;
+    set_fields(stream, REQUEST_HEADER, found->fields, found->field_count);
+}
+
 void consumers_on_request(const void *which, void *stream) {
     const consumers *known = which;
     char room[LONGEST_VALUE];
@@ -113,6 +129,6 @@ void consumers_on_request(const void *which, void *stream) {
     if (!envoy_dynamic_module_callback_http_get_header(stream, REQUEST_HEADER, known->header, &value, 0, &count))
         return;
     if (count > 1 && !joined(known, stream, value, count, room, &value)) return;
-    entry *found = place_of(known, hash_of(process_key(), value), value);
-    set_fields(stream, REQUEST_HEADER, found->fields, found->field_count);
+    const void *found = consumers_find(known, value);
+    if (found != NULL) consumers_give(found, stream);
 }

@@ -1,8 +1,9 @@
-/* The two filters of this module; `module.c` joins them to Envoy. */
+/* The filters of this module; `module.c` joins them to Envoy. */
 #ifndef MESHGATE_FILTERS_H
 #define MESHGATE_FILTERS_H
 
 #include "items.h"
+#include "windows.h"
 
 /* Consumers: which headers a request gets for the value of one of its headers.
  *
@@ -13,6 +14,27 @@
 void *consumers_new(items *from);
 void consumers_free(void *consumers);
 void consumers_on_request(const void *consumers, void *stream);
+
+/* The same in two steps: what a value stands for (NULL: nothing), as long as the table is there; and
+ * giving that to a request. */
+const void *consumers_find(const void *consumers, bytes value);
+void consumers_give(const void *found, void *stream);
+
+/* A number that no other table of this process has had. */
+uint64_t consumers_id(const void *consumers);
+
+/* Keys: lets in who shows a key of a consumer, as Kong's key-auth, and gives the consumer's headers.
+ *
+ * Configuration: that of `consumers`, of SHA-256 digests in hex; the keys themselves never come here.
+ * Of a route: whether keys may be in headers, "1" or "0", and in the query; how many names follow;
+ * the names. NULL where it cannot be read.
+ */
+void *keys_new(items *from);
+void keys_free(void *keys);
+
+/* Whether the request may go on; where not it has been answered with 401. Where a route says nothing of
+ * keys (`keys` is NULL), nobody has one. */
+bool keys_on_request(const void *consumers, const void *keys, void *stream);
 
 /* Limits: so many requests in each window of the calendar, counted per rule and per somebody.
  *
@@ -25,12 +47,16 @@ void consumers_on_request(const void *consumers, void *stream);
 void *limits_new(items *from);
 void limits_free(void *limits);
 
-/* What a stream must remember until its answer; freed by `free`. NULL where there is no memory. */
-void *limits_stream_new(void);
+/* What a stream must remember until its answer. */
+typedef struct {
+    bool counted, hidden; /* Whether anything was counted; whether clients must not see it. */
+    outcome its;
+    limits allowed;
+} limits_stream;
 
 /* Whether the request may go on; where not it has been answered, and `limits_on_response` is not
  * called. `refused`: the counter of that. */
-bool limits_on_request(const void *limits, void *stream, void *remembered, size_t refused);
-void limits_on_response(void *stream, const void *remembered);
+bool limits_on_request(const void *limits, void *stream, limits_stream *told, size_t refused);
+void limits_on_response(void *stream, const limits_stream *told);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include "fields.h"
 #include "filters.h"
-#include "windows.h"
 
 #define MOST_RULES 100
 #define MOST_EXCEPTIONS 1000000
@@ -31,12 +30,6 @@ typedef struct {
     size_t count;
     rule rules[];
 } route_limits;
-
-typedef struct {
-    outcome its;
-    limits allowed;
-    bool counted, hidden;
-} remembered;
 
 static const bytes LIMIT[WINDOWS] = {TEXT("x-ratelimit-limit-second"), TEXT("x-ratelimit-limit-minute"),
                                      TEXT("x-ratelimit-limit-hour"),   TEXT("x-ratelimit-limit-day"),
@@ -111,8 +104,6 @@ void *limits_new(items *from) {
     return NULL;
 }
 
-void *limits_stream_new(void) { return calloc(1, sizeof(remembered)); }
-
 static bool header(void *stream, bytes name, bytes *value) {
     return envoy_dynamic_module_callback_http_get_header(stream, REQUEST_HEADER, name, value, 0, NULL) &&
            value->length > 0;
@@ -176,7 +167,7 @@ static void say(lines *to, bytes name, uint64_t number) {
 }
 
 /* What clients are told; nothing where the rule hides it. */
-static void tell(lines *to, const remembered *told) {
+static void tell(lines *to, const limits_stream *told) {
     to->count = 0;
     if (!told->counted || told->hidden) return;
     for (int w = 0; w < WINDOWS; w++) {
@@ -190,9 +181,8 @@ static void tell(lines *to, const remembered *told) {
     if (!told->its.passes) say(to, TEXT("retry-after"), told->its.reset);
 }
 
-bool limits_on_request(const void *which, void *stream, void *kept, size_t refused) {
+bool limits_on_request(const void *which, void *stream, limits_stream *told, size_t refused) {
     const route_limits *all = which;
-    remembered *told = kept;
     for (size_t i = 0; i < all->count; i++) {
         const rule *by = &all->rules[i];
         hash128 who = counted(by, stream);
@@ -200,7 +190,7 @@ bool limits_on_request(const void *which, void *stream, void *kept, size_t refus
         outcome its = windows_take(who, allowed);
         bool speaks = !told->counted || !its.passes ||
                       its.left[its.tightest] < told->its.left[told->its.tightest];
-        if (speaks) *told = (remembered){its, *allowed, true, by->hidden};
+        if (speaks) *told = (limits_stream){true, by->hidden, its, *allowed};
         if (its.passes) continue;
         envoy_dynamic_module_callback_http_filter_increment_counter(stream, refused, NULL, 0, 1);
         lines said;
@@ -212,8 +202,8 @@ bool limits_on_request(const void *which, void *stream, void *kept, size_t refus
     return true;
 }
 
-void limits_on_response(void *stream, const void *kept) {
+void limits_on_response(void *stream, const limits_stream *told) {
     lines said;
-    tell(&said, kept);
+    tell(&said, told);
     if (said.count > 0) set_fields(stream, RESPONSE_HEADER, said.fields, said.count);
 }

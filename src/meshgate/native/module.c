@@ -7,7 +7,7 @@
 #define SHOWN __attribute__((visibility("default")))
 #define TEXT(literal) ((bytes){literal, sizeof(literal) - 1})
 
-enum kind { CONSUMERS, LIMITS };
+enum kind { CONSUMERS, KEYS, LIMITS };
 
 typedef struct {
     enum kind kind;
@@ -26,8 +26,8 @@ SHOWN const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy, by
     items from = items_of(text);
     bool good = false;
     if (config == NULL) return NULL;
-    if (named(name, TEXT("consumers"))) {
-        config->kind = CONSUMERS;
+    if (named(name, TEXT("consumers")) || named(name, TEXT("keys"))) {
+        config->kind = named(name, TEXT("keys")) ? KEYS : CONSUMERS;
         good = (config->consumers = consumers_new(&from)) != NULL;
     } else if (named(name, TEXT("limits"))) {
         config->kind = LIMITS;
@@ -41,59 +41,83 @@ SHOWN const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy, by
 
 SHOWN void envoy_dynamic_module_on_http_filter_config_destroy(const void *which) {
     filter_config *config = (filter_config *)which;
-    if (config->kind == CONSUMERS) consumers_free(config->consumers);
+    if (config->consumers != NULL) consumers_free(config->consumers);
     free(config);
 }
 
+/* What a route says to one of the filters. */
+typedef struct {
+    enum kind kind;
+    void *said;
+} route_config;
+
 SHOWN const void *envoy_dynamic_module_on_http_filter_per_route_config_new(bytes name, bytes text) {
+    route_config *config = calloc(1, sizeof *config);
     items from = items_of(text);
-    return named(name, TEXT("limits")) ? limits_new(&from) : NULL;
+    if (config == NULL) return NULL;
+    if (named(name, TEXT("limits"))) config->kind = LIMITS, config->said = limits_new(&from);
+    if (named(name, TEXT("keys"))) config->kind = KEYS, config->said = keys_new(&from);
+    if (config->said != NULL) return config;
+    free(config);
+    return NULL;
 }
 
 SHOWN void envoy_dynamic_module_on_http_filter_per_route_config_destroy(const void *which) {
-    limits_free((void *)which);
+    route_config *config = (route_config *)which;
+    config->kind == LIMITS ? limits_free(config->said) : keys_free(config->said);
+    free(config);
 }
 
-/* A stream of `consumers` remembers nothing: the configuration stands for it. */
+/* What the route says to a filter of that kind; NULL where it says nothing. */
+static const void *route_says(void *stream, enum kind kind) {
+    const route_config *config = envoy_dynamic_module_callback_get_most_specific_route_config(stream);
+    return config != NULL && config->kind == kind ? config->said : NULL;
+}
+
+/* Only `limits` remembers something of a stream; for the others the configuration stands for the stream.
+ * Both begin with the kind. */
 typedef struct {
+    enum kind kind;
     const filter_config *config;
-    void *remembered;
+    limits_stream counted;
 } stream_state;
+
+static enum kind kind_of(const void *which) { return *(const enum kind *)which; }
 
 SHOWN const void *envoy_dynamic_module_on_http_filter_new(const void *which, void *stream) {
     (void)stream;
+    if (kind_of(which) != LIMITS) return which;
     stream_state *state = malloc(sizeof *state);
     if (state == NULL) return NULL;
-    state->config = which;
-    state->remembered = NULL;
+    state->kind = LIMITS, state->config = which, state->counted.counted = false;
     return state;
+}
+
+SHOWN void envoy_dynamic_module_on_http_filter_destroy(const void *which) {
+    if (kind_of(which) == LIMITS) free((void *)which);
+}
+
+static bool may_go_on(void *stream, const void *which) {
+    const filter_config *config = which;
+    const void *said = kind_of(which) == CONSUMERS ? NULL : route_says(stream, kind_of(which));
+    stream_state *state = (stream_state *)which;
+    switch (kind_of(which)) {
+    case CONSUMERS: consumers_on_request(config->consumers, stream); return true;
+    case KEYS: return keys_on_request(config->consumers, said, stream);
+    case LIMITS: return said == NULL || limits_on_request(said, stream, &state->counted, state->config->refused);
+    }
+    return false;
 }
 
 SHOWN int envoy_dynamic_module_on_http_filter_request_headers(void *stream, const void *which, bool ended) {
     (void)ended;
-    stream_state *state = (stream_state *)which;
-    if (state->config->kind == CONSUMERS) {
-        consumers_on_request(state->config->consumers, stream);
-        return CONTINUE;
-    }
-    const void *limits = envoy_dynamic_module_callback_get_most_specific_route_config(stream);
-    if (limits == NULL) return CONTINUE;
-    state->remembered = limits_stream_new();
-    if (state->remembered == NULL) abort();
-    return limits_on_request(limits, stream, state->remembered, state->config->refused) ? CONTINUE : STOP;
+    return may_go_on(stream, which) ? CONTINUE : STOP;
 }
 
 SHOWN int envoy_dynamic_module_on_http_filter_response_headers(void *stream, const void *which, bool ended) {
     (void)ended;
-    const stream_state *state = which;
-    if (state->remembered != NULL) limits_on_response(stream, state->remembered);
+    if (kind_of(which) == LIMITS) limits_on_response(stream, &((const stream_state *)which)->counted);
     return CONTINUE;
-}
-
-SHOWN void envoy_dynamic_module_on_http_filter_destroy(const void *which) {
-    stream_state *state = (stream_state *)which;
-    free(state->remembered);
-    free(state);
 }
 
 SHOWN int envoy_dynamic_module_on_http_filter_request_body(void *stream, const void *which, bool ended) {

@@ -67,12 +67,14 @@ from meshgate.policies.entries import (
     Cors,
     LocalLimits,
     NativeAuthentication,
+    NativeKeys,
     OfListener,
     OnlyHttps,
     Plain,
     Repeated,
     Strangers,
     Transcoder,
+    UnlessNative,
 )
 from meshgate.policies.functions import Functions, Place
 from meshgate.policies.parts import RouteParts
@@ -115,9 +117,13 @@ CHAIN: tuple[EdgeFilter, ...] = (
     # Where a key may be in the body, it is found before somebody asks for it.
     Plain(KeyAuth, key_in_body.listener_filters, key_in_body.route_parts, key_in_body.replies),
     # Kong takes no key that is there twice; Envoy's filter would take the first.
-    Plain(KeyAuth, key_duplicates.listener_filters, key_duplicates.route_parts, key_duplicates.replies),
+    UnlessNative(
+        Plain(KeyAuth, key_duplicates.listener_filters, key_duplicates.route_parts, key_duplicates.replies)
+    ),
     # Who is it? Kong's priority 1250; with jwt on one route both must agree to let in.
-    NativeAuthentication(KeyAuth, key_auth.listener_filters, key_auth.route_parts),
+    UnlessNative(NativeAuthentication(KeyAuth, key_auth.listener_filters, key_auth.route_parts)),
+    # Both in one filter of our own, and what tells the service, where nothing else says who it is.
+    NativeKeys(),
     # Where a username and password may be, before somebody asks for them.
     Plain(BasicAuth, basic_login.listener_filters, basic_login.route_parts),
     # Who is it? Kong's priority 1100; with others on one route all must agree.
@@ -128,7 +134,7 @@ CHAIN: tuple[EdgeFilter, ...] = (
         basic_auth.replies,
     ),
     # Tells the services and all that follows who it is.
-    ConsumerHeaders(),
+    UnlessNative(ConsumerHeaders()),
     # Other ways in where one is enough: Kong tries key-auth before basic-auth.
     NativeAuthentication(
         KeyAuth, optional_credentials.key_filters, lambda policy, _: optional_credentials.key_parts(policy)

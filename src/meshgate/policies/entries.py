@@ -30,11 +30,12 @@ from meshgate.policies import (
     grpc_json,
     https_only,
     jwt,
+    key_auth_native,
     rate_limit_local,
     rate_limit_windows,
     verdict_cache,
 )
-from meshgate.policies.edge_policies import EdgePolicies, P
+from meshgate.policies.edge_policies import EdgeFilter, EdgePolicies, P
 from meshgate.policies.parts import RouteParts
 
 
@@ -195,6 +196,40 @@ class Asked:
     def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
         # The same for both stages: once is enough.
         return bridge.replies(edge.policies) if self.stage is Stage.AUTHENTICATION else ()
+
+
+class NativeKeys:
+    """Keys in our own filter, where the proxy has it."""
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        if not edge.native_filters:
+            return ()
+        return key_auth_native.listener_filters(edge.of(KeyAuth), edge.consumers)
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        policy = key_auth_native.decides(policies) if edge.native_filters else None
+        return key_auth_native.route_parts(policy) if policy else RouteParts()
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnlessNative:
+    """An entry that has nothing to do where our own filter decides about keys."""
+
+    entry: EdgeFilter
+
+    def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
+        return self.entry.listener(edge)
+
+    def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
+        if edge.native_filters and key_auth_native.decides(policies):
+            return RouteParts()
+        return self.entry.route(policies, edge)
+
+    def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
+        return self.entry.replies(edge)
 
 
 class LocalLimits:

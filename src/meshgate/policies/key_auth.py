@@ -61,8 +61,12 @@ def route_parts(policy: KeyAuth, consumers: tuple[Consumer, ...]) -> RouteParts:
         if policy.key_in_query:
             per_route.key_sources.add(query=name)
     # allowed_clients stays empty: every consumer with a key may come in, as in Kong.
-    metadata = {"auth": "key-auth", "realm": f' realm="{policy.realm}"' if policy.realm else ""}
-    return RouteParts(filters={FILTER: pack(per_route)}, metadata=metadata)
+    return RouteParts(filters={FILTER: pack(per_route)}, metadata=reply_metadata(policy))
+
+
+def reply_metadata(policy: KeyAuth) -> dict[str, str]:
+    """What the refusal says, for the gateway's local replies."""
+    return {"auth": "key-auth", "realm": f' realm="{policy.realm}"' if policy.realm else ""}
 
 
 def _forwarding(*, hide: bool) -> pb.Forwarding:
