@@ -117,7 +117,8 @@ def test_tokens_and_passwords(tmp_path: Path) -> None:
                 shown = (("authorization", f"Bearer {token}"),) if token is not None else ()
                 asking = Ask(path, method, (*shown, *headers), body)
                 answer = await send(port, asking)
-                if token is not None:
+                # A provider that was away may be back a moment later.
+                if token is not None and answer.status != 500:
                     # What Envoy repeats of the bridge's word must be no other answer.
                     assert _told(await send(port, asking)) == _told(answer)
                 return answer

@@ -48,6 +48,7 @@ class Case:
     full: bool
     files: bool
     native: bool
+    allow_lua: bool
 
     def translated(self) -> Model:
         """With invented pods, and without secrets."""
@@ -86,6 +87,7 @@ def read(name: str) -> Case:
         full="full" in said,
         files="files" in said,
         native="native" in said,
+        allow_lua="allow-lua" in said,
     )
 
 
