@@ -46,10 +46,12 @@ int main(void) {
         char *text = malloc(length);
         if (fread(text, 1, length, stdin) != length) return 2;
         items from = items_of((bytes){text, length});
-        void *made = kind == 'c' ? consumers_new(&from) : kind == 'k' ? keys_new(&from) : limits_new(&from);
+        void *keys = kind == 'k' ? keys_new(&from) : NULL;
+        void *made = kind == 'c' ? consumers_new(&from) : kind == 'k' && keys == NULL ? NULL : limits_new(&from);
+        if (keys != NULL) keys_free(keys);
         free(text);
         puts(made != NULL ? "read" : "refused");
-        if (made != NULL) kind == 'c' ? consumers_free(made) : kind == 'k' ? keys_free(made) : limits_free(made);
+        if (made != NULL) kind == 'c' ? consumers_free(made) : limits_free(made);
     }
     return 0;
 }

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler he
 HERE = Path(__file__).parent
 WINDOWS = (-1, 2, -1, 5, -1, -1)
 CONSUMERS = items(["x-key", 2, "a", 1, "x-consumer-id", "1", "b", 2, "x-consumer-id", "2", "x-gone", ""])
-KEYS = items([1, 1, 2, "apikey", "x-key"])
 LIMITS = items([1, "rule", "consumer", "", 429, 0, *WINDOWS, 1, "ada", *WINDOWS])
+KEYS = items([1, 1, 2, "apikey", "x-key"]) + LIMITS
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +76,10 @@ def test_reads_what_the_control_plane_writes(reader: Path) -> None:
         ("c", items(["x-key", 2, "a", 0, "a", 0])),
         ("c", CONSUMERS + b"0:"),
         ("k", b""),
-        ("k", items([2, 1, 0])),
+        ("k", items([2, 1, 0, 0])),
         ("k", items([1, 1, 2, "apikey"])),
         ("k", items([1, 1, 101])),
+        ("k", items([1, 1, 1, "apikey"])),
         ("k", KEYS + b"0:"),
         ("l", LIMITS[:-3]),
         ("l", LIMITS + b"1:x"),

@@ -27,7 +27,7 @@ uint64_t consumers_id(const void *consumers);
  *
  * Configuration: that of `consumers`, of SHA-256 digests in hex; the keys themselves never come here.
  * Of a route: whether keys may be in headers, "1" or "0", and in the query; how many names follow;
- * the names. NULL where it cannot be read.
+ * the names; then what `limits` reads for the route. NULL where it cannot be read.
  */
 void *keys_new(items *from);
 void keys_free(void *keys);

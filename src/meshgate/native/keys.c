@@ -34,7 +34,6 @@ void *keys_new(items *from) {
     places->in_header = in_header, places->in_query = in_query;
     for (; places->count < count && !from->bad; places->count++)
         places->names[places->count] = copied(from, next_item(from));
-    if (from->at != from->end) from->bad = true;
     if (!from->bad) return places;
     keys_free(places);
     return NULL;

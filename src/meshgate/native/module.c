@@ -21,61 +21,53 @@ static bool named(bytes name, bytes wanted) {
     return name.length == wanted.length && memcmp(name.ptr, wanted.ptr, name.length) == 0;
 }
 
-SHOWN const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy, bytes name, bytes text) {
-    filter_config *config = calloc(1, sizeof *config);
-    items from = items_of(text);
-    bool good = false;
-    if (config == NULL) return NULL;
-    if (named(name, TEXT("consumers")) || named(name, TEXT("keys"))) {
-        config->kind = named(name, TEXT("keys")) ? KEYS : CONSUMERS;
-        good = (config->consumers = consumers_new(&from)) != NULL;
-    } else if (named(name, TEXT("limits"))) {
-        config->kind = LIMITS;
-        good = envoy_dynamic_module_callback_http_filter_config_define_counter(
-                   envoy, TEXT("limits.refused"), NULL, 0, &config->refused) == METRICS_SUCCESS;
-    }
-    if (good) return config;
-    free(config);
-    return NULL;
-}
-
 SHOWN void envoy_dynamic_module_on_http_filter_config_destroy(const void *which) {
     filter_config *config = (filter_config *)which;
     if (config->consumers != NULL) consumers_free(config->consumers);
     free(config);
 }
 
-/* What a route says to one of the filters. */
+SHOWN const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy, bytes name, bytes text) {
+    filter_config *config = calloc(1, sizeof *config);
+    items from = items_of(text);
+    if (config == NULL) return NULL;
+    bool good = named(name, TEXT("limits"));
+    config->kind = named(name, TEXT("consumers")) ? CONSUMERS : named(name, TEXT("keys")) ? KEYS : LIMITS;
+    if (config->kind != LIMITS) good = (config->consumers = consumers_new(&from)) != NULL;
+    if (good && config->kind != CONSUMERS)
+        good = envoy_dynamic_module_callback_http_filter_config_define_counter(
+                   envoy, TEXT("limits.refused"), NULL, 0, &config->refused) == METRICS_SUCCESS;
+    if (good) return config;
+    envoy_dynamic_module_on_http_filter_config_destroy(config);
+    return NULL;
+}
+
+/* What a route says to `keys` (both) or `limits` (no keys). */
 typedef struct {
-    enum kind kind;
-    void *said;
+    void *keys;
+    void *limits;
 } route_config;
+
+SHOWN void envoy_dynamic_module_on_http_filter_per_route_config_destroy(const void *which) {
+    route_config *config = (route_config *)which;
+    if (config->keys != NULL) keys_free(config->keys);
+    if (config->limits != NULL) limits_free(config->limits);
+    free(config);
+}
 
 SHOWN const void *envoy_dynamic_module_on_http_filter_per_route_config_new(bytes name, bytes text) {
     route_config *config = calloc(1, sizeof *config);
     items from = items_of(text);
     if (config == NULL) return NULL;
-    if (named(name, TEXT("limits"))) config->kind = LIMITS, config->said = limits_new(&from);
-    if (named(name, TEXT("keys"))) config->kind = KEYS, config->said = keys_new(&from);
-    if (config->said != NULL) return config;
-    free(config);
+    bool good = named(name, TEXT("limits"));
+    if (named(name, TEXT("keys"))) good = (config->keys = keys_new(&from)) != NULL;
+    if (good) config->limits = limits_new(&from);
+    if (config->limits != NULL) return config;
+    envoy_dynamic_module_on_http_filter_per_route_config_destroy(config);
     return NULL;
 }
 
-SHOWN void envoy_dynamic_module_on_http_filter_per_route_config_destroy(const void *which) {
-    route_config *config = (route_config *)which;
-    config->kind == LIMITS ? limits_free(config->said) : keys_free(config->said);
-    free(config);
-}
-
-/* What the route says to a filter of that kind; NULL where it says nothing. */
-static const void *route_says(void *stream, enum kind kind) {
-    const route_config *config = envoy_dynamic_module_callback_get_most_specific_route_config(stream);
-    return config != NULL && config->kind == kind ? config->said : NULL;
-}
-
-/* Only `limits` remembers something of a stream; for the others the configuration stands for the stream.
- * Both begin with the kind. */
+/* `consumers` remembers nothing of a stream: the configuration stands for it. Both begin with the kind. */
 typedef struct {
     enum kind kind;
     const filter_config *config;
@@ -86,37 +78,34 @@ static enum kind kind_of(const void *which) { return *(const enum kind *)which; 
 
 SHOWN const void *envoy_dynamic_module_on_http_filter_new(const void *which, void *stream) {
     (void)stream;
-    if (kind_of(which) != LIMITS) return which;
+    if (kind_of(which) == CONSUMERS) return which;
     stream_state *state = malloc(sizeof *state);
     if (state == NULL) return NULL;
-    state->kind = LIMITS, state->config = which, state->counted.counted = false;
+    state->kind = kind_of(which), state->config = which, state->counted.counted = false;
     return state;
 }
 
 SHOWN void envoy_dynamic_module_on_http_filter_destroy(const void *which) {
-    if (kind_of(which) == LIMITS) free((void *)which);
+    if (kind_of(which) != CONSUMERS) free((void *)which);
 }
 
-static bool may_go_on(void *stream, const void *which) {
-    const filter_config *config = which;
-    const void *said = kind_of(which) == CONSUMERS ? NULL : route_says(stream, kind_of(which));
-    stream_state *state = (stream_state *)which;
-    switch (kind_of(which)) {
-    case CONSUMERS: consumers_on_request(config->consumers, stream); return true;
-    case KEYS: return keys_on_request(config->consumers, said, stream);
-    case LIMITS: return said == NULL || limits_on_request(said, stream, &state->counted, state->config->refused);
-    }
-    return false;
+static bool may_go_on(void *stream, stream_state *state) {
+    const route_config *said = envoy_dynamic_module_callback_get_most_specific_route_config(stream);
+    const filter_config *config = state->config;
+    if (state->kind == KEYS && !keys_on_request(config->consumers, said ? said->keys : NULL, stream)) return false;
+    return said == NULL || limits_on_request(said->limits, stream, &state->counted, config->refused);
 }
 
 SHOWN int envoy_dynamic_module_on_http_filter_request_headers(void *stream, const void *which, bool ended) {
     (void)ended;
-    return may_go_on(stream, which) ? CONTINUE : STOP;
+    if (kind_of(which) != CONSUMERS) return may_go_on(stream, (stream_state *)which) ? CONTINUE : STOP;
+    consumers_on_request(((const filter_config *)which)->consumers, stream);
+    return CONTINUE;
 }
 
 SHOWN int envoy_dynamic_module_on_http_filter_response_headers(void *stream, const void *which, bool ended) {
     (void)ended;
-    if (kind_of(which) == LIMITS) limits_on_response(stream, &((const stream_state *)which)->counted);
+    if (kind_of(which) != CONSUMERS) limits_on_response(stream, &((const stream_state *)which)->counted);
     return CONTINUE;
 }
 

@@ -208,7 +208,10 @@ class NativeKeys:
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
         policy = key_auth_native.decides(policies) if edge.native_filters else None
-        return key_auth_native.route_parts(policy) if policy else RouteParts()
+        if policy is None:
+            return RouteParts()
+        limits = _limits(policies) if key_auth_native.counts_too(policies, edge) else ()
+        return key_auth_native.route_parts(policy, limits)
 
     def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
         return ()
@@ -241,10 +244,11 @@ class LocalLimits:
         return rate_limit_local.listener_filters(edge.of(RateLimit))
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
-        limits = tuple(p for p in policies if isinstance(p, RateLimit))
-        if edge.native_filters:
-            return rate_limit_windows.route_parts(limits)
-        return RouteParts.merge(map(rate_limit_local.route_parts, limits))
+        if not edge.native_filters:
+            return RouteParts.merge(map(rate_limit_local.route_parts, _limits(policies)))
+        if key_auth_native.counts_too(policies, edge):
+            return RouteParts()
+        return rate_limit_windows.route_parts(_limits(policies))
 
     def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
         return ()
@@ -261,6 +265,10 @@ class Transcoder:
 
     def replies(self, edge: EdgePolicies) -> tuple[hcm.ResponseMapper, ...]:
         return grpc_json.transcoder_replies(edge.policies)
+
+
+def _limits(policies: tuple[Policy, ...]) -> tuple[RateLimit, ...]:
+    return tuple(p for p in policies if isinstance(p, RateLimit))
 
 
 def _authentications(edge: EdgePolicies) -> tuple[Authentication, ...]:

@@ -12,14 +12,29 @@ import hashlib
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from meshgate.model.consumer import Consumer
-from meshgate.model.policy import AUTHENTICATION, KeyAuth, Policy
+from meshgate.model.policies.bridged import BRIDGED
+from meshgate.model.policy import (
+    AUTHENTICATION,
+    Acl,
+    GrpcGateway,
+    IpRestriction,
+    KeyAuth,
+    Policy,
+    RateLimit,
+    RequestSize,
+)
+from meshgate.policies import rate_limit_windows
 from meshgate.policies.consumer_headers import identity_values
+from meshgate.policies.edge_policies import EdgePolicies
 from meshgate.policies.key_auth import reply_metadata
 from meshgate.policies.native import filter_settings, route_settings
 from meshgate.policies.packing import http_filter
 from meshgate.policies.parts import RouteParts
 
 FILTER = "meshgate.keys"
+
+_BETWEEN = (Acl, GrpcGateway, IpRestriction, RequestSize)
+"""What the chain asks between keys and limits, beside the bridge."""
 
 
 def decides(policies: tuple[Policy, ...]) -> KeyAuth | None:
@@ -51,11 +66,19 @@ def listener_filters(
     return (http_filter(FILTER, filter_settings("keys", values), disabled=True),)
 
 
-def route_parts(policy: KeyAuth) -> RouteParts:
-    """Where this route's keys are looked for."""
+def counts_too(policies: tuple[Policy, ...], edge: EdgePolicies) -> bool:
+    """Whether the filter counts the route's local limits too: nothing that decides stands between."""
+    between = any(isinstance(p, (*_BETWEEN, *BRIDGED)) for p in policies)
+    return decides(policies) is not None and not between and not edge.varies
+
+
+def route_parts(policy: KeyAuth, limits: tuple[RateLimit, ...]) -> RouteParts:
+    """Where this route's keys are looked for, and what is counted at once."""
     names = policy.key_names
     values: list[str | int] = [int(policy.key_in_header), int(policy.key_in_query), len(names), *names]
-    return RouteParts(filters={FILTER: route_settings("keys", values)}, metadata=reply_metadata(policy))
+    values += rate_limit_windows.rules(limits)
+    metadata = {**reply_metadata(policy), **rate_limit_windows.replies(limits)}
+    return RouteParts(filters={FILTER: route_settings("keys", values)}, metadata=metadata)
 
 
 def _simple(policy: KeyAuth) -> bool:

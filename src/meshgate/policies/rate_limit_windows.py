@@ -29,12 +29,25 @@ def listener_filters(policies: tuple[RateLimit, ...]) -> tuple[hcm.HttpFilter, .
 
 def route_parts(policies: tuple[RateLimit, ...]) -> RouteParts:
     """What a route counts."""
-    local = [p for p in policies if p.store is LimitStore.LOCAL]
-    if not local:
+    if not _local(policies):
         return RouteParts()
-    values = [len(local), *(value for policy in local for value in _rule(policy))]
-    metadata = reply_metadata(local[-1])
-    return RouteParts(filters={FILTER: route_settings("limits", values)}, metadata=metadata)
+    return RouteParts(filters={FILTER: route_settings("limits", rules(policies))}, metadata=replies(policies))
+
+
+def rules(policies: tuple[RateLimit, ...]) -> list[str | int]:
+    """The limits that the gateway counts for itself, as the filter reads them."""
+    local = _local(policies)
+    return [len(local), *(value for policy in local for value in _rule(policy))]
+
+
+def replies(policies: tuple[RateLimit, ...]) -> dict[str, str]:
+    """What their refusals say, for the gateway's local replies."""
+    local = _local(policies)
+    return reply_metadata(local[-1]) if local else {}
+
+
+def _local(policies: tuple[RateLimit, ...]) -> list[RateLimit]:
+    return [p for p in policies if p.store is LimitStore.LOCAL]
 
 
 def _rule(policy: RateLimit) -> Iterator[str | int]:
