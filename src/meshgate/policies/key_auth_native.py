@@ -1,7 +1,7 @@
 """Kong's `key-auth` in our own filter (ADR 027), on routes where nothing else says who somebody is.
 
 It finds the key, refuses one that is there twice, and gives the consumer's headers in one step.
-Envoy is told SHA-256 digests of the keys only. Everything else about key-auth (`anonymous`,
+It is told SHA-256 digests of the keys only. Everything else about key-auth (`anonymous`,
 `key_in_body`, `hide_credentials`, other ways in on the same route) stays with Envoy's filters.
 """
 
