@@ -271,7 +271,8 @@ def test_answers(tmp_path: Path) -> None:
     # The gateway's own answers are changed too, as in Kong.
     assert closed.status == 401
     assert json.loads(closed.body)["flag"] is True
-    assert json.loads(closed.body)["message"] == "Unauthorized"
+    # Envoy's own filter for keys says no more where a program changes the answer.
+    assert json.loads(closed.body)["message"] in ("No API key found in request", "Unauthorized")
     assert head.status == 200
 
 

@@ -104,3 +104,22 @@ def test_who_gets_in(native: bool, tmp_path: Path) -> None:
         elif answer.status == 401:
             realm = ' realm="shop"' if ask.path.startswith("/key") else ""
             assert answer.header("www-authenticate") == f"Key{realm}"
+
+
+@NATIVE
+def test_grpc_is_told_in_its_own_words(native: bool, tmp_path: Path) -> None:
+    """A refusal that says `grpc-status: 0` would be an answer without messages to the client."""
+    text = MANIFESTS + plugin("few", "rate-limiting", "{day: 1, limit_by: service}") + route("few", "few")
+    kind = ("content-type", "application/grpc")
+    asks = [
+        Ask("/key", "POST", (kind,)),
+        Ask("/key", "POST", (kind, ("apikey", "nobody"))),
+        *[Ask("/few", "POST", (kind,))] * 2,
+    ]
+    missing, wrong, first, second = asked(text, asks, tmp_path, native=native)
+    assert first.reached
+    assert [(a.status, a.header("grpc-status")) for a in (missing, wrong, second)] == [
+        (200, "16"),
+        (200, "16"),
+        (200, "14"),
+    ]

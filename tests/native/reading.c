@@ -32,6 +32,10 @@ void envoy_dynamic_module_callback_http_send_response(void *s, uint32_t c, void 
     (void)s, (void)c, (void)h, (void)n, (void)b, (void)d;
     abort();
 }
+void envoy_dynamic_module_callback_http_send_response_headers(void *s, void *h, size_t n, bool e) {
+    (void)s, (void)h, (void)n, (void)e;
+    abort();
+}
 int envoy_dynamic_module_callback_http_filter_increment_counter(void *s, size_t i, bytes *v, size_t n, uint64_t b) {
     (void)s, (void)i, (void)v, (void)n, (void)b;
     abort();

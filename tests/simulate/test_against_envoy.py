@@ -280,6 +280,10 @@ def said(verdict: Verdict, answer: Answer) -> Seen:
     """The verdict in the same words; of a split, the share that Envoy took must be one of it."""
     if verdict.reason == NO_PODS:
         verdict = replace(verdict, status=0)
+    fault = verdict.fault
+    if fault and 0 < fault.abort_percent < 100 and done(answer)[:2] == (fault.abort_status, ""):
+        # One of the few that the fault takes.
+        return done(answer)
     if verdict.status:
         return verdict.status, "", "", verdict.location
     assert verdict.sent is not None

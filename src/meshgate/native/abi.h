@@ -40,6 +40,8 @@ bool envoy_dynamic_module_callback_http_filter_get_attribute_string(void *stream
                                                                     bytes *value);
 void envoy_dynamic_module_callback_http_send_response(void *stream, uint32_t status, void *headers,
                                                       size_t header_count, bytes body, bytes details);
+void envoy_dynamic_module_callback_http_send_response_headers(void *stream, void *headers,
+                                                              size_t header_count, bool ended);
 const void *envoy_dynamic_module_callback_get_most_specific_route_config(void *stream);
 int envoy_dynamic_module_callback_http_filter_config_define_counter(void *config, bytes name,
                                                                     bytes *labels, size_t label_count,

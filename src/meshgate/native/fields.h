@@ -13,4 +13,11 @@ typedef struct {
 /* Sets them, whatever was there by these names. */
 void set_fields(void *stream, enum header_kind kind, const field *fields, size_t count);
 
+#define MOST_FIELDS 16
+
+/* Answers a request that must not go on, with these headers (at most MOST_FIELDS) besides. `details` is the reason
+ * by which the gateway finds the words; gRPC's clients get `message`, for Envoy tells them nothing of a status that a
+ * module gives. */
+void refuse(void *stream, uint32_t status, const field *fields, size_t count, bytes details, bytes message);
+
 #endif

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fields.h"
 #include "filters.h"
 #include "hash.h"
 #include "query.h"
@@ -97,8 +98,8 @@ static const void *bearer_of(const void *consumers, bytes key) {
     return bearer;
 }
 
-static bool refuse(void *stream, bytes reason) {
-    envoy_dynamic_module_callback_http_send_response(stream, 401, NULL, 0, TEXT(""), reason);
+static bool turn_away(void *stream, bytes reason, bytes message) {
+    refuse(stream, 401, NULL, 0, reason, message);
     return false;
 }
 
@@ -106,11 +107,11 @@ bool keys_on_request(const void *consumers, const void *which, void *stream) {
     char room[LONGEST_KEY + 1];
     bytes key = {"", 0};
     enum found found = which != NULL ? find(which, stream, room, &key) : NONE;
-    if (found == SEVERAL) return refuse(stream, TEXT("matched_policy[duplicate-api-key]"));
-    if (found == NONE || key.length == 0) return refuse(stream, TEXT("missing_api_key"));
-    if (key.length > LONGEST_KEY) return refuse(stream, TEXT("unknown_api_key"));
+    if (found == SEVERAL) return turn_away(stream, TEXT("matched_policy[duplicate-api-key]"), TEXT("Duplicate API key found"));
+    if (found == NONE || key.length == 0) return turn_away(stream, TEXT("missing_api_key"), TEXT("No API key found in request"));
+    if (key.length > LONGEST_KEY) return turn_away(stream, TEXT("unknown_api_key"), TEXT("Unauthorized"));
     const void *bearer = bearer_of(consumers, key);
-    if (bearer == NULL) return refuse(stream, TEXT("unknown_api_key"));
+    if (bearer == NULL) return turn_away(stream, TEXT("unknown_api_key"), TEXT("Unauthorized"));
     consumers_give(bearer, stream);
     return true;
 }

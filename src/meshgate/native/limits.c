@@ -195,8 +195,8 @@ bool limits_on_request(const void *which, void *stream, limits_stream *told, siz
         envoy_dynamic_module_callback_http_filter_increment_counter(stream, refused, NULL, 0, 1);
         lines said;
         tell(&said, told);
-        envoy_dynamic_module_callback_http_send_response(stream, by->status, said.fields, said.count, TEXT(""),
-                                                         TEXT("meshgate_rate_limited"));
+        refuse(stream, by->status, said.fields, said.count, TEXT("meshgate_rate_limited"),
+               TEXT("API rate limit exceeded"));
         return false;
     }
     return true;
