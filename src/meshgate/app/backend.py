@@ -23,7 +23,7 @@ from meshgate.app.patches import refused_patches
 from meshgate.app.pods import served_namespace
 from meshgate.app.proxies import proxy_id
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
-from meshgate.core.origin import BUILT_IN, format_path
+from meshgate.core.origin import BUILT_IN
 from meshgate.dialects.document import Document
 from meshgate.model.graph import Model
 from meshgate.model.names import Name, service_host
@@ -37,7 +37,6 @@ from meshgate.simulate.json_form import as_json
 from meshgate.simulate.redact import redact
 from meshgate.sources.backend import (
     AdminError,
-    DiagnosticLine,
     Event,
     ExecAnswer,
     ExplainQuery,
@@ -47,24 +46,10 @@ from meshgate.sources.backend import (
     ProxyLine,
     StatusReport,
 )
+from meshgate.sources.object_json import line_of
 from meshgate.translate.names import LISTENER
 from meshgate.translate.self_contained import self_contained
 from meshgate.xds.status import Liveness
-
-
-def diagnostic_line(found: Diagnostic) -> DiagnosticLine:
-    """A diagnostic as a flat record."""
-    return DiagnosticLine(
-        file=found.origin.file,
-        line=found.origin.line,
-        column=found.origin.column,
-        severity=found.severity.value,
-        code=found.code,
-        object=str(found.object) if found.object else "",
-        field=format_path(found.field),
-        message=found.message,
-        remedy=found.remedy,
-    )
 
 
 def _hosts(model: Model) -> tuple[str, ...]:
@@ -180,7 +165,7 @@ class AppBackend:
             gateway_refused=listener_refused,
             pods=tuple(pods),
             proxies=tuple(proxies),
-            diagnostics=tuple(diagnostic_line(d) for d in self._diagnostics()),
+            diagnostics=tuple(line_of(d) for d in self._diagnostics()),
             restarts=int(os.environ.get(RESTARTS_VARIABLE, "0")),
         )
 
