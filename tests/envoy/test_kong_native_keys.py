@@ -123,3 +123,22 @@ def test_grpc_is_told_in_its_own_words(native: bool, tmp_path: Path) -> None:
         (200, "16"),
         (200, "14"),
     ]
+
+
+GUARD = """---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no-deletes, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  action: DENY
+  rules: [{to: [{operation: {methods: [DELETE]}}]}]
+"""
+
+
+@NATIVE
+def test_what_istio_refuses_uses_up_no_limit(native: bool, tmp_path: Path) -> None:
+    """Istio's policies stand between keys and limits."""
+    text = MANIFESTS + plugin("few", "rate-limiting", "{day: 1}") + route("few", "key", "few") + GUARD
+    asks = [Ask("/few", method, (("apikey", "bob"),)) for method in ("DELETE", "DELETE", "GET", "GET")]
+    assert [answer.status for answer in asked(text, asks, tmp_path, native=native)] == [403, 403, 200, 429]

@@ -33,6 +33,8 @@ class EdgePolicies:
     """Where HTTPS is served; 0: nowhere."""
     native_filters: bool = False
     """Whether the proxy has our own filters (`native`)."""
+    guarded: bool = False
+    """Whether Istio's policies stand behind authentication; only where routes are made."""
     descriptors: Mapping[str, ProtoDescriptor] = field(default_factory=dict)
     """What services speak, by `Transcoding.key`; only where routes are made."""
     cors_echoes: bool = False

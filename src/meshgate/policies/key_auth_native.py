@@ -69,7 +69,7 @@ def listener_filters(
 def counts_too(policies: tuple[Policy, ...], edge: EdgePolicies) -> bool:
     """Whether the filter counts the route's local limits too: nothing that decides stands between."""
     between = any(isinstance(p, (*_BETWEEN, *BRIDGED)) for p in policies)
-    return decides(policies) is not None and not between and not edge.varies
+    return decides(policies) is not None and not (between or edge.varies or edge.guarded)
 
 
 def route_parts(policy: KeyAuth, limits: tuple[RateLimit, ...]) -> RouteParts:

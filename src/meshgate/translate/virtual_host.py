@@ -104,7 +104,12 @@ def edge(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | N
         return None
     edge_host, descriptors = with_descriptors(reader, edge_host)
     collected = EdgePolicies.collect({}, {edge_host.host: edge_host})
-    policies = replace(collected, descriptors=descriptors, native_filters=proxy.native_filters)
+    policies = replace(
+        collected,
+        descriptors=descriptors,
+        native_filters=proxy.native_filters,
+        guarded=proxy.native_filters and bool(reader.all_edge_guards()),
+    )
     found = pb.VirtualHost(
         name=resource_name, domains=[edge_host.host], request_headers_to_remove=INTERNAL_HEADERS
     )
