@@ -13,9 +13,10 @@ from meshgate.dialects.kong.plugins import SUPPORTED
 from meshgate.dialects.registry import KIND_PARSERS, lower_one
 from meshgate.dialects.yaml_text import read_documents
 from tests.docs import annotations_page, conformance_page
-from tests.docs.generated_pages import PAGES, SPECS
+from tests.docs.generated_pages import PAGES
 from tests.docs.istio_fields_page import GATEWAY_API, ISTIO, UNKNOWN, Source, rows
-from tests.docs.kong_plugins_page import SECTIONS
+from tests.docs.kind_specs import SPECS
+from tests.docs.kong_sections import SECTIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
