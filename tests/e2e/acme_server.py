@@ -21,7 +21,8 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from tests.e2e.harness import ROOT, until
+from tests.e2e.harness import ROOT
+from tests.e2e.waiting import until
 from tests.envoy.test_tls_files import Authority
 from tests.redis_server import free_port
 

@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 from tests.e2e import tokens
-from tests.e2e.harness import KONG_CLASS, deployment, ingress, mesh_namespace, service
+from tests.e2e.manifests import KONG_CLASS, deployment, ingress, mesh_namespace, service
 
 ALICE_KEY, BOB_KEY, CAROL_KEY = "key-of-alice-0123456789", "key-of-bob-0123456789", "key-of-carol-0123456789"
 

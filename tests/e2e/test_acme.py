@@ -12,7 +12,9 @@ import pytest
 from cryptography import x509
 
 from tests.e2e.acme_server import AcmeServer, acme_server
-from tests.e2e.harness import Meshgate, deployment, ingress, running, service, until
+from tests.e2e.harness import Meshgate, running
+from tests.e2e.manifests import deployment, ingress, service
+from tests.e2e.waiting import until
 from tests.redis_server import free_port
 
 pytestmark = pytest.mark.e2e

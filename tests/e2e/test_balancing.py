@@ -9,19 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import (
-    ROOT,
-    Answer,
-    Client,
-    Load,
-    Meshgate,
-    ask_many,
-    assert_split,
-    mesh_namespace,
-    running,
-    statuses,
-    until,
-)
+from tests.e2e.clients import Answer, Client, Load, ask_many, assert_split, statuses
+from tests.e2e.harness import ROOT, Meshgate, running
+from tests.e2e.manifests import mesh_namespace
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 

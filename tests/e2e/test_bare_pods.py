@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.e2e.harness import deployment, mesh_namespace, peer_authentication, running, service
+from tests.e2e.harness import running
+from tests.e2e.manifests import deployment, mesh_namespace, peer_authentication, service
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 

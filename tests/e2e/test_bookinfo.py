@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from meshgate.simulate.certificates import leaf
-from tests.e2e.harness import ROOT, Meshgate, running, until
+from tests.e2e.harness import ROOT, Meshgate, running
+from tests.e2e.waiting import until
 from tests.redis_server import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]

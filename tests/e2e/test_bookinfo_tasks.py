@@ -16,8 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import jwt
 import pytest
 
-from tests.e2e.harness import ROOT, Meshgate, assert_split, running, until
+from tests.e2e.clients import assert_split
+from tests.e2e.harness import ROOT, Meshgate, running
 from tests.e2e.test_bookinfo import https, pair
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 BOOKINFO = ROOT / "examples/bookinfo"

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import KONG_CLASS, Answer, Meshgate, deployment, ingress, running, service, until
+from tests.e2e.clients import Answer
+from tests.e2e.harness import Meshgate, running
+from tests.e2e.manifests import KONG_CLASS, deployment, ingress, service
+from tests.e2e.waiting import until
 from tests.unit.bridge.hmac_signing import authorization
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]

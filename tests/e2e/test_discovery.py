@@ -17,7 +17,9 @@ import pytest
 
 from meshgate.runtime.paths import state_tag
 from meshgate.simulate.certificates import leaf, root
-from tests.e2e.harness import Meshgate, deployment, mesh_namespace, running, service, until
+from tests.e2e.harness import Meshgate, running
+from tests.e2e.manifests import deployment, mesh_namespace, service
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 SECURE = "a.wild.example"

@@ -20,7 +20,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from meshgate.simulate.certificates import leaf
-from tests.e2e.harness import KONG_CLASS, Meshgate, deployment, ingress, running, service, until
+from tests.e2e.harness import Meshgate, running
+from tests.e2e.manifests import KONG_CLASS, deployment, ingress, service
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Meshgate, deployment, mesh_namespace, running, service
+from tests.e2e.harness import Meshgate, running
+from tests.e2e.manifests import deployment, mesh_namespace, service
 from tests.e2e.talking import LANGUAGES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]

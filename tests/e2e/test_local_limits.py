@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from meshgate.native import LIBRARY
-from tests.e2e.harness import Answer, Load, running, until
+from tests.e2e.clients import Answer, Load
+from tests.e2e.harness import running
+from tests.e2e.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,

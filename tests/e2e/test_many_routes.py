@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Client, running, statuses, until
+from tests.e2e.clients import Client, statuses
+from tests.e2e.harness import running
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.slow]
 

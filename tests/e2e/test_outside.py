@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from meshgate.simulate.certificates import leaf, root
-from tests.e2e.harness import Meshgate, deployment, mesh_namespace, running, service
+from tests.e2e.harness import Meshgate, running
+from tests.e2e.manifests import deployment, mesh_namespace, service
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 HOSTS = ("open", "simple", "mutual", "other", "gone")

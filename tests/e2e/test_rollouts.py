@@ -11,20 +11,11 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.e2e.harness import (
-    KONG_CLASS,
-    ROOT,
-    Load,
-    Meshgate,
-    deployment,
-    ingress,
-    mesh_namespace,
-    owner,
-    running,
-    service,
-    until,
-)
+from tests.e2e.clients import Load
+from tests.e2e.harness import ROOT, Meshgate, owner, running
+from tests.e2e.manifests import KONG_CLASS, deployment, ingress, mesh_namespace, service
 from tests.e2e.rolling_app import MESSAGES
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 

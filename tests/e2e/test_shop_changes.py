@@ -10,21 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import (
-    KONG_CLASS,
-    ROOT,
-    Load,
-    Meshgate,
-    assert_split,
-    deployment,
-    ingress,
-    mesh_namespace,
-    owner,
-    running,
-    service,
-    until,
-    versions,
-)
+from tests.e2e.clients import Load, assert_split, versions
+from tests.e2e.harness import ROOT, Meshgate, owner, running
+from tests.e2e.manifests import KONG_CLASS, deployment, ingress, mesh_namespace, service
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 

@@ -8,19 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import (
-    KONG_CLASS,
-    ROOT,
-    Load,
-    Meshgate,
-    deployment,
-    ingress,
-    mesh_namespace,
-    peer_authentication,
-    running,
-    service,
-    until,
-)
+from tests.e2e.clients import Load
+from tests.e2e.harness import ROOT, Meshgate, running
+from tests.e2e.manifests import KONG_CLASS, deployment, ingress, mesh_namespace, peer_authentication, service
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 

@@ -19,20 +19,10 @@ from meshgate.identity.ca import Authority, create_authority
 from meshgate.identity.spiffe import SpiffeId
 from meshgate.identity.storage import load_or_create
 from meshgate.model.names import TRUST_DOMAIN
-from tests.e2e.harness import (
-    KONG_CLASS,
-    ROOT,
-    Headers,
-    Load,
-    Meshgate,
-    deployment,
-    ingress,
-    mesh_namespace,
-    peer_authentication,
-    running,
-    service,
-    until,
-)
+from tests.e2e.clients import Headers, Load
+from tests.e2e.harness import ROOT, Meshgate, running
+from tests.e2e.manifests import KONG_CLASS, deployment, ingress, mesh_namespace, peer_authentication, service
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 

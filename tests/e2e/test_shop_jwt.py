@@ -14,8 +14,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.e2e import tokens
+from tests.e2e.clients import Answer, Headers
 from tests.e2e.edge_manifests import ALICE_KEY, BOB_KEY, CAROL_KEY
-from tests.e2e.harness import Answer, Headers, Meshgate
+from tests.e2e.harness import Meshgate
 from tests.e2e.tokens import alice, bob, by_hand, claims, tampered
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]

@@ -10,21 +10,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.e2e.clients import Answer, Client, ask_many, statuses
 from tests.e2e.edge_manifests import ALICE_KEY, BOB_KEY, CAROL_KEY, consumer, key_secret
-from tests.e2e.harness import (
-    KONG_CLASS,
-    Answer,
-    Client,
-    Meshgate,
-    ask_many,
-    deployment,
-    ingress,
-    mesh_namespace,
-    running,
-    service,
-    statuses,
-    until,
-)
+from tests.e2e.harness import Meshgate, running
+from tests.e2e.manifests import KONG_CLASS, deployment, ingress, mesh_namespace, service
+from tests.e2e.waiting import until
 from tests.redis_server import RedisServer, redis_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]

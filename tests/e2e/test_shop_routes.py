@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import SHOP, Meshgate, ask_many, assert_split, running, statuses, versions
+from tests.e2e.clients import ask_many, assert_split, statuses, versions
+from tests.e2e.harness import SHOP, Meshgate, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 TOTAL = 4000

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from meshgate.runtime.paths import RuntimePaths
-from tests.e2e.harness import Meshgate, deployment, mesh_namespace, running, service, until
+from tests.e2e.harness import Meshgate, running
+from tests.e2e.manifests import deployment, mesh_namespace, service
+from tests.e2e.waiting import until
 from tests.redis_server import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]

@@ -12,7 +12,8 @@ from meshgate.cli.up import start_detached
 from meshgate.model.proxy import Isolation
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.sources.up_options import UpOptions
-from tests.e2e.harness import KONG_CLASS, Meshgate
+from tests.e2e.harness import Meshgate
+from tests.e2e.manifests import KONG_CLASS
 from tests.redis_server import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]

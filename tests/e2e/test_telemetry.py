@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Meshgate, deployment, ingress, mesh_namespace, running, service, until
+from tests.e2e.harness import Meshgate, running
+from tests.e2e.manifests import deployment, ingress, mesh_namespace, service
+from tests.e2e.waiting import until
 from tests.redis_server import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]

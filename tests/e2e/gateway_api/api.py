@@ -16,7 +16,9 @@ from typing import Any
 from meshgate.cli.client import connect
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.backend import ApplyRequest, DeleteRequest, GetQuery
-from tests.e2e.harness import Answer, Meshgate, until
+from tests.e2e.clients import Answer
+from tests.e2e.harness import Meshgate
+from tests.e2e.waiting import until
 
 GROUP = "gateway.networking.k8s.io"
 INFRA, APP, WEB, MESH = "infra", "app", "web", "mesh"

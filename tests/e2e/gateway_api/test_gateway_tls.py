@@ -22,7 +22,7 @@ from tests.e2e.gateway_api.api import (
 )
 from tests.e2e.gateway_api.certificates import authorities, secret
 from tests.e2e.gateway_api.test_gateways import GOOD, https, tls
-from tests.e2e.harness import until
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 

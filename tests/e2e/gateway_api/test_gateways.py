@@ -21,7 +21,7 @@ from tests.e2e.gateway_api.api import (
     to,
 )
 from tests.e2e.gateway_api.certificates import client, secret
-from tests.e2e.harness import until
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 GOOD = ("True", "Programmed")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.gateway_api.api import MESH, Api, Object, prefix, route, rule, to
-from tests.e2e.harness import until
+from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 ASK = """
