@@ -18,7 +18,8 @@ from watchfiles import awatch
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.dialects.yaml_text import read_documents
 from meshgate.sources.manifests import Found, Seen, look, read
-from meshgate.sources.objects import ObjectStore, SourceText
+from meshgate.sources.objects import ObjectStore
+from meshgate.sources.stored import SourceText
 
 _LOOK_EVERY_MS = 1_000
 """Where the system reports nothing (a link into another file system), this finds it."""

@@ -25,6 +25,7 @@ from meshgate.sources.backend import (
     Listed,
     PatchRequest,
 )
+from meshgate.sources.built_in import BUILT_IN, BUILT_IN_FILE, IMPLICIT_NAMESPACES
 from meshgate.sources.kinds import KindName
 from meshgate.sources.merging import merge_patch, three_way, too_deep
 from meshgate.sources.object_json import (
@@ -38,9 +39,10 @@ from meshgate.sources.object_json import (
     place_of,
     without_server_members,
 )
-from meshgate.sources.objects import BUILT_IN, BUILT_IN_FILE, IMPLICIT_NAMESPACES, ObjectStore, StoredObject
+from meshgate.sources.objects import ObjectStore
 from meshgate.sources.requested import made_here, one_writable, read_requested, wanted_kinds
 from meshgate.sources.selectors import parse_selector
+from meshgate.sources.stored import StoredObject
 
 
 class ObjectApi:

@@ -7,60 +7,27 @@ away what worked: the last good version stays, and `problems()` says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import structlog
 
 from meshgate.core.clock import Clock
-from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, has_errors, ordered
-from meshgate.dialects.document import Document, Json, reuse
-from meshgate.model.gateway_api import CLASS, CONTROLLER, GATEWAY_GROUP
+from meshgate.core.diagnostics import Diagnostic, ObjectRef, ordered
+from meshgate.dialects.document import Document, Json
+from meshgate.sources.built_in import BUILT_IN, built_in
+from meshgate.sources.in_force import Check, FileInForce, accept
 from meshgate.sources.kept import Identity, KeptState, KeptStateError, Override
 from meshgate.sources.merging import content_hash, desired, with_metadata
-from meshgate.sources.stored import Problem, SourceText, StoredObject
-
-IMPLICIT_NAMESPACES = ("default", "istio-system", "kube-system", "meshgate-system")
-"""They are there without being written."""
-
-BUILT_IN_FILE = "<built-in>"
-_CLASS_SPEC: Mapping[str, Json] = {
-    "controllerName": CONTROLLER,
-    "description": "Gateways that Meshgate serves",
-}
-BUILT_IN: Mapping[ObjectRef, tuple[str, Mapping[str, Json]]] = MappingProxyType(
-    {
-        **{ObjectRef("Namespace", "", name): ("v1", {}) for name in IMPLICIT_NAMESPACES},
-        ObjectRef("GatewayClass", "", CLASS, GATEWAY_GROUP): (f"{GATEWAY_GROUP}/v1", {"spec": _CLASS_SPEC}),
-    }
-)
-"""Objects that nobody has to write: their apiVersion and what stands beside their name."""
-
-API = "api"
-"""The source of objects that no file has."""
+from meshgate.sources.stored import API, Problem, SourceText, StoredObject
 
 _STILL = "the last good version stays in force"
 
 V = TypeVar("V")
 _log = structlog.get_logger(__name__)
-
-Check = Callable[[Document], tuple[Diagnostic, ...]]
-"""The verdict on one object by itself (`dialects.registry.lower_one`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """One source: what of it is in force."""
-
-    documents: tuple[Document, ...] = ()
-    good: Mapping[ObjectRef, Document] = field(default_factory=dict)
-    """Versions that were accepted, for when the next is not."""
-    problems: tuple[Problem, ...] = ()
-    warnings: tuple[Diagnostic, ...] = ()
 
 
 class ObjectStore:
@@ -78,10 +45,10 @@ class ObjectStore:
         self._identities = dict(stored.identities)
         self._born = min((i.created for i in self._identities.values()), default=_timestamp(clock.now()))
         self._last_version = max((i.resource_version for i in self._identities.values()), default=0)
-        self._files: dict[str, _File] = {}
+        self._files: dict[str, FileInForce] = {}
         for ref, (source, document) in stored.good.items():
-            good = {**self._files.get(source, _File()).good, ref: document}
-            self._files[source] = _File(tuple(good.values()), good)
+            good = {**self._files.get(source, FileInForce()).good, ref: document}
+            self._files[source] = FileInForce(tuple(good.values()), good)
         self._kept_good = dict(stored.good)
         self._loaded = False
         self._hashes: WeakKeyDictionary[Document, str] = WeakKeyDictionary()
@@ -97,11 +64,11 @@ class ObjectStore:
 
     def get(self, ref: ObjectRef) -> StoredObject | None:
         """The object in force, also a namespace that nobody wrote."""
-        return self._objects.get(ref) or self._implicit(ref)
+        return self._objects.get(ref) or built_in(ref, self._born)
 
     def objects(self) -> tuple[StoredObject, ...]:
         """All of them, namespaces that nobody wrote included, by creation time and name."""
-        missing = [self._implicit(ref) for ref in BUILT_IN]
+        missing = [built_in(ref, self._born) for ref in BUILT_IN]
         found = [*self._objects.values(), *(m for m in missing if m and m.ref not in self._objects)]
         return tuple(sorted(found, key=lambda o: (o.identity.created, o.ref.name, o.ref)))
 
@@ -164,8 +131,8 @@ class ObjectStore:
             self._files = {source: file for source, file in self._files.items() if source in texts}
             self._loaded = True
         for source, text in texts.items():
-            file = self._accept(source, text)
-            if file == _File():
+            file = accept(self._files.get(source, FileInForce()), source, text, self._check)
+            if file == FileInForce():
                 self._files.pop(source, None)
             else:
                 self._files[source] = file
@@ -174,42 +141,6 @@ class ObjectStore:
     def sources(self) -> tuple[str, ...]:
         """The files that have objects or problems."""
         return tuple(sorted(self._files))
-
-    def _accept(self, source: str, text: SourceText) -> _File:
-        old = self._files.get(source, _File())
-        documents = reuse(old.documents, text.documents)
-        by_ref: dict[ObjectRef, list[Diagnostic]] = {}
-        for diagnostic in text.diagnostics:
-            if diagnostic.object is not None and diagnostic.severity is Severity.ERROR:
-                by_ref.setdefault(diagnostic.object, []).append(diagnostic)
-        unread = tuple(d for d in text.diagnostics if d.severity is Severity.ERROR and d.object is None)
-        in_force: list[Document] = []
-        good: dict[ObjectRef, Document] = {}
-        problems: list[Problem] = []
-        for document in documents:
-            ref = document.ref
-            verdict = () if old.good.get(ref) is document else self._check(document)
-            if not document.problem and not has_errors(verdict):
-                good.setdefault(ref, document)
-                in_force.append(document)
-                continue
-            last = old.good.get(ref)
-            if last is not None and ref not in good:
-                good[ref] = last
-            in_force.append(last or document)
-            said = [*by_ref.pop(ref, ()), *(d for d in verdict if d.severity is Severity.ERROR)]
-            problems.append(
-                Problem(source=source, ref=ref, diagnostics=tuple(said), last_good=last is not None)
-            )
-        if unread:
-            named = {document.ref for document in documents}
-            kept = [document for document in old.documents if document.ref not in named]
-            in_force.extend(kept)
-            good.update({d.ref: old.good[d.ref] for d in kept if d.ref in old.good})
-            problems.append(Problem(source=source, ref=None, diagnostics=unread, last_good=bool(kept)))
-        told = {d for problem in problems for d in problem.diagnostics}
-        warnings = tuple(d for d in text.diagnostics if d not in told)
-        return _File(tuple(in_force), MappingProxyType(good), tuple(problems), warnings)
 
     # ---- the API ----
 
@@ -245,18 +176,6 @@ class ObjectStore:
         return self._check(document)
 
     # ---- the inside ----
-
-    def _implicit(self, ref: ObjectRef) -> StoredObject | None:
-        if ref not in BUILT_IN:
-            return None
-        version, members = BUILT_IN[ref]
-        data: dict[str, Json] = {"apiVersion": version, "kind": ref.kind, "metadata": {"name": ref.name}}
-        data |= members
-        document = Document(
-            ref=ref, api_version=version, data=data, file=BUILT_IN_FILE, namespace_given=False
-        )
-        identity = Identity(created=self._born, generation=1, resource_version=1, content="", desired="")
-        return StoredObject(ref=ref, document=document, source=API, identity=identity, changed_by_api=False)
 
     def _hash(self, document: Document) -> str:
         found = self._hashes.get(document)
@@ -378,6 +297,3 @@ def _update(entries: dict[ObjectRef, V], changes: Mapping[ObjectRef, V | None]) 
 
 def _timestamp(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-__all__ = ["API", "IMPLICIT_NAMESPACES", "ObjectStore", "Problem", "SourceText", "StoredObject"]

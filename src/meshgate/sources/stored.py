@@ -10,6 +10,9 @@ from meshgate.dialects.document import Document, Json
 from meshgate.sources.kept import Identity
 from meshgate.sources.merging import encoded_secret, with_metadata
 
+API = "api"
+"""The source of objects that no file has."""
+
 _UID_SPACE = uuid.UUID("3f1c6f0e-50f4-5be6-9d0c-0d8f3f7f5a11")
 
 

@@ -16,7 +16,8 @@ from meshgate.dialects.document import Document, Json
 from meshgate.dialects.yaml_text import read_documents
 from meshgate.pipeline import build
 from meshgate.sources.kept import KeptState, KeptStateError
-from meshgate.sources.objects import ObjectStore, SourceText, StoredObject
+from meshgate.sources.objects import ObjectStore
+from meshgate.sources.stored import SourceText, StoredObject
 from tests.unit.sources.control import HandClock, check, put_text, service
 
 WEB = ObjectRef("Service", "default", "web", "")
