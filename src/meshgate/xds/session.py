@@ -1,8 +1,9 @@
 """The delta ADS state machine of one stream: requests in, responses out, no I/O, no clock.
 
-Make before break: a route or virtual host that names a cluster which the proxy is only just
-getting is held until that cluster was acknowledged and its endpoints (and secrets) were asked for
-and answered; a cluster goes only after every routing resource that may still use it was replaced.
+Make before break (`make_before_break.py`): a route or virtual host that names a cluster which the
+proxy is only just getting is held until that cluster was acknowledged and its endpoints (and
+secrets) were asked for and answered; a cluster goes only after every routing resource that may
+still use it was replaced.
 
 At most one response per type is unanswered at any time. What changes meanwhile is remembered by
 name only, so the newest state is what goes out next.
@@ -11,13 +12,14 @@ name only, so the newest state is what goes out next.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
+from meshgate.xds.make_before_break import Catalog, MakeBeforeBreak
 from meshgate.xds.resource import Resource, Response, absent
 from meshgate.xds.status import Liveness, SessionStatus
-from meshgate.xds.subscription import WILDCARD, Changes, InFlight, Subscription, clusters_of
+from meshgate.xds.subscription import WILDCARD, Changes, InFlight, Subscription
 from meshgate.xds.types import (
     CLUSTER,
     ENDPOINT,
@@ -25,8 +27,6 @@ from meshgate.xds.types import (
     ROUTE,
     ROUTING,
     VIRTUAL_HOST,
-    WARMING,
-    Reference,
     short,
 )
 
@@ -38,22 +38,6 @@ _MAX_NOTES: Final = 20
 P = TypeVar("P")
 
 
-class Catalog(Protocol):
-    """What one proxy may know, at its newest."""
-
-    def wildcard(self, type_url: str) -> frozenset[str]:
-        """The names that a wildcard subscription of this proxy gets."""
-        ...
-
-    def get(self, type_url: str, name: str) -> Resource | None:
-        """The resource as this proxy must see it; None if there is none."""
-        ...
-
-    def release(self, type_url: str, name: str) -> None:
-        """The proxy no longer asks for this name."""
-        ...
-
-
 class Session(Generic[P]):
     """The state machine of one stream of `proxy`; not safe for threads."""
 
@@ -63,14 +47,9 @@ class Session(Generic[P]):
         self._max_names = max_names
         self._subscriptions: dict[str, Subscription] = {}
         self._nonce = 0
-        self._warming: dict[str, frozenset[Reference]] = {}
-        """Clusters that were acknowledged and wait for these answers."""
-        self._warm: set[str] = set()
-        """Clusters that routes may name."""
+        self._order = MakeBeforeBreak(self._subscriptions, catalog)
         self._opened: set[str] = set()
         """Route configurations whose virtual hosts were answered for the first time."""
-        self._resumed = False
-        """The proxy came with clusters and has not yet told all that it holds."""
         self._notes: list[str] = []
 
     def receive(self, request: discovery.DeltaDiscoveryRequest) -> list[Response]:
@@ -84,14 +63,14 @@ class Session(Generic[P]):
             subscription = self._subscriptions[type_url] = Subscription(type_url=type_url)
             subscription.open(request, limit=self._max_names)
             if type_url == CLUSTER:
-                self._warm |= subscription.versions.keys()
-                self._resumed = bool(subscription.versions)
+                self._order.has(subscription.versions)
+                self._order.resumed = bool(subscription.versions)
         else:
             self._answered(subscription, request)
             for name in subscription.change(request, limit=self._max_names):
                 self._catalog.release(type_url, name)
                 if type_url == CLUSTER:
-                    self._cool(name)
+                    self._order.cool(name)
         if subscription.wildcard and (fresh or WILDCARD in request.resource_names_subscribe):
             # Later only `refresh` does: what uses a cluster must be looked at before the cluster goes.
             subscription.give(self._catalog.wildcard(type_url))
@@ -114,13 +93,13 @@ class Session(Generic[P]):
         After a reconnect, clusters that are gone are removed only now: the first requests come type by
         type, and a route that still uses the cluster may be in one not yet read.
         """
-        self._resumed = False
+        self._order.resumed = False
         return self._flush()
 
     @property
     def resuming(self) -> bool:
         """Whether `idle` is waited for."""
-        return self._resumed
+        return self._order.resumed
 
     @property
     def holding(self) -> bool:
@@ -133,13 +112,13 @@ class Session(Generic[P]):
         if not waited:
             return []
         self._note(f"routes were sent although these clusters are not ready: {_listed(waited)}")
-        self._warm |= waited
+        self._order.has(waited)
         return self._flush()
 
     def liveness(self) -> Liveness:
         """Whether everything this stream asked for was acknowledged in its newest version."""
         subscriptions = self._subscriptions.values()
-        if self._resumed or not subscriptions:
+        if self._order.resumed or not subscriptions:
             return Liveness.PENDING
         if any(s.pending or s.in_flight or s.owed for s in subscriptions):
             return Liveness.PENDING
@@ -161,17 +140,12 @@ class Session(Generic[P]):
         if request.HasField("error_detail"):
             refused = subscription.nacked(request.error_detail.message)
             if subscription.type_url == CLUSTER:
-                self._warm |= {name for name, resource in refused.sent.items() if resource is None}
+                self._order.has(name for name, resource in refused.sent.items() if resource is None)
             self._note(f"{short(subscription.type_url)} refused: {subscription.last_nack}")
         else:
             done = subscription.acked()
             if subscription.type_url == CLUSTER:
-                self._clusters_acked(done)
-
-    def _clusters_acked(self, done: InFlight) -> None:
-        for name, resource in done.sent.items():
-            if resource is not None and name not in self._warm:
-                self._warming[name] = frozenset(r for r in resource.references if r[0] in WARMING)
+                self._order.acked(done)
 
     def _open_hosts(self) -> None:
         """Owe VHDS one answer under each route configuration, even where it has no virtual host to tell.
@@ -194,17 +168,13 @@ class Session(Generic[P]):
         hosts.pending |= again
         hosts.forced |= again
 
-    def _cool(self, name: str) -> None:
-        self._warm.discard(name)
-        self._warming.pop(name, None)
-
     def _flush(self) -> list[Response]:
         """Everything that may go out now. Ends: each round sends, or shrinks what is pending."""
         responses: list[Response] = []
         while True:
             before = self._outstanding()
             for subscription in self._in_order():
-                self._warm_up()
+                self._order.warm_up()
                 if response := self._next(subscription):
                     responses.append(response)
             if self._outstanding() == before:
@@ -257,10 +227,11 @@ class Session(Generic[P]):
             if subscription.type_url == VIRTUAL_HOST and name.endswith("/"):
                 # Opens the listener: not before the virtual hosts that are on their way.
                 return any(other != name and other.startswith(name) for other in subscription.pending)
-            return subscription.versions.get(name) is not None and self._in_use(subscription.type_url, name)
+            held = subscription.versions.get(name) is not None
+            return held and self._order.in_use(subscription.type_url, name)
         if subscription.type_url not in ROUTING:
             return False
-        if lacking := self._lacking(resource):
+        if lacking := self._order.lacking(resource):
             subscription.held[name] = lacking
             return True
         return False
@@ -287,7 +258,7 @@ class Session(Generic[P]):
             subscription.skip(name)
             if resource is None and subscription.type_url == CLUSTER:
                 # Not when it is acknowledged: a route that wants it back meanwhile must wait for it anew.
-                self._cool(name)
+                self._order.cool(name)
         subscription.owed = False
         subscription.in_flight = InFlight(nonce=str(self._nonce), sent=batch)
         return Response(
@@ -296,74 +267,6 @@ class Session(Generic[P]):
             resources=tuple(resources),
             removed=tuple(removed),
         )
-
-    def _lacking(self, resource: Resource) -> frozenset[str]:
-        """The clusters on their way to the proxy that `resource` names and that are not usable yet.
-
-        A cluster that the proxy did not ask for (it may on demand), that does not exist or that it
-        refused is not on its way: waiting would not bring it.
-        """
-        clusters = self._subscriptions.get(CLUSTER)
-        if clusters is None:
-            return frozenset()
-        named = clusters_of(resource.references, CLUSTER)
-        # The catalog may be newer than the last `refresh`, which is then about to give the cluster.
-        given = self._catalog.wildcard(CLUSTER) if clusters.wildcard else frozenset[str]()
-        wanted = (n for n in named - self._warm if clusters.wants(n) or n in given)
-        cold = (n for n in wanted if self._coming(clusters, n))
-        return frozenset((*cold, *(n for n in named & self._warm if self._endpoints_coming(clusters, n))))
-
-    def _endpoints_coming(self, clusters: Subscription, cluster: str) -> bool:
-        """Whether endpoints of a cluster that had none are about to follow; routes come after them."""
-        endpoints = self._subscriptions.get(ENDPOINT)
-        if endpoints is None or not endpoints.pending:
-            return False
-        return any(
-            kind == ENDPOINT and name in endpoints.pending and endpoints.versions.get(name) is None
-            for kind, name in clusters.references.get(cluster, ())
-        )
-
-    def _coming(self, clusters: Subscription, name: str) -> bool:
-        cluster = self._catalog.get(CLUSTER, name)
-        return cluster is not None and not clusters.refused(name, cluster.version)
-
-    def _warm_up(self) -> None:
-        ready = [name for name, needs in self._warming.items() if all(map(self._is_answered, needs))]
-        for name in ready:
-            del self._warming[name]
-            self._warm.add(name)
-
-    def _is_answered(self, reference: Reference) -> bool:
-        type_url, name = reference
-        subscription = self._subscriptions.get(type_url)
-        return subscription is not None and subscription.wants(name) and subscription.knows(name)
-
-    def _in_use(self, type_url: str, name: str) -> bool:
-        """Whether removing something that the proxy holds could break what it still does."""
-        if type_url == CLUSTER:
-            return self._resumed or any(self._routes_use(s, name) for s in self._routing())
-        if type_url in WARMING:
-            users = [*self._routing(), *filter(None, [self._subscriptions.get(CLUSTER)])]
-            return not all(user.settled() for user in users)
-        return False
-
-    def _routing(self) -> list[Subscription]:
-        return [s for t, s in self._subscriptions.items() if t in ROUTING]
-
-    def _routes_use(self, routes: Subscription, cluster: str) -> bool:
-        """Whether a resource that is being replaced, or whose replacement was refused, may use it."""
-        if any((CLUSTER, cluster) in references for _, references in routes.ghosts.values()):
-            return True
-        for name in routes.unsettled_names():
-            sent = routes.in_flight.sent.get(name) if routes.in_flight else None
-            if sent is not None and (CLUSTER, cluster) in sent.references:
-                return True
-            if routes.versions.get(name) is None:
-                continue
-            held = routes.references.get(name)
-            if held is None or (CLUSTER, cluster) in held:
-                return True
-        return False
 
     def _note(self, text: str) -> None:
         self._notes = [*self._notes, text][-_MAX_NOTES:]
