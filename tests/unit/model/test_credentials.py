@@ -224,7 +224,7 @@ def test_a_type_that_is_not_supported_or_missing_lets_nobody_in() -> None:
             (
                 "error metadata.labels['konghq.com/credential']: "
                 "credential type 'konnect' is not supported yet; nobody gets in by it; "
-                "use jwt, key-auth, basic-auth, hmac-auth, mtls-auth or oauth2"
+                "use one of jwt, key-auth, basic-auth, hmac-auth, mtls-auth, oauth2, acl"
             )
         ],
     )

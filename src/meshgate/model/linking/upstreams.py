@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from cryptography.x509 import InvalidVersion, load_pem_x509_certificates
 
 from meshgate.core.secret import Secret
-from meshgate.model.credential_secrets import find_credential
 from meshgate.model.destination import ClientTls, ClientTlsMode, DestinationPolicy, TrafficPolicy
 from meshgate.model.edge import Certificate
 from meshgate.model.linking.backend_tls import gateway_base
 from meshgate.model.linking.input import Findings, Input, service_ref
+from meshgate.model.linking.tls_secrets import find_credential
 from meshgate.model.names import GATEWAY_NAMESPACE, Name
 from meshgate.model.service import Service, UpstreamTls
 from meshgate.model.upstream import UpstreamPolicy

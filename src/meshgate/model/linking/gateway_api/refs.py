@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from cryptography.x509 import InvalidVersion, load_pem_x509_certificates
 
-from meshgate.model.credential_secrets import find_credential
 from meshgate.model.edge import Certificate
 from meshgate.model.gateway_api import GATEWAY_GROUP, Reference
 from meshgate.model.gateway_api_routes import ApiRoute
 from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.linking.plugin_names import connection_guards
+from meshgate.model.linking.tls_secrets import find_credential
 from meshgate.model.names import Name
 from meshgate.model.service import Service, ServicePort
 
