@@ -8,17 +8,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
+from meshgate.core.diagnostics import ObjectRef
 from meshgate.core.origin import FieldPath, Origin
-from meshgate.dialects.foreign import advice, is_kustomization
 from meshgate.dialects.positions import locate_in_text
-from meshgate.dialects.wording import one_line, show
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """A JSON value; read-only by its type (lists and dicts underneath, shared by aliases)."""
-
-MAX_DIAGNOSTICS = 100
-"""About the identities in one List."""
 
 DEFAULT_NAMESPACE = "default"
 
@@ -43,12 +38,6 @@ CLUSTER_SCOPED = frozenset(
 )
 """(group, kind) of objects that have no namespace."""
 
-_FORMS = MappingProxyType(
-    {
-        "apiVersion": re.compile(r"([a-z0-9][-a-z0-9.]{0,252}/)?[a-z0-9]{1,63}"),
-        "kind": re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}"),
-    }
-)
 _IN_PLACE: Mapping[FieldPath, FieldPath] = MappingProxyType({})
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -128,17 +117,6 @@ class Document:
                 return locate(self.file, self.source, self.base + elsewhere)
         return locate(self.file, self.source, self.base + path, key=key)
 
-    @staticmethod
-    def from_object(
-        obj: Mapping[str, Json], file: str = "<api>"
-    ) -> tuple[Document | None, tuple[Diagnostic, ...]]:
-        """A document of a JSON object without positions; None with diagnostics where it is none.
-
-        The caller has bounded the object's depth and size (a JSON reader does).
-        """
-        documents, diagnostics = unfold(obj, file)
-        return (documents[0] if documents else None), diagnostics
-
 
 def locate(file: str, source: Source | None, path: FieldPath, *, key: bool = False) -> Origin:
     """The position of a path in a source; only the file where there is no text."""
@@ -146,42 +124,6 @@ def locate(file: str, source: Source | None, path: FieldPath, *, key: bool = Fal
         return Origin(file)
     line, column = locate_in_text(source.text, path, key=key) if path else source.root
     return Origin(file, source.line + line, column + 1)
-
-
-def unfold(
-    data: Json, file: str, source: Source | None = None, problem: str = ""
-) -> tuple[tuple[Document, ...], tuple[Diagnostic, ...]]:
-    """The objects of one YAML document: itself, or the items of a `List` (MG1003, MG2004).
-
-    `problem` says that the text had errors; the objects are then only good to be named.
-    """
-    documents: list[Document] = []
-    diagnostics: list[Diagnostic] = []
-    pending: list[tuple[Json, FieldPath]] = [(data, ())]
-    while pending:
-        item, base = pending.pop()
-        items = _list_items(item)
-        if items is not None:
-            pending.extend((child, (*base, "items", i)) for i, child in reversed(list(enumerate(items))))
-            continue
-        if len(diagnostics) >= MAX_DIAGNOSTICS:
-            message = "too many errors; the rest of the list was not read"
-            diagnostics.append(
-                Diagnostic(
-                    severity=Severity.ERROR,
-                    code="MG1002",
-                    origin=locate(file, source, base),
-                    message=message,
-                    field=base,
-                )
-            )
-            break
-        reader = _Identity(file, source, base, problem)
-        document = reader.read(item)
-        diagnostics.extend(reader.diagnostics)
-        if document is not None:
-            documents.append(document)
-    return tuple(documents), tuple(diagnostics)
 
 
 def reuse(previous: Iterable[Document], current: Iterable[Document]) -> tuple[Document, ...]:
@@ -192,150 +134,3 @@ def reuse(previous: Iterable[Document], current: Iterable[Document]) -> tuple[Do
 
 def _written(document: Document) -> tuple[str, Source | None, FieldPath]:
     return document.file, document.source, document.base
-
-
-def _list_items(item: Json) -> Sequence[Json] | None:
-    """The items of `kind: List` (or `ServiceList`, ...); None for any other object."""
-    if not isinstance(item, Mapping):
-        return None
-    kind, items = item.get("kind"), item.get("items")
-    if not isinstance(kind, str) or not kind.endswith("List"):
-        return None
-    return items if isinstance(items, list | tuple) else None
-
-
-def _join(paths: Sequence[FieldPath]) -> str:
-    names = [".".join(map(str, path)) for path in paths]
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-class _Identity:
-    """Reads who an object is, and collects what is wrong with that."""
-
-    def __init__(self, file: str, source: Source | None, base: FieldPath, problem: str) -> None:
-        self.diagnostics: list[Diagnostic] = []
-        self._missing: list[FieldPath] = []
-        self._file, self._source, self._base, self._problem = file, source, base, problem
-
-    def read(self, data: Json) -> Document | None:
-        if not isinstance(data, Mapping):
-            self._error("MG1003", (), "must be an object with apiVersion, kind and metadata.name")
-            return None
-        if is_kustomization(data):
-            self._kustomization()
-            return None
-        api_version, kind = self._text(data, "apiVersion"), self._text(data, "kind")
-        metadata = data.get("metadata")
-        if metadata is not None and not isinstance(metadata, Mapping):
-            self._error("MG1003", ("metadata",), "must be an object")
-            return None
-        name = self._text(metadata or {}, "name", "metadata")
-        if self._missing:
-            field, said = ((), _join(self._missing)) if len(self._missing) > 1 else (self._missing[0], "")
-            text = f"{said} are missing" if said else "is missing"
-            self._error("MG1003", field, text, remedy=advice(data, self._file))
-        if not (api_version and kind and name):
-            return None
-        group = api_version.rpartition("/")[0]
-        namespace, given = self._namespace(metadata or {}, (group, kind))
-        ref = ObjectRef(kind, one_line(namespace), one_line(name), group)
-        if not is_dns_name(name):
-            # Kubernetes lets a few kinds (roles) have other names; none of ours is one.
-            self._error(
-                "MG2004",
-                ("metadata", "name"),
-                "must be a lower-case DNS name (RFC 1123)",
-                ref,
-                value=name,
-                remedy="put its value there first, such as by `envsubst < FILE`" if "${" in name else "",
-            )
-        if given and not is_dns_label(namespace):
-            self._error(
-                "MG2004", ("metadata", "namespace"), "must be a DNS label (RFC 1123)", ref, value=namespace
-            )
-        return Document(
-            ref=ref,
-            api_version=api_version,
-            data=data,
-            file=self._file,
-            namespace_given=given,
-            problem=self._problem,
-            source=self._source,
-            base=self._base,
-        )
-
-    def _namespace(self, metadata: Mapping[str, Json], kind: tuple[str, str]) -> tuple[str, bool]:
-        written = metadata.get("namespace")
-        if kind in CLUSTER_SCOPED:
-            if written is not None:
-                self._needless_namespace(kind[1])
-            return "", False
-        if written is None or written == "":
-            return DEFAULT_NAMESPACE, False
-        if not isinstance(written, str):
-            self._error("MG2001", ("metadata", "namespace"), "must be a string")
-            return DEFAULT_NAMESPACE, False
-        return written, True
-
-    def _needless_namespace(self, kind: str) -> None:
-        field: FieldPath = (*self._base, "metadata", "namespace")
-        self.diagnostics.append(
-            Diagnostic(
-                severity=Severity.WARNING,
-                code="MG1103",
-                origin=locate(self._file, self._source, field),
-                message=f"has no effect: a {kind} belongs to no namespace",
-                field=field,
-            )
-        )
-
-    def _text(self, data: Mapping[str, Json], field: str, *parents: str) -> str:
-        value = data.get(field)
-        path = (*parents, field)
-        if value is None or value == "":
-            self._missing.append(path)
-            return ""
-        if not isinstance(value, str):
-            quotes = "put it in quotes" if isinstance(value, int | float) else ""
-            self._error("MG1003", path, f"must be a string, got {show(value)}", remedy=quotes)
-            return ""
-        pattern = _FORMS.get(field)
-        if pattern is not None and pattern.fullmatch(value) is None:
-            self._error("MG1003", path, f"is malformed, got {show(value)}")
-            return ""
-        return value
-
-    def _kustomization(self) -> None:
-        """Not an error: in most folders the manifests that it names are there as well."""
-        self.diagnostics.append(
-            Diagnostic(
-                severity=Severity.WARNING,
-                code="MG1101",
-                origin=locate(self._file, self._source, self._base),
-                message="a kustomization is not built here; manifests beside it are read as they are",
-                remedy="name what `kubectl kustomize FOLDER > FILE` makes of it",
-            )
-        )
-
-    def _error(
-        self,
-        code: str,
-        field: FieldPath,
-        message: str,
-        ref: ObjectRef | None = None,
-        value: str = "",
-        remedy: str = "",
-    ) -> None:
-        self._problem = self._problem or message
-        shown = f", got {show(value)}" if value else ""
-        self.diagnostics.append(
-            Diagnostic(
-                severity=Severity.ERROR,
-                code=code,
-                origin=locate(self._file, self._source, self._base + field),
-                message=message + shown,
-                object=ref,
-                field=self._base + field,
-                remedy=remedy,
-            )
-        )

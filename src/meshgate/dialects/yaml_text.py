@@ -18,8 +18,9 @@ from yaml._yaml import CParser
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import Origin
 from meshgate.dialects.compose import MAX_DEPTH, ComposeError, Composer, Problem
-from meshgate.dialects.document import Document, Source, unfold
+from meshgate.dialects.document import Document, Source
 from meshgate.dialects.foreign import told_of_templates
+from meshgate.dialects.unfolding import unfold
 
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 """Of one file. Kubernetes itself takes objects of 1.5 MiB."""

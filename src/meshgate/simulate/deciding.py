@@ -24,8 +24,9 @@ from meshgate.simulate.strings import string_matches
 from meshgate.simulate.transformed import with_query_changes
 from meshgate.simulate.verdict import DecidedBy, Injected, Outcome, PolicyMet, Reached, Sent, Verdict
 from meshgate.translate import cors
+from meshgate.translate.fault import FAULT_FILTER
 from meshgate.translate.names import FORWARD_PROXY_CLUSTER, PASSTHROUGH_CLUSTER
-from meshgate.translate.route import FAULT_FILTER, route_name
+from meshgate.translate.route import route_name
 from meshgate.translate.virtual_host import BLOCK_ALL, SEVERAL_HOSTS
 
 _OUTSIDE = (PASSTHROUGH_CLUSTER, FORWARD_PROXY_CLUSTER)

@@ -13,7 +13,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from meshgate.model.reader import Reader
 from meshgate.policies.packing import boolean, duration, http_filter, pack, uint32
-from meshgate.translate.route import FAULT_FILTER
+from meshgate.translate.fault import FAULT_FILTER
 
 MAX_STREAMS = 1000
 """Concurrent HTTP/2 streams that a proxy accepts on one connection from another."""

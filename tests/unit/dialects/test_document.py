@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from meshgate.dialects.document import CLUSTER_SCOPED, Document, reuse
+from meshgate.dialects.document import CLUSTER_SCOPED, reuse
 from meshgate.dialects.registry import KIND_PARSERS
 from meshgate.dialects.yaml_text import read_documents
+from tests.documents import from_object
 from tests.unit.dialects.reading import documents
 
 
@@ -47,14 +48,12 @@ def test_identity(text: str, expected: str) -> None:
 
 def test_an_object_of_the_api_has_no_positions() -> None:
     metadata = {"name": "a", "creationTimestamp": "2026-11-20T00:00:00Z"}
-    document, diagnostics = Document.from_object(
-        {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
-    )
+    document, diagnostics = from_object({"apiVersion": "v1", "kind": "Service", "metadata": metadata})
     assert diagnostics == ()
     assert document is not None
     assert str(document.locate(("spec", "ports"))) == "<api>"
     assert document.created == "2026-11-20T00:00:00Z"
-    nobody, diagnostics = Document.from_object({"kind": "Service"})
+    nobody, diagnostics = from_object({"kind": "Service"})
     assert nobody is None
     assert [str(d) for d in diagnostics] == [
         "<api>: error MG1003: apiVersion and metadata.name are missing; add it"

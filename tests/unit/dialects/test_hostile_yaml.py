@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meshgate.core.diagnostics import Diagnostic
-from meshgate.dialects.document import Document
 from meshgate.dialects.registry import KIND_PARSERS, lower_documents
 from meshgate.dialects.yaml_text import read_documents
+from tests.documents import from_object
 
 _BOUND = settings(
     max_examples=200,
@@ -182,7 +182,7 @@ def _wrong_objects(draw: st.DrawFn) -> dict[str, object]:
 @given(_wrong_objects())
 def test_objects_with_wrong_types(value: dict[str, object]) -> None:
     _check(json.dumps(value))
-    document, found = Document.from_object(json.loads(json.dumps(value)))
+    document, found = from_object(json.loads(json.dumps(value)))
     assert document is not None or found
     if document is not None:
         lowered = lower_documents((document,))
@@ -220,7 +220,7 @@ def test_real_objects_with_wrong_values(data: st.DataObject) -> None:
         st.one_of(_JSON, _PIECES, _ODD, st.sampled_from([-1, 0, 2**63, -(2**70), 1e300, "", "/"]))
     )
     _check(json.dumps(value))
-    document, _ = Document.from_object(value)
+    document, _ = from_object(value)
     if document is not None:
         for diagnostic in lower_documents((document,)).diagnostics:
             assert diagnostic.code != "MG9001", str(diagnostic)

@@ -18,6 +18,7 @@ from meshgate.pipeline import build
 from meshgate.sources.kept import KeptState, KeptStateError
 from meshgate.sources.objects import ObjectStore
 from meshgate.sources.stored import SourceText, StoredObject
+from tests.documents import from_object
 from tests.unit.sources.control import HandClock, check, put_text, service
 
 WEB = ObjectRef("Service", "default", "web", "")
@@ -213,7 +214,7 @@ def test_implicit_namespaces_are_there_and_can_be_labelled(store: ObjectStore) -
         "kind": "Namespace",
         "metadata": {"name": "default", "labels": {"istio-injection": "enabled"}},
     }
-    document, _ = Document.from_object(data)
+    document, _ = from_object(data)
     assert document is not None
     store.put(document)
     assert [d.ref for d in store.documents()] == [DEFAULT]

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshgate.core.diagnostics import has_errors
-from meshgate.dialects.document import Document
 from meshgate.dialects.istio import KINDS
 from meshgate.model.declared import Declared
+from tests.documents import from_object
 
 SCALARS: st.SearchStrategy[Any] = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=20)
@@ -102,7 +102,7 @@ def test_a_hostile_value_anywhere_is_a_diagnostic_at_worst(data: st.DataObject) 
     for part in path[:-1]:
         node = node[part]
     node[path[-1]] = data.draw(VALUES)
-    document, _ = Document.from_object(obj)
+    document, _ = from_object(obj)
     assert document is not None
     lowered = parser.lower(document)
     assert has_errors(lowered.diagnostics) or lowered.declared != Declared()

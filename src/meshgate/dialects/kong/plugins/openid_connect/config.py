@@ -159,3 +159,9 @@ def report_other_values(config: OpenidConnectConfig, report: Report) -> None:
         say = report.error if rule.closes else report.warn
         code = "MG1104" if rule.closes else "MG1103"
         say(code, (name,), f"{rule.message}; got {show(value)}")
+
+
+def set_to_null(name: str, report: Report) -> bool:
+    """Whether a field is written as null, which here is not its default: it takes the default away."""
+    config = report.document.data.get("config")
+    return isinstance(config, Mapping) and name in config and config[name] is None

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from meshgate.core.secret import Secret
 from meshgate.dialects.kong.plugins.config import Report
 from meshgate.dialects.kong.plugins.openid_connect.addresses import is_local
 from meshgate.dialects.kong.plugins.openid_connect.clients import lower_clients
-from meshgate.dialects.kong.plugins.openid_connect.config import OpenidConnectConfig, report_other_values
+from meshgate.dialects.kong.plugins.openid_connect.config import (
+    OpenidConnectConfig,
+    report_other_values,
+    set_to_null,
+)
+from meshgate.dialects.kong.plugins.openid_connect.login import (
+    lower_login,
+    lower_logout,
+    lower_session,
+    methods_of,
+)
 from meshgate.dialects.kong.plugins.openid_connect.pairs import claim_headers, named
-from meshgate.dialects.kong.plugins.openid_connect.redis_fields import lower_session_store
 from meshgate.model.policies.openid import (
     CredentialPlace,
     CredentialSources,
     EndpointExtra,
-    LoginCookie,
     NeededClaim,
     OpenidCaching,
     OpenidClientAuth,
     OpenIdConnect,
     OpenidEndpoints,
     OpenidIntrospection,
-    OpenidLogin,
-    OpenidLoginAction,
-    OpenidLogout,
     OpenidMapping,
     OpenidMethod,
     OpenidProvider,
     OpenidRefusals,
-    OpenidSession,
     PassedTokens,
     TokenDemands,
 )
@@ -41,7 +44,7 @@ def lower_openid_connect(config: OpenidConnectConfig, report: Report) -> OpenIdC
     """The policy; what asks for less than the bridge does is warned, what asks for more closes."""
     report_other_values(config, report)
     _report_references(report)
-    methods = _methods(config.auth_methods)
+    methods = methods_of(config.auth_methods)
     clients = lower_clients(config, report)
     _check(config, methods, bool(clients), report)
     return OpenIdConnect(
@@ -49,9 +52,9 @@ def lower_openid_connect(config: OpenidConnectConfig, report: Report) -> OpenIdC
         methods=methods,
         clients=clients,
         sources=_sources(config),
-        session=_session(config, report),
-        login=_login(config, report),
-        logout=_logout(config),
+        session=lower_session(config, report),
+        login=lower_login(config, report),
+        logout=lower_logout(config),
         token_extra=EndpointExtra(
             arguments=named(config, report, "token_post_args"),
             client_arguments=config.token_post_args_client,
@@ -110,10 +113,6 @@ def _report_references(report: Report) -> None:
         texts = held if isinstance(held, list | tuple) else (held,)
         if any(isinstance(text, str) and text.startswith(_VAULT) for text in texts):
             report.error("MG1104", (name,), "refers to a vault, which is not supported")
-
-
-def _methods(names: Sequence[str]) -> frozenset[OpenidMethod]:
-    return frozenset(OpenidMethod(name) for name in names if name != "kong_oauth2")
 
 
 def _places(names: Sequence[str]) -> frozenset[CredentialPlace]:
@@ -209,85 +208,6 @@ def _sources(config: OpenidConnectConfig) -> CredentialSources:
     )
 
 
-def _same_site(text: str) -> str:
-    return "" if text == "Default" else text
-
-
-def _session(config: OpenidConnectConfig, report: Report) -> OpenidSession:
-    secret: Secret | None = config.session_secret
-    if secret is None and config.client_secret:
-        # Sealing derives keys from it for this purpose alone.
-        secret = config.client_secret[0]
-    return OpenidSession(
-        secret=secret,
-        audience=config.session_audience,
-        cookie=LoginCookie(
-            name=config.session_cookie_name,
-            path=config.session_cookie_path,
-            domain=config.session_cookie_domain or "",
-            same_site=_same_site(config.session_cookie_same_site),
-            http_only=config.session_cookie_http_only,
-            secure=config.session_cookie_secure,
-        ),
-        idling_s=config.session_idling_timeout,
-        rolling_s=config.session_rolling_timeout,
-        absolute_s=config.session_absolute_timeout,
-        bind=tuple(sorted(set(config.session_bind))),
-        disabled_for=_methods(config.disable_session),
-        reverify=config.reverify,
-        refresh_tokens=config.refresh_tokens,
-        store=lower_session_store(config, report, wanted=config.session_storage == "redis"),
-    )
-
-
-def _login(config: OpenidConnectConfig, report: Report) -> OpenidLogin:
-    names, values = config.authorization_query_args_names, config.authorization_query_args_values
-    if len(names) != len(values):
-        report.error("MG2103", ("authorization_query_args_values",), f"must have {len(names)} values")
-    unset = _set_to_null("login_tokens", report)
-    return OpenidLogin(
-        cookie=LoginCookie(
-            name=config.authorization_cookie_name,
-            path=config.authorization_cookie_path,
-            domain=config.authorization_cookie_domain or "",
-            same_site=_same_site(config.authorization_cookie_same_site),
-            http_only=config.authorization_cookie_http_only,
-            secure=config.authorization_cookie_secure,
-        ),
-        lasts_s=config.authorization_rolling_timeout,
-        scopes=tuple(dict.fromkeys(config.scopes)),
-        audience=config.audience,
-        arguments=tuple(zip(names, values, strict=False)),
-        client_arguments=config.authorization_query_args_client,
-        response_mode=config.response_mode,
-        max_age_s=config.max_age,
-        pkce=config.require_proof_key_for_code_exchange is not False,
-        pushed=config.require_pushed_authorization_requests,
-        action=OpenidLoginAction(config.login_action),
-        methods=_methods(config.login_methods),
-        tokens=() if unset else tuple(dict.fromkeys(config.login_tokens)),
-        tokens_in_query=config.login_redirect_mode == "query",
-        preserve_query=config.preserve_query_args,
-    )
-
-
-def _set_to_null(name: str, report: Report) -> bool:
-    """Whether a field is written as null, which here is not its default: it takes the default away."""
-    config = report.document.data.get("config")
-    return isinstance(config, Mapping) and name in config and config[name] is None
-
-
-def _logout(config: OpenidConnectConfig) -> OpenidLogout:
-    return OpenidLogout(
-        methods=tuple(dict.fromkeys(config.logout_methods)),
-        query_arg=config.logout_query_arg or "",
-        post_arg=config.logout_post_arg or "",
-        uri_suffix=config.logout_uri_suffix or "",
-        revoke_access=config.logout_revoke and config.logout_revoke_access_token,
-        revoke_refresh=config.logout_revoke and config.logout_revoke_refresh_token,
-    )
-
-
 def _introspection(config: OpenidConnectConfig, report: Report) -> OpenidIntrospection:
     return OpenidIntrospection(
         jwt_too=config.introspect_jwt_tokens,
@@ -333,7 +253,7 @@ def _consumer_claims(config: OpenidConnectConfig, report: Report) -> tuple[tuple
 
 
 def _passed(config: OpenidConnectConfig, report: Report, side: str) -> PassedTokens:
-    unset = _set_to_null(f"{side}_access_token_header", report)
+    unset = set_to_null(f"{side}_access_token_header", report)
     access = "" if unset else (getattr(config, f"{side}_access_token_header") or "")
     return PassedTokens(
         access_token=access.lower(),
