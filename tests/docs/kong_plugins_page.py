@@ -80,14 +80,15 @@ A KongConsumer or a KongConsumerGroup (a consumer says which groups it is in by 
 name plugins too, which then hold for it alone: `rate-limiting`, `response-ratelimiting` (with one count
 on all routes, unless it is for a combination), `ip-restriction`, `request-size-limiting`,
 `request-transformer`, `response-transformer`, `redirect`, `proxy-cache`, `grpc-gateway`,
-`request-termination`, `prometheus` and all that write requests down (`http-log`, `statsd`, ...).
+`request-termination`, `grpc-web`, `correlation-id`, `prometheus` and all that trace requests or write them
+down (`zipkin`, `http-log`, `statsd`, ...).
 A name on an Ingress or Service and on a consumer or group means the combination alone. Of one plugin's
 configurations the most specific counts, as in Kong:
 consumer with route, group with route, consumer with service, group with service,
 consumer, group, route, service, global. What decides who somebody is (`jwt`, `key-auth`, ...), `acl`, `cors`,
 `bot-detection`, `pre-function` and `post-function` cannot be set for a consumer, as in Kong;
-`correlation-id`, `zipkin` and `opentelemetry` run before it is known who asks, and Envoy's filter for
-`grpc-web` is on for a route or off: they have no effect there (warned). A
+`zipkin` and `correlation-id`, which have no effect there in Kong, do their work once more when it is known
+who asks ([kong-tracing.md](kong-tracing.md)); an id that the route's own plugin has given stays. A
 consumer whose plugin or group cannot be had is not let in.
 
 Such a route is chosen a second time when it is known who asks

@@ -77,6 +77,7 @@ from meshgate.policies.entries import (
     UnlessNative,
 )
 from meshgate.policies.functions import Functions, Place
+from meshgate.policies.late import LateGrpcWeb, LateRequests
 from meshgate.policies.parts import RouteParts
 from meshgate.policies.traces import Traced
 from meshgate.policies.variants import Chooser, LateAnswers
@@ -156,6 +157,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Plain(KeyAuth, key_hidden.listener_filters, key_hidden.route_parts, key_hidden.replies),
     # It is known who asks: who has plugins of his own meets them from here on.
     Chooser(),
+    # What has run before, for who has it of his own.
+    LateRequests(),
     LateAnswers(),
     # Kong's priority 998: every answer from here on may be read by any browser; OPTIONS is answered.
     Plain(GrpcGateway, grpc_json.gateway_filters, grpc_json.gateway_parts, grpc_json.gateway_replies),
@@ -200,6 +203,7 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Plain(ProxyCache, proxy_cache.listener_filters, proxy_cache.route_parts, proxy_cache.replies),
     # Kong's priority 3: next to the service.
     Plain(GrpcWeb, grpc_web.listener_filters, grpc_web.route_parts, grpc_web.replies),
+    LateGrpcWeb(),
     # Kong's priority 2: whatever else may refuse has done so.
     Plain(
         Termination,

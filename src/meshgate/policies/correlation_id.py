@@ -27,9 +27,9 @@ _FORMATS = {
 }
 
 
-def listener_filters(policies: tuple[CorrelationId, ...]) -> tuple[hcm.HttpFilter, ...]:
+def listener_filters(policies: tuple[CorrelationId, ...], name: str = FILTER) -> tuple[hcm.HttpFilter, ...]:
     """The filter, where any route has the plugin."""
-    return (http_filter(FILTER, pb.HeaderMutation(), disabled=True),) if policies else ()
+    return (http_filter(name, pb.HeaderMutation(), disabled=True),) if policies else ()
 
 
 def route_parts(policy: CorrelationId) -> RouteParts:

@@ -45,7 +45,8 @@ FLUSH_MS = 250
 _WORTH_TELLING = (
     f"(!('{ONLY_SAMPLES}' in xds.route_metadata.filter_metadata['{METADATA_NAMESPACE}']) || "
     f"('{NAMESPACE}' in metadata.filter_metadata && "
-    f"'{SAMPLED}' in metadata.filter_metadata['{NAMESPACE}']))"
+    f"'{SAMPLED}' in metadata.filter_metadata['{NAMESPACE}'] && "
+    f"metadata.filter_metadata['{NAMESPACE}']['{SAMPLED}'] == '1'))"
 )
 """What is only traced is told of where it is a sample."""
 

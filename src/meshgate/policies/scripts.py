@@ -50,6 +50,14 @@ def script_data(data: Data) -> any_pb2.Any:
     return pack(per_route)
 
 
+def with_more_data(packed: any_pb2.Any, data: Data) -> any_pb2.Any:
+    """The same as `script_data` made, and more."""
+    per_route = lua_pb2.LuaPerRoute()
+    packed.Unpack(per_route)
+    per_route.filter_context.MergeFrom(struct(data))
+    return pack(per_route)
+
+
 def struct(data: Data) -> struct_pb2.Struct:
     """The same as protobuf has it."""
     return json_format.ParseDict(dict(data), struct_pb2.Struct())

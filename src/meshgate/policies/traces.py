@@ -16,6 +16,10 @@ from meshgate.policies.parts import RouteParts
 from meshgate.policies.scripts import Data, script_data, script_filter
 
 FILTER = "meshgate.traces"
+LATE_FILTER = "meshgate.traces.consumer"
+"""The same for consumers who have such plugins of their own: the trace begins again, see `late`."""
+KEPT = "kept"
+"""Says, in a route's data, that the client's headers may be wanted again."""
 FILES = ("decimals", "trace_ids", "trace_readers", "trace_writers", "traces")
 NAMESPACE = "meshgate.trace"
 """Where the program notes what it decided: a record of ids for each plugin by its name."""
@@ -29,12 +33,17 @@ def tracers(policies: tuple[Policy, ...]) -> tuple[Tracer, ...]:
     return tuple(p for kind in TRACERS for p in policies if isinstance(p, kind))
 
 
+def program(policies: tuple[Policy, ...], name: str) -> tuple[hcm.HttpFilter, ...]:
+    """The program, where any of them traces."""
+    return (script_filter(name, *FILES),) if tracers(policies) else ()
+
+
 class Traced:
     """The entry of the chain."""
 
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
         """The program, where any route has one of the plugins."""
-        return (script_filter(FILTER, *FILES),) if tracers(edge.policies) else ()
+        return program(edge.policies, FILTER)
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
         """Switches it on."""

@@ -18,12 +18,14 @@ from meshgate.model.policy import ResponseTransformer
 from meshgate.model.route import Rule
 from meshgate.policies import (
     grpc_json,
+    late,
     proxy_cache,
     request_size,
     request_termination,
     response_rate_limit,
     route_logs,
     scripts,
+    traces,
     transformers,
 )
 from meshgate.policies.consumer_headers import VARIANT
@@ -82,7 +84,9 @@ def with_variants(
     rule: Rule, base: RouteParts, others: list[RouteParts]
 ) -> tuple[RouteParts, list[RouteParts]]:
     """The parts of a rule and of its variants, made to switch on the same filters."""
-    base, *others = (transformers.late(parts) for parts in (base, *others))
+    named = {variant_name(rule, n): transformers.late(parts) for n, parts in enumerate(others)}
+    base, moved = late.behind_the_choice(transformers.late(base), named)
+    others = list(moved.values())
     names = {name for parts in (base, *others) for name in parts.filters}
     limit = max(parts.body_limit for parts in (base, *others))
     table = {
@@ -121,6 +125,8 @@ _IDLE: Mapping[str, any_pb2.Any] = {
             transformers.LATE_RESPONSE_SCRIPT,
             request_termination.ECHO_FILTER,
             route_logs.FILTER,
+            traces.FILTER,
+            traces.LATE_FILTER,
         )
     },
 }

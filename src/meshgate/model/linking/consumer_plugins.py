@@ -52,12 +52,14 @@ from meshgate.model.policy import (
     Syslog,
     TcpLog,
     Termination,
+    Tracer,
     UdpLog,
     Zipkin,
 )
 
 SCOPABLE = (
-    IpRestriction
+    CorrelationId
+    | IpRestriction
     | ProxyCache
     | RequestSize
     | RequestTransformer
@@ -66,11 +68,13 @@ SCOPABLE = (
     | Redirection
     | Termination
     | GrpcGateway
+    | GrpcWeb
+    | Tracer
     | Prometheus
     | Log
 )
-"""Plugins that run when it is known who asks, so that they can be for one consumer. (Limits are too,
-in their own way.)"""
+"""Plugins that can be for one consumer: they run when it is known who asks, or once more then (see
+`policies.late`). Limits can be too, in their own way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +173,11 @@ class ConsumerPlugins:
                     | ResponseTransformer()
                     | Redirection()
                     | Termination()
+                    | CorrelationId()
                     | GrpcGateway()
+                    | GrpcWeb()
+                    | Zipkin()
+                    | OpenTelemetry()
                     | Prometheus()
                     | HttpLog()
                     | FileLog()
@@ -181,26 +189,6 @@ class ConsumerPlugins:
                     | Datadog()
                 ):
                     pass
-                case GrpcWeb():
-                    self._findings.warn(
-                        "MG1103",
-                        at,
-                        consumer.ref,
-                        "plugin grpc-web for one consumer is not supported: Envoy's filter is on for a route "
-                        "or off; it has no effect",
-                        "name it on the Ingress or the Service",
-                        PLUGINS_FIELD,
-                    )
-                case CorrelationId() | Zipkin() | OpenTelemetry():
-                    self._findings.warn(
-                        "MG1103",
-                        at,
-                        consumer.ref,
-                        f"plugin {entry.plugin.plugin} runs before anybody knows the consumer; "
-                        "it has no effect",
-                        "name it on the Ingress or the Service",
-                        PLUGINS_FIELD,
-                    )
                 case _:
                     assert_never(entry.policy)
         return tuple(s.plugin for s in scoped if isinstance(s.policy, RateLimit | SCOPABLE))

@@ -3,6 +3,14 @@
 -- client wrote them, `shared` where the span is the client's and the server's own.
 local readers = {}
 
+-- All headers that any of them reads, or that a trace is written in.
+readers.NAMES = {
+  "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags",
+  "traceparent", "uber-trace-id", "ot-tracer-sampled", "ot-tracer-traceid", "ot-tracer-spanid",
+  "x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-sampling-priority", "x-amzn-trace-id",
+  "x-cloud-trace-context", "x-instana-t", "x-instana-s", "x-instana-l",
+}
+
 local FLAGS = { ["0"] = false, ["1"] = true, ["false"] = false, ["true"] = true }
 
 -- A header that is there once.

@@ -77,6 +77,43 @@ local function shown(text)
   end))
 end
 
+local function written(text)
+  return (text:gsub("[\194\195][\128-\191]", function(c)
+    return string.char((c:byte(1) - 0xC0) * 64 + c:byte(2) - 0x80)
+  end))
+end
+
+-- What the client sent of any trace, for who has plugins of his own: { name, value, ... } for each header.
+local function kept(headers, plugins)
+  local names, found = {}, {}
+  for _, name in ipairs(trace_readers.NAMES) do
+    names[name] = true
+  end
+  for _, plugin in ipairs(plugins) do
+    for _, name in ipairs(plugin.clear or {}) do
+      names[name] = true
+    end
+  end
+  for name in pairs(names) do
+    local entry = { name }
+    for index = 0, headers:getNumValues(name) - 1 do
+      entry[#entry + 1] = shown(headers:getAtIndex(name, index))
+    end
+    found[#found + 1] = entry
+  end
+  return found
+end
+
+-- Puts back what the route's own plugins have changed.
+local function restore(headers, entries)
+  for _, entry in ipairs(entries) do
+    headers:remove(entry[1])
+    for index = 2, #entry do
+      headers:add(entry[1], written(entry[index]))
+    end
+  end
+end
+
 local function tags(headers, name)
   local found = {}
   for index = 0, headers:getNumValues(name) - 1 do
@@ -87,7 +124,15 @@ end
 
 function envoy_on_request(handle)
   local headers, metadata = handle:headers(), handle:streamInfo():dynamicMetadata()
-  for _, plugin in ipairs(handle:filterContext():get("plugins") or {}) do
+  local context, before = handle:filterContext(), metadata:get(NAMESPACE) or {}
+  local plugins = context:get("plugins") or {}
+  if #plugins > 0 and before.kept then
+    restore(headers, before.kept)
+    metadata:set(NAMESPACE, "sampled", "0")
+  elseif context:get("kept") then
+    metadata:set(NAMESPACE, "kept", kept(headers, plugins))
+  end
+  for _, plugin in ipairs(plugins) do
     local client, format = read(headers, plugin)
     local spans = begin(handle, plugin, client)
     local told = write(headers, plugin, client, format, spans)
