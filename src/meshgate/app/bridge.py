@@ -8,6 +8,7 @@ from pathlib import Path
 
 from meshgate.app.instances import NO_INSTANCES, Instances, pod_place
 from meshgate.bridge.config import BridgeConfig, write_config
+from meshgate.core.own_process import own_module
 from meshgate.model.consumer import Consumer
 from meshgate.model.graph import Model
 from meshgate.model.policies.bridged import Bridged, servers
@@ -93,8 +94,8 @@ class _Process:
     socket: Path
 
     def daemon(self, name: str) -> Daemon:
-        arguments = ("-m", "meshgate.bridge", "--config", str(self.config), "--listen", f"unix:{self.socket}")
-        return Daemon(name=name, python_arguments=arguments, socket=self.socket)
+        arguments = ("--config", str(self.config), "--listen", f"unix:{self.socket}")
+        return Daemon(name=name, argv=own_module("meshgate.bridge", *arguments), socket=self.socket)
 
 
 class BridgeFiles:

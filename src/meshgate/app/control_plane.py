@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -19,15 +19,17 @@ from meshgate.app.addresses import ServiceAddresses
 from meshgate.app.bridge import BridgeFiles
 from meshgate.app.certificates import usable_certificates
 from meshgate.app.descriptors import Asked, Descriptors, ready_pods
+from meshgate.app.endpoint_lane import EndpointLane
 from meshgate.app.environment import Environment
 from meshgate.app.gateway_ports import taken_ports
 from meshgate.app.gateway_statuses import GatewayStatuses
-from meshgate.app.instances import by_workload, instance, is_live, service_table
+from meshgate.app.instances import Instances
 from meshgate.app.limits import LimitFiles
+from meshgate.app.live import Live
 from meshgate.app.names import addressed_hosts, dns_table
 from meshgate.app.pods import gateway_pod, pod_specs, served_namespace
-from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars, proxy_id
-from meshgate.app.wiring import EdgeStore, XdsServer, empty_model, make_store
+from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars
+from meshgate.app.wiring import EdgeStore, XdsServer, make_store
 from meshgate.core.clock import Clock, SystemClock
 from meshgate.core.diagnostics import Diagnostic, ordered
 from meshgate.core.secret import Secret
@@ -42,14 +44,14 @@ from meshgate.model.graph import Model
 from meshgate.model.names import GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT, TRUST_DOMAIN
 from meshgate.model.proxy import Isolation as ModelIsolation
 from meshgate.model.proxy import Proxy
-from meshgate.model.workload import Instance, Svid
-from meshgate.pipeline import Built, build
+from meshgate.model.workload import Svid
+from meshgate.pipeline import build
 from meshgate.runtime.libraries import native_filters
 from meshgate.runtime.netns import unavailable_reason
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import Placement
 from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
-from meshgate.runtime.spec import Isolation, PodKey, PodSpec
+from meshgate.runtime.spec import Isolation, PodSpec
 from meshgate.runtime.status import PodStatus
 from meshgate.simulate import try_patches
 from meshgate.sources.up_options import UpOptions
@@ -57,23 +59,6 @@ from meshgate.xds.server import Listen, Server
 from meshgate.xds.tokens import Tokens
 
 _log = structlog.get_logger(__name__)
-WITHDRAW_DEADLINE_S = 3.0
-"""How long a stopping pod waits for the proxies to learn that it goes."""
-
-
-@dataclass(slots=True)
-class Live:
-    """What changes while it runs."""
-
-    documents: tuple[Document, ...] = ()
-    in_force: frozenset[Document] = frozenset()
-    """The same, to look one up."""
-    built: Built | None = None
-    model: Model = field(default_factory=empty_model)
-    diagnostics: tuple[Diagnostic, ...] = ()
-    pods: dict[PodKey, PodSpec] = field(default_factory=dict)
-    statuses: dict[PodKey, PodStatus] = field(default_factory=dict)
-    instances: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
 
 
 class ControlPlane:
@@ -120,6 +105,9 @@ class ControlPlane:
             self._tokens.authenticate,
             Listen(socket=self.runtime.paths.xds_socket),
             clock=self.clock,
+        )
+        self.lane = EndpointLane(
+            self.live, self.runtime, self.server, self.isolation, self._instances_changed
         )
 
     def _runtime_options(self, place: GatewayPlace) -> RuntimeOptions:
@@ -209,8 +197,8 @@ class ControlPlane:
             self._tell_problems()
         self._publish_names()
         await self.runtime.apply(self._with_nodes_in_use(pods))
-        await self.runtime.set_services(service_table(model, self.live.instances))
-        await self._take_statuses(self.runtime.pods())
+        await self.lane.tell_kernel()
+        await self.lane.take(self.runtime.pods())
         self._publish_places()
         self.on_change()
 
@@ -223,7 +211,7 @@ class ControlPlane:
     async def _follow_statuses(self) -> None:
         while True:
             first = await self.runtime.statuses.get()
-            await self._take_statuses((first, *self.runtime.statuses.drain()))
+            await self.lane.take((first, *self.runtime.statuses.drain()))
             if any(spec.key not in self.live.pods for spec, _ in self.runtime.supervised()):
                 await self.runtime.apply(self._with_nodes_in_use(tuple(self.live.pods.values())))
             self._publish_places()
@@ -236,25 +224,10 @@ class ControlPlane:
         bare = {spec.namespace for spec in running if not spec.meshed}
         return (*pods, *(s for s in running if s.key not in wanted and served_namespace(s) in bare))
 
-    async def _take_statuses(self, statuses: tuple[PodStatus, ...]) -> None:
-        for status in statuses:
-            if is_live(status):
-                self.live.statuses[status.key] = status
-            else:
-                self.live.statuses.pop(status.key, None)
-        running = {spec.key: spec for spec, _ in self.runtime.supervised()}
-        found = by_workload(
-            instance(status, running[key], self.isolation)
-            for key, status in self.live.statuses.items()
-            if key in running and running[key].containers
-        )
-        if found != self.live.instances:
-            self.live.instances = found
-            self.server.publish_endpoints(found)
-            self._descriptors.wake()
-            self._limits.write(self.live.model, found)
-            self._bridge.write(self.live.model, found)
-            await self.runtime.set_services(service_table(self.live.model, found))
+    def _instances_changed(self, instances: Instances) -> None:
+        self._descriptors.wake()
+        self._limits.write(self.live.model, instances)
+        self._bridge.write(self.live.model, instances)
 
     def _publish_places(self) -> None:
         """Admits the proxies of all placed pods and tells each which local ports lead where, and
@@ -314,21 +287,7 @@ class ControlPlane:
         self.server.publish_facet("svids", found)
 
     async def _withdraw(self, status: PodStatus) -> None:
-        """Returns once the proxies know that the pod goes, or after a while."""
-        self.live.statuses.pop(status.key, None)
-        # What the runtime knows now, not what has been told so far: the pod that takes over may
-        # have become ready in this very moment, and must be there when this one goes.
-        await self._take_statuses(self.runtime.pods())
-        connected = [stream.node_id for stream in self.server.status()]
-        await self.server.wait_live(connected, WITHDRAW_DEADLINE_S, self._ending)
-
-    def _ending(self, node_id: str) -> bool:
-        """Whether the proxy's pod is being stopped, so that the proxy may have gone for good."""
-        return all(
-            spec.key not in self.live.statuses
-            for spec, _ in self.runtime.supervised()
-            if proxy_id(spec) == node_id
-        )
+        await self.lane.withdraw(status)
 
     def _service_addresses(self, model: Model) -> Mapping[str, str]:
         network = self.runtime.network

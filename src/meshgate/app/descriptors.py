@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
 from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.own_process import own_module
 from meshgate.model.declared import Declared
 from meshgate.model.graph import Model
 from meshgate.model.policies.grpc import ProtoDescriptor, ProtoReflection
@@ -183,7 +183,7 @@ class Descriptors:
 
 
 async def _ask(pod: Asked) -> bytes:
-    argv = (sys.executable, "-m", "meshgate.runtime.grpc_reflection", pod.target)
+    argv = own_module("meshgate.runtime.grpc_reflection", pod.target)
     child = await asyncio.create_subprocess_exec(
         *enter_argv(pod.netns, argv),
         stdin=asyncio.subprocess.DEVNULL,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from meshgate.app.instances import pod_place
+from meshgate.core.own_process import own_module
 from meshgate.model.graph import Model
 from meshgate.model.policy import LimitStore, RateLimit, RedisTarget, ResponseRateLimit
 from meshgate.model.workload import Instance
@@ -35,14 +36,12 @@ class LimitFiles:
     def daemon(self) -> Daemon:
         """The process."""
         arguments = (
-            "-m",
-            "meshgate.ratelimit",
             "--rules",
             str(self._rules),
             "--listen",
             f"unix:{self.socket}",
         )
-        return Daemon(name=NAME, python_arguments=arguments, socket=self.socket)
+        return Daemon(name=NAME, argv=own_module("meshgate.ratelimit", *arguments), socket=self.socket)
 
 
 def shared_rules(model: Model, instances: Mapping[str, tuple[Instance, ...]]) -> tuple[RateLimit, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
@@ -46,7 +47,8 @@ def pod_specs(
             bare.add(workload.name.namespace)
     if isolation is spec.Isolation.PORTS:
         # Before the pods that use them: what a pod finds in its environment names the place of its node.
-        found[1:1] = [_node_pod(namespace, ports.get(namespace, ())) for namespace in sorted(bare)]
+        nodes = {namespace: _node_pod(namespace, ports.get(namespace, ())) for namespace in sorted(bare)}
+        found = [*found[:1], *nodes.values(), *(_with_node(pod, nodes) for pod in found[1:])]
     return tuple(found), tuple(problems)
 
 
@@ -81,6 +83,11 @@ def _node_pod(namespace: str, service_ports: tuple[str, ...]) -> spec.PodSpec:
         spec_hash=_digest("node"),
         service_ports=service_ports,
     )
+
+
+def _with_node(pod: spec.PodSpec, nodes: Mapping[str, spec.PodSpec]) -> spec.PodSpec:
+    """The pod as it begins: without a sidecar it would call a port where nobody listens yet."""
+    return pod if pod.meshed else replace(pod, reaches_services_through=nodes[pod.namespace].key)
 
 
 def served_namespace(pod: spec.PodSpec) -> str:

@@ -6,7 +6,6 @@ import enum
 import ipaddress
 import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from meshgate.cli.errors import CliError
 from meshgate.cli.events import announce, show_events
 from meshgate.cli.options import DEFAULT_STATE, AllowLua, State
 from meshgate.cli.status import print_hosts, print_problems
+from meshgate.core.own_process import own_module
 from meshgate.core.units import parse_duration_ms
 from meshgate.model.policies.cached import CacheLimits
 from meshgate.model.proxy import Isolation
@@ -180,7 +180,7 @@ def control_plane_argv(options: UpOptions) -> tuple[str, ...]:
 
     `-P` keeps modules of the folder we were called in from standing before our own.
     """
-    return (sys.executable, "-P", "-m", "meshgate.app", options.to_json())
+    return own_module("meshgate.app", options.to_json())
 
 
 def _run_here(options: UpOptions) -> int:
@@ -214,7 +214,7 @@ def start_detached(options: UpOptions) -> Started:
     """
     log = RuntimePaths.of(options.state).daemon_log("meshgate")
     start = log.stat().st_size if log.exists() else 0
-    argv = (sys.executable, "-P", "-m", "meshgate.runtime.guard", *control_plane_argv(options))
+    argv = own_module("meshgate.runtime.guard", *control_plane_argv(options))
     descriptor = open_log(log)
     guard = subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor, start_new_session=True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -32,8 +31,8 @@ class Daemon:
     """One such process: a module of ours that listens."""
 
     name: str
-    python_arguments: tuple[str, ...]
-    """After the interpreter, e.g. `("-m", "meshgate.ratelimit", ...)`."""
+    argv: tuple[str, ...]
+    """See `core.own_process`."""
     socket: Path | tuple[str, int]
     """A Unix socket, or an address and TCP port. It is ready when this accepts a connection."""
 
@@ -110,9 +109,8 @@ class Daemons:
             keeper.abandon()
 
     def _launch(self, daemon: Daemon, token: str) -> Launch:
-        argv = (sys.executable, *daemon.python_arguments)
         log = self._paths.daemon_log(daemon.name)
-        return Launch(argv=argv, env=inherited_environment(), log=log, token=token)
+        return Launch(argv=daemon.argv, env=inherited_environment(), log=log, token=token)
 
     async def _watch(self, daemon: Daemon, keeper: Keeper, adopted: bool) -> None:
         while not await _accepts(daemon.socket):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meshgate.core.own_process import own_module
 from meshgate.runtime.daemons import Daemon
 from meshgate.runtime.dns_table import DnsTable
 from meshgate.runtime.paths import RuntimePaths
@@ -17,11 +18,13 @@ def dns_daemon(paths: RuntimePaths, address: str, domain: str) -> Daemon:
     if not paths.dns_table.exists():
         write_table(paths, DnsTable())
     arguments = (
-        *("-m", "meshgate.runtime.dns", "--table", str(paths.dns_table)),
+        *("--table", str(paths.dns_table)),
         *("--listen", f"{address}:{DNS_PORT}", "--direct", f"{address}:{DIRECT_DNS_PORT}"),
         *("--domain", domain, "--user", _NOBODY),
     )
-    return Daemon(name=DNS_DAEMON, python_arguments=arguments, socket=(address, DNS_PORT))
+    return Daemon(
+        name=DNS_DAEMON, argv=own_module("meshgate.runtime.dns", *arguments), socket=(address, DNS_PORT)
+    )
 
 
 def write_table(paths: RuntimePaths, table: DnsTable) -> None:

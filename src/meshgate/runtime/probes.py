@@ -8,13 +8,13 @@ import ctypes
 import os
 import socket
 import ssl
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from typing import assert_never
 
+from meshgate.core.own_process import own_module
 from meshgate.runtime.http_ask import BadAnswer, ask
 from meshgate.runtime.netns import enter_argv
 from meshgate.runtime.placement import Placement
@@ -127,7 +127,7 @@ class Prober:
             case Grpc(port=port, service=service):
                 target = f"{self.placement.ip}:{self.placement.app_ports.get(port, port)}"
                 module = "meshgate.runtime.grpc_probe"
-                return await self._run((sys.executable, "-m", module, target, service))
+                return await self._run(own_module(module, target, service))
             case _:
                 assert_never(action)
 

@@ -44,7 +44,8 @@ def moves(desired: Mapping[PodKey, PodSpec], running: Mapping[PodKey, Running]) 
     """The pods to begin and to end now.
 
     Scaling and deleting wait for nothing. Where a workload has a new spec, its pods are
-    replaced step by step; old ones that serve nobody go at once.
+    replaced step by step; old ones that serve nobody go at once. A pod that calls through
+    another one's proxy begins once that is ready, and not while that one ends.
     """
     workloads: dict[tuple[str, str], _Workload] = defaultdict(_Workload)
     for pod in desired.values():
@@ -57,7 +58,13 @@ def moves(desired: Mapping[PodKey, PodSpec], running: Mapping[PodKey, Running]) 
         step = _step(workload)
         begin.extend(step.begin)
         end.extend(step.end)
-    return Moves(begin=tuple(begin), end=tuple(sorted(end)))
+    may_begin = tuple(key for key in begin if _can_call(desired[key], running))
+    return Moves(begin=may_begin, end=tuple(sorted(end)))
+
+
+def _can_call(pod: PodSpec, running: Mapping[PodKey, Running]) -> bool:
+    through = pod.reaches_services_through
+    return through is None or (through in running and running[through].available)
 
 
 def _step(workload: _Workload) -> Moves:

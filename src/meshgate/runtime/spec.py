@@ -162,6 +162,8 @@ class PodSpec:
     """Netns isolation: which connections pass the sidecar."""
     service_ports: tuple[str, ...] = ()
     """Ports isolation: keys that each get one more listener port of the sidecar; may change live."""
+    reaches_services_through: PodKey | None = None
+    """Another pod, a proxy, that leads this one's calls: this one begins once that is ready."""
     rollout: Rollout = Rollout()
     """May change live."""
     bypass: bool = False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from meshgate.core.own_process import own_module
 from meshgate.model.policies.grpc import ProtoDescriptor, Transcoding
 from meshgate.policies.grpc_json import transcoder
 from meshgate.policies.packing import http_filter, pack
@@ -87,7 +87,7 @@ def _protoc(file: str, folders: Sequence[str], hide: Mapping[str, str]) -> Compi
             descriptor.CopyToProto(known.file.add())
         shipped.write_bytes(known.SerializeToString())
         options = (f"--descriptor_set_in={shipped}", "--include_imports", f"--descriptor_set_out={out}")
-        argv = (sys.executable, "-m", "grpc_tools.protoc", *(f"-I{one}" for one in folders), *options, file)
+        argv = own_module("grpc_tools.protoc", *(f"-I{one}" for one in folders), *options, file)
         try:
             done = subprocess.run(  # our own interpreter; names of files are arguments
                 argv, capture_output=True, timeout=DEADLINE_S, check=False

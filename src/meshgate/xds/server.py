@@ -133,6 +133,10 @@ class Server(Generic[M, R, P]):
         """Every connected proxy, by node id."""
         return tuple(self._streams[node_id][-1].status() for node_id in sorted(self._streams))
 
+    def connected(self) -> tuple[str, ...]:
+        """The node ids of all connected proxies."""
+        return tuple(sorted(self._streams))
+
     def faults(self) -> tuple[Diagnostic, ...]:
         """MG9001 for what cannot be translated at present."""
         return self._store.faults()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 from meshgate.runtime.daemons import Daemon
@@ -44,7 +45,7 @@ def test_a_daemon_is_kept_adopted_and_ended(tmp_path: Path) -> None:
     async def body() -> None:
         first = make(tmp_path)
         socket = first.paths.run / "limits.sock"
-        daemon = Daemon(name="limits", python_arguments=("-c", SERVER, str(socket)), socket=socket)
+        daemon = Daemon(name="limits", argv=(sys.executable, "-c", SERVER, str(socket)), socket=socket)
         first = make(tmp_path, daemon)
         await first.adopt()
         # Pods count on it from their start, so it is ready before the first can be asked for.
@@ -74,7 +75,7 @@ def test_a_daemon_is_kept_adopted_and_ended(tmp_path: Path) -> None:
 def test_a_daemon_on_demand_starts_when_it_is_wanted_and_survives_the_control_plane(tmp_path: Path) -> None:
     async def body() -> None:
         socket = make(tmp_path).paths.run / "limits.sock"
-        daemon = Daemon(name="limits", python_arguments=("-c", SERVER, str(socket)), socket=socket)
+        daemon = Daemon(name="limits", argv=(sys.executable, "-c", SERVER, str(socket)), socket=socket)
         first = make(tmp_path, on_demand=(daemon,))
         await first.adopt()
         await first.want(())

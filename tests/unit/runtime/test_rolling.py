@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -58,6 +58,16 @@ def test_a_pod_on_its_way_out_is_not_asked_twice_nor_begun_before_it_is_gone() -
     going = Pod(spec("a", "1"), stopping=True)
     assert names([], [going]) == ([], [])
     assert names([going.spec], [going]) == ([], [])
+
+
+def test_a_pod_that_calls_through_another_begins_once_that_is_ready() -> None:
+    node = spec("node", "1", "node")
+    web = replace(spec("web", "1"), reaches_services_through=node.key)
+    assert names([node, web], []) == (["node"], [])
+    assert names([node, web], [Pod(node, available=False)]) == ([], [])
+    assert names([node, web], [Pod(node)]) == (["web"], [])
+    # The old node ends: it may not be counted on, and its ports may be another's when it comes back.
+    assert names([node, web], [Pod(node, available=False, stopping=True)]) == ([], [])
 
 
 def test_the_same_name_with_a_new_hash_is_another_pod() -> None:
