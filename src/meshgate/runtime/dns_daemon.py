@@ -6,10 +6,9 @@ from meshgate.core.own_process import own_module
 from meshgate.runtime.daemons import Daemon
 from meshgate.runtime.dns_table import DnsTable
 from meshgate.runtime.paths import RuntimePaths
-from meshgate.runtime.redirect import DIRECT_DNS_PORT
+from meshgate.runtime.redirect import DIRECT_DNS_PORT, DNS_PORT
 
 DNS_DAEMON = "dns"
-DNS_PORT = 53
 _NOBODY = "65534"
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from meshgate.runtime.commands import CommandFailed, ip_batch, run, run_blocking
 from meshgate.runtime.forwarding import Forwarding
-from meshgate.runtime.host_firewall import close_forwarding, open_forwarding
+from meshgate.runtime.host_firewall import close_firewall, open_firewall
 from meshgate.runtime.paths import run_root
 from meshgate.runtime.process_id import identify, signal_process
 from meshgate.runtime.records import NetworkRecord
-from meshgate.runtime.redirect import RedirectRules, egress_ruleset, ruleset
+from meshgate.runtime.redirect import RedirectRules, machine_ruleset, ruleset
 from meshgate.runtime.spec import PodKey
 
 _POOL = ipaddress.IPv4Network("10.0.0.0/8")
@@ -142,16 +142,16 @@ class Network:
                 )
             )
         fresh = f"table ip {self.table}\ndelete table ip {self.table}\n"
-        text = egress_ruleset(self.table, str(self.subnet), self.bridge)
+        text = machine_ruleset(self.table, str(self.subnet), self.bridge, self.gateway)
         await run(("nft", "-f", "-"), fresh + text)
-        await open_forwarding(self.bridge)
+        await open_firewall(self.bridge)
         device = await asyncio.to_thread(_default_device)
         await asyncio.to_thread(self._forwarding.turn_on, self.bridge, *filter(None, (device,)))
 
     async def delete(self) -> None:
         """Removes the bridge and the rules; the last of this machine puts its settings back."""
         await asyncio.to_thread(self._forwarding.let_go, self.bridge)
-        await close_forwarding(self.bridge)
+        await close_firewall(self.bridge)
         for argv in (("ip", "link", "delete", self.bridge), ("nft", "delete", "table", "ip", self.table)):
             with contextlib.suppress(CommandFailed):
                 await run(argv)

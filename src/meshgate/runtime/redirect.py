@@ -12,6 +12,8 @@ from dataclasses import dataclass
 PROXY_UID = 1337
 """The user, and group, that Envoy runs as inside a pod; Istio's number."""
 OUTBOUND_PORT = 15001
+DNS_PORT = 15054
+"""Where questions to port 53 of the bridge go: a machine may have a resolver of its own at that port."""
 DIRECT_DNS_PORT = 15053
 """Where Envoy's own questions go: it must learn where the hosts of ServiceEntries really are."""
 INBOUND_PORT = 15006
@@ -144,10 +146,14 @@ def restored_ruleset(rules: RedirectRules) -> str:
     return gone + ruleset(rules)
 
 
-def egress_ruleset(table: str, subnet: str, bridge: str) -> str:
-    """The machine's side: pods reach what is outside under the machine's address."""
+def machine_ruleset(table: str, subnet: str, bridge: str, address: str) -> str:
+    """The machine's side: pods reach what is outside under its address, and DNS at the bridge's."""
+    asked = f'    iifname "{bridge}" ip daddr {address}'
     return (
-        f"table ip {table} {{\n  chain postrouting {{\n"
+        f"table ip {table} {{\n  chain prerouting {{\n"
+        "    type nat hook prerouting priority dstnat; policy accept;\n"
+        f"{asked} udp dport 53 redirect to :{DNS_PORT}\n{asked} tcp dport 53 redirect to :{DNS_PORT}\n  }}\n"
+        "  chain postrouting {\n"
         "    type nat hook postrouting priority srcnat; policy accept;\n"
         f'    ip saddr {subnet} oifname != "{bridge}" masquerade\n  }}\n}}\n'
     )

@@ -9,7 +9,7 @@ from meshgate.runtime.redirect import (
     Capture,
     RedirectRules,
     Services,
-    egress_ruleset,
+    machine_ruleset,
     ruleset,
     service_ruleset,
 )
@@ -133,7 +133,7 @@ def test_a_pod_without_a_sidecar_has_only_the_guard() -> None:
         ruleset(SOME),
         ruleset(NOTHING),
         ruleset(None),
-        egress_ruleset("meshgate_test", "10.1.16.0/20", "mgtest"),
+        machine_ruleset("meshgate_test", "10.1.16.0/20", "mgtest", "10.1.16.1"),
         service_ruleset(SERVICES),
         service_ruleset({}),
     ],
