@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +19,7 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from meshgate.core.secret import Secret
 from meshgate.model.policies.acme import AcmeAccount
+from meshgate.stores.settings_file import replace_file
 
 _log = structlog.get_logger(__name__)
 
@@ -83,16 +82,7 @@ class Storage:
 
     def _write(self, path: Path, text: bytes) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink()
-            raise
+        replace_file(path, text)
 
 
 def _account_name(account: AcmeAccount) -> str:

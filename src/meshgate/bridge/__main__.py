@@ -13,9 +13,9 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from meshgate.bridge.config import ConfigError
 from meshgate.bridge.server import serving
 from meshgate.core.clock import SystemClock
+from meshgate.stores.settings_file import SettingsError
 
 MAX_THREADS = 64
 """They are made when they are needed."""
@@ -39,7 +39,7 @@ def main() -> int:
     )
     try:
         uvloop.run(_serve(options.config, options.listen))
-    except (ConfigError, RuntimeError, OSError) as failure:
+    except (SettingsError, RuntimeError, OSError) as failure:
         print(f"meshgate.bridge: {failure}", file=sys.stderr)
         return 1
     return 0

@@ -1,14 +1,7 @@
-"""The bridge's configuration, as a file between the control plane, which writes it, and the bridge.
-
-Mode 0600, for it holds secrets. Replaced in one step, so that a reader sees the old one or the new
-one, never half of it.
-"""
+"""The bridge's configuration, as a file between the control plane, which writes it, and the bridge."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +13,7 @@ from meshgate.model.policies.bridged import Bridged
 from meshgate.model.policies.cached import CACHE_LIMITS, CacheLimits, ProxyCache
 from meshgate.model.policies.logs import LoggedRoute
 from meshgate.model.service import EMPTY
-
-MAX_BYTES = 64 * 1024 * 1024
-"""A larger file is refused."""
-
-
-class ConfigError(ValueError):
-    """The file cannot be used; the message names a kind or a field, never a value."""
+from meshgate.stores.settings_file import SettingsError, replace_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,36 +40,13 @@ class BridgeConfig:
 
 
 def write_config(path: Path, config: BridgeConfig) -> None:
-    """Replaces the file atomically, mode 0600, where it would change. Raises `OSError`."""
-    text = dump(config)
-    if path.exists() and _digest(path.read_bytes()) == _digest(text.encode()):
-        return
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+    """Replaces the file where it would change. Raises `OSError`."""
+    replace_file(path, dump(config).encode())
 
 
-def read_config(path: Path) -> BridgeConfig:
-    """What the file says. Raises `ConfigError`, also where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot read the file: {error.strerror}") from error
-    if len(text) > MAX_BYTES:
-        raise ConfigError("the file is too large")
+def parse_config(text: bytes) -> BridgeConfig:
+    """What the file says. Raises `SettingsError`."""
     try:
         return load(BridgeConfig, text)
     except MalformedError as error:
-        raise ConfigError(str(error)) from error
-
-
-def _digest(text: bytes) -> bytes:
-    return hashlib.sha256(text).digest()
+        raise SettingsError(str(error)) from error

@@ -15,15 +15,15 @@ from google.protobuf.message import DecodeError
 from meshgate.bridge import wire
 from meshgate.bridge.cache.service import CacheService
 from meshgate.bridge.checks import make_steps
-from meshgate.bridge.config import BridgeConfig
+from meshgate.bridge.config import BridgeConfig, parse_config
 from meshgate.bridge.deciding import Step, decide
 from meshgate.bridge.log_service import METHOD, LogService
 from meshgate.bridge.log_service import SERVICE as ACCESS_LOG
 from meshgate.bridge.request import Allow, Deny, Identity, Request, failed
 from meshgate.bridge.tools import Directory, Kept, Tools
-from meshgate.bridge.watch import ConfigWatch
 from meshgate.core.clock import Clock
 from meshgate.model.policies.bridged import Bridged
+from meshgate.stores.settings_file import SettingsWatch
 
 AUTHORIZATION = "envoy.service.auth.v3.Authorization"
 MAX_CONCURRENT = 10_000
@@ -122,14 +122,20 @@ class Bridge:
 @asynccontextmanager
 async def serving(
     *, config: Path, listen: str, clock: Clock, make: MakeSteps = make_steps
-) -> AsyncIterator[ConfigWatch]:
+) -> AsyncIterator[SettingsWatch]:
     """Serves while the context is open. `listen`: `unix:PATH` or `ADDRESS:PORT`.
 
-    Raises `config.ConfigError` where the configuration cannot be read at the start, and
+    Raises `SettingsError` where the configuration cannot be read at the start, and
     `RuntimeError` where the address cannot be bound.
     """
     bridge = Bridge(clock, make, config.parent)
-    watch = ConfigWatch(config, bridge.replace)
+
+    def apply(text: bytes) -> None:
+        found = parse_config(text)
+        bridge.replace(found)
+        _log.info("configuration_loaded", rules=len(found.rules), consumers=len(found.consumers))
+
+    watch = SettingsWatch(config, apply)
     watch.load()
     bridge.refresh = watch.refresh
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT)

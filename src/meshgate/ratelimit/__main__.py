@@ -13,8 +13,8 @@ import structlog
 import uvloop
 
 from meshgate.core.clock import SystemClock
-from meshgate.ratelimit.rules_file import RulesError
 from meshgate.ratelimit.server import serving
+from meshgate.stores.settings_file import SettingsError
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
     status = 0
     try:
         uvloop.run(_serve(options.rules, options.listen, options.ready_fd))
-    except* (RulesError, RuntimeError, OSError) as failures:
+    except* (SettingsError, RuntimeError, OSError) as failures:
         for failure in failures.exceptions:
             print(f"meshgate.ratelimit: {failure}", file=sys.stderr)
         status = 1

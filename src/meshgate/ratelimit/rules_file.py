@@ -1,14 +1,8 @@
-"""The rules file: JSON between the control plane, which writes it, and the service, which watches it.
-
-Mode 0600, because it holds Redis passwords. Replaced in one step, so that a reader sees the
-old rules or the new ones, never half a file.
-"""
+"""The rules file: JSON between the control plane, which writes it, and the service, which watches it."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +21,10 @@ from meshgate.model.policy import (
     ResponseRateLimit,
 )
 from meshgate.ratelimit.windows import Window
+from meshgate.stores.settings_file import SettingsError, replace_file
 
 FORMAT = 1
 """Goes up when an old service could misread a new file."""
-
-MAX_BYTES = 64 * 1024 * 1024
-"""A larger rules file is refused."""
-
-
-class RulesError(ValueError):
-    """The rules file cannot be used; the message names the rule and field, never a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,41 +35,8 @@ class _ResponseRules:
 
 
 def write_rules(path: Path, rules: Iterable[RateLimit], responses: Iterable[ResponseRateLimit] = ()) -> None:
-    """Replaces the rules file atomically, mode 0600, where it says something else. Raises `OSError`."""
-    text = serialise(rules, responses)
-    if path.exists() and path.read_bytes() == text.encode():
-        return
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-
-
-def read_rules(path: Path) -> Mapping[str, RateLimit]:
-    """The rules by id. Raises `RulesError`, also where the file cannot be read."""
-    return parse(_read(path))
-
-
-def read_response_rules(path: Path) -> Mapping[str, ResponseRateLimit]:
-    """Those by what answers cost, by id. Raises `RulesError`."""
-    return parse_responses(_read(path))
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise RulesError(f"cannot read the rules file: {error.strerror}") from error
-    if len(text) > MAX_BYTES:
-        raise RulesError("the rules file is too large")
-    return text
+    """Replaces the rules file where it would say something else. Raises `OSError`."""
+    replace_file(path, serialise(rules, responses).encode())
 
 
 def serialise(rules: Iterable[RateLimit], responses: Iterable[ResponseRateLimit] = ()) -> str:
@@ -97,30 +52,30 @@ def serialise(rules: Iterable[RateLimit], responses: Iterable[ResponseRateLimit]
 
 
 def parse_responses(text: bytes | str) -> Mapping[str, ResponseRateLimit]:
-    """The rules by what answers cost, by id, read-only. Raises `RulesError`."""
+    """The rules by what answers cost, by id, read-only. Raises `SettingsError`."""
     try:
         written = json.loads(text).get("responses")
         found = typed_json.load(_ResponseRules, written) if written else _ResponseRules()
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise RulesError("responses: not what is written there") from error
+        raise SettingsError("responses: not what is written there") from error
     return MappingProxyType({rule.rule_id: rule for rule in found.rules})
 
 
 def parse(text: bytes | str) -> Mapping[str, RateLimit]:
-    """The rules by id, read-only. Raises `RulesError`."""
+    """The rules by id, read-only. Raises `SettingsError`."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RulesError("not JSON") from error
+        raise SettingsError("not JSON") from error
     if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
-        raise RulesError("not an object with a list named rules")
+        raise SettingsError("not an object with a list named rules")
     if document.get("format") != FORMAT:
-        raise RulesError(f"format must be {FORMAT}")
+        raise SettingsError(f"format must be {FORMAT}")
     rules: dict[str, RateLimit] = {}
     for position, entry in enumerate(document["rules"]):
         rule = _rule(_Fields(f"rules[{position}]", entry))
         if rule.rule_id in rules:
-            raise RulesError(f"rules[{position}]: its rule_id is used twice")
+            raise SettingsError(f"rules[{position}]: its rule_id is used twice")
         rules[rule.rule_id] = rule
     return MappingProxyType(rules)
 
@@ -167,38 +122,38 @@ class _Fields:
 
     def __init__(self, where: str, document: object) -> None:
         if not isinstance(document, dict):
-            raise RulesError(f"{where}: not an object")
+            raise SettingsError(f"{where}: not an object")
         self.where = where
         self._left: dict[str, Any] = dict(document)
 
     def text(self, name: str, default: str | None = None) -> str:
         value = self._left.pop(name, default)
         if not isinstance(value, str):
-            raise RulesError(f"{self.where}.{name}: must be a string")
+            raise SettingsError(f"{self.where}.{name}: must be a string")
         return value
 
     def flag(self, name: str, default: bool) -> bool:
         value = self._left.pop(name, default)
         if not isinstance(value, bool):
-            raise RulesError(f"{self.where}.{name}: must be true or false")
+            raise SettingsError(f"{self.where}.{name}: must be true or false")
         return value
 
     def number(self, name: str, default: int | None, low: int, high: int) -> int:
         value = self._left.pop(name, default)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise RulesError(f"{self.where}.{name}: must be a whole number from {low} to {high}")
+            raise SettingsError(f"{self.where}.{name}: must be a whole number from {low} to {high}")
         return value
 
     def object(self, name: str) -> dict[str, Any] | None:
         value = self._left.pop(name, None)
         if value is not None and not isinstance(value, dict):
-            raise RulesError(f"{self.where}.{name}: must be an object")
+            raise SettingsError(f"{self.where}.{name}: must be an object")
         return value
 
     def list(self, name: str) -> list[Any]:
         value = self._left.pop(name, [])
         if not isinstance(value, list):
-            raise RulesError(f"{self.where}.{name}: must be a list")
+            raise SettingsError(f"{self.where}.{name}: must be a list")
         return value
 
     def has(self, name: str) -> bool:
@@ -206,7 +161,7 @@ class _Fields:
 
     def end(self) -> None:
         if self._left:
-            raise RulesError(f"{self.where}: unknown field {sorted(self._left)[0][:64]!r}")
+            raise SettingsError(f"{self.where}: unknown field {sorted(self._left)[0][:64]!r}")
 
 
 def _limits(fields: _Fields) -> Limits:
@@ -214,7 +169,7 @@ def _limits(fields: _Fields) -> Limits:
     found = {w.value: fields.number(w.value, None, 1, 2**53) for w in Window if fields.has(w.value)}
     fields.end()
     if not found:
-        raise RulesError(f"{fields.where}: at least one window needs a limit")
+        raise SettingsError(f"{fields.where}: at least one window needs a limit")
     return Limits(**found)
 
 
@@ -240,7 +195,7 @@ def _redis(fields: _Fields) -> RedisTarget:
     fields.object("password")  # a null password is as good as none
     fields.end()
     if not target.host:
-        raise RulesError(f"{fields.where}.host: must not be empty")
+        raise SettingsError(f"{fields.where}.host: must not be empty")
     return target
 
 
@@ -251,7 +206,7 @@ def _rule(fields: _Fields) -> RateLimit:
         limit_by = LimitBy(fields.text("limit_by", "consumer"))
         store = LimitStore(fields.text("store", "local"))
     except ValueError as error:
-        raise RulesError(f"{where}: limit_by or store is not one of the allowed values") from error
+        raise SettingsError(f"{where}: limit_by or store is not one of the allowed values") from error
     rule = RateLimit(
         rule_id=fields.text("rule_id"),
         limits=_limits(_Fields(f"{where}.limits", fields.object("limits"))),
@@ -272,7 +227,7 @@ def _rule(fields: _Fields) -> RateLimit:
     )
     fields.end()
     if not rule.rule_id:
-        raise RulesError(f"{where}.rule_id: must not be empty")
+        raise SettingsError(f"{where}.rule_id: must not be empty")
     if rule.store is LimitStore.REDIS and rule.redis is None:
-        raise RulesError(f"{where}.redis: required by store redis")
+        raise SettingsError(f"{where}.redis: required by store redis")
     return rule

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,15 +11,15 @@ import grpc
 import structlog
 
 from meshgate.core.clock import Clock
-from meshgate.model.policy import RateLimit, ResponseRateLimit
 from meshgate.ratelimit.counters import StoreUnavailable
 from meshgate.ratelimit.descriptors import MalformedRequest
 from meshgate.ratelimit.limiter import Limiter, UnknownRuleError
 from meshgate.ratelimit.quota_server import QuotaServer
 from meshgate.ratelimit.response_limits import ResponseLimiter
 from meshgate.ratelimit.response_server import ResponseServer
+from meshgate.ratelimit.rules_file import parse, parse_responses
 from meshgate.ratelimit.stores import RedisStores
-from meshgate.ratelimit.watch import RulesWatch
+from meshgate.stores.settings_file import SettingsWatch
 
 SERVICE = "envoy.service.ratelimit.v3.RateLimitService"
 MAX_CONCURRENT = 10_000
@@ -44,7 +44,7 @@ _Context = grpc.aio.ServicerContext[bytes, bytes]
 class _Handler:
     """Answers `ShouldRateLimit` with bytes as they come and go."""
 
-    def __init__(self, limiter: Limiter, watch: RulesWatch) -> None:
+    def __init__(self, limiter: Limiter, watch: SettingsWatch) -> None:
         self._limiter = limiter
         self._watch = watch
         self._complained: set[str] = set()
@@ -74,10 +74,10 @@ class _Handler:
 
 
 @asynccontextmanager
-async def serving(*, rules: Path, listen: str, clock: Clock) -> AsyncIterator[RulesWatch]:
+async def serving(*, rules: Path, listen: str, clock: Clock) -> AsyncIterator[SettingsWatch]:
     """Serves while the context is open. `listen`: `unix:PATH` or `ADDRESS:PORT`.
 
-    Raises, in an exception group, `rules_file.RulesError` where the rules cannot be read at
+    Raises, in an exception group, `SettingsError` where the rules cannot be read at
     the start, and `RuntimeError` where the address cannot be bound.
     """
     async with asyncio.TaskGroup() as tasks:
@@ -87,12 +87,14 @@ async def serving(*, rules: Path, listen: str, clock: Clock) -> AsyncIterator[Ru
 
         responses = ResponseLimiter(clock=clock, stores=stores, tasks=tasks)
 
-        def apply(found: Mapping[str, RateLimit], costs: Mapping[str, ResponseRateLimit]) -> None:
+        def apply(text: bytes) -> None:
+            found, costs = parse(text), parse_responses(text)
             responses.replace_rules(costs)
             limiter.replace_rules(found, responses.targets())
             quotas.replace_rules(found)
+            _log.info("rules_loaded", rules=len(found) + len(costs))
 
-        watch = RulesWatch(rules, apply)
+        watch = SettingsWatch(rules, apply)
         watch.load()
         more = (quotas.handler(), ResponseServer(responses, watch.refresh).handler())
         server = _make_server(_Handler(limiter, watch), more, listen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from meshgate.bridge.config import BridgeConfig, read_config, write_config
+from meshgate.bridge.config import BridgeConfig, parse_config, write_config
 from meshgate.core.secret import Secret
 from meshgate.core.typed_json import _reachable
 from meshgate.model.policies.oauth import OAuth2
@@ -34,7 +34,7 @@ def test_policies_of_the_bridge_come_back_as_they_were(tmp_path: Path) -> None:
     file = tmp_path / "bridge.json"
     write_config(file, config)
     assert file.stat().st_mode & 0o777 == 0o600
-    assert dict(read_config(file).rules) == dict(config.rules)
+    assert dict(parse_config(file.read_bytes()).rules) == dict(config.rules)
 
 
 def test_no_two_kinds_in_the_file_have_one_name() -> None:

@@ -11,7 +11,8 @@ from meshgate.model.policy import Limits, LimitStore, NamedLimits, RateLimit, Re
 from meshgate.ratelimit.counters import Counter
 from meshgate.ratelimit.memory import MemoryStore
 from meshgate.ratelimit.response_limits import costs_of
-from meshgate.ratelimit.rules_file import RulesError, parse, parse_responses, serialise
+from meshgate.ratelimit.rules_file import parse, parse_responses, serialise
+from meshgate.stores.settings_file import SettingsError
 
 LIMITS = (
     NamedLimits(name="sms", limits=Limits(day=1)),
@@ -48,7 +49,7 @@ def test_rules_files_hold_both_kinds() -> None:
     "broken", ["", "[]", '{"responses": 5}', '{"responses": "{}"}', '{"responses": "x"}']
 )
 def test_broken_rules_files(broken: str) -> None:
-    with pytest.raises(RulesError):
+    with pytest.raises(SettingsError):
         parse_responses(broken)
 
 

@@ -198,4 +198,5 @@ def test_a_process_that_cannot_start_says_why_in_one_line(tmp_path: Path) -> Non
         output, log = service.communicate(timeout=DEADLINE_S)
     assert service.returncode == 1
     assert output == ""
-    assert log == "meshgate.ratelimit: cannot read the rules file: No such file or directory\n"
+    rules = tmp_path / "rules.json"
+    assert log == f"meshgate.ratelimit: cannot read {rules}: No such file or directory\n"
