@@ -15,6 +15,8 @@ from meshgate.model import workload as model
 from meshgate.model.graph import Model
 from meshgate.model.locality import LOCALITY_LABEL
 from meshgate.model.names import GATEWAY_LABELS, GATEWAY_NAMESPACE, GATEWAY_SERVICE_ACCOUNT
+from meshgate.model.service import AppProtocol
+from meshgate.model.target_ports import target_ports
 from meshgate.model.workload import Container, Workload
 from meshgate.runtime import spec
 from meshgate.runtime.libraries import build_id
@@ -23,6 +25,8 @@ from meshgate.runtime.redirect import Capture
 GATEWAY_NAME = "meshgate-gateway"
 NODE_NAME = "meshgate-node"
 """Ports isolation: the proxy through which pods without a sidecar find the services of their namespace."""
+_MAX_STEM = 236
+"""Of a Deployment's name in its pods' names, which are folders too: with hash and suffix 253."""
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Kubernetes' own: no vowels, so that no words come out."""
 
@@ -34,7 +38,8 @@ def pod_specs(
     found, problems = [gateway], []
     bare: set[str] = set()
     ports = port_keys(built) if isolation is spec.Isolation.PORTS else {}
-    for _, workload in sorted(built.workloads.items()):
+    targets = target_ports(built)
+    for key, workload in sorted(built.workloads.items()):
         idle = [c for c in workload.containers if not c.argv]
         if idle or not workload.containers:
             problems.append(_cannot_run(workload, idle))
@@ -42,7 +47,10 @@ def pod_specs(
         if workload.bypass and workload.meshed and isolation is spec.Isolation.PORTS:
             problems.append(_half_bypass(workload))
         keys = ports.get(workload.name.namespace, ()) if workload.meshed else ()
-        found.extend(_pods(workload, keys))
+        unnamed = _unnamed_ports(workload, targets.get(key, {}))
+        # A program in a place of its own listens where it likes; else it must be told the port at its start.
+        digest = template_hash(workload, unnamed if isolation is spec.Isolation.PORTS else ())
+        found.extend(_pods(workload, digest, unnamed, keys))
         if not workload.meshed:
             bare.add(workload.name.namespace)
     if isolation is spec.Isolation.PORTS:
@@ -96,20 +104,34 @@ def served_namespace(pod: spec.PodSpec) -> str:
     return pod.name.removeprefix(f"{NODE_NAME}.") if own else ""
 
 
-def _pods(workload: Workload, service_ports: tuple[str, ...]) -> Iterable[spec.PodSpec]:
-    digest = template_hash(workload)
+def _unnamed_ports(workload: Workload, targets: Mapping[int, AppProtocol]) -> tuple[spec.ContainerPort, ...]:
+    """Those that services lead to and no container names."""
+    named = {port.number for port in workload.ports}
+    return tuple(
+        spec.ContainerPort(number=number, protocol="UDP" if protocol is AppProtocol.UDP else "TCP")
+        for number, protocol in sorted(targets.items())
+        if number not in named
+    )
+
+
+def _pods(
+    workload: Workload,
+    digest: str,
+    unnamed: tuple[spec.ContainerPort, ...],
+    service_ports: tuple[str, ...],
+) -> Iterable[spec.PodSpec]:
     containers = tuple(_container(workload, c) for c in workload.containers)
     labels = {**workload.labels, "pod-template-hash": digest}
     drain, threads = workload.proxy.termination_drain_s, workload.proxy.concurrency
     for ordinal in range(workload.replicas):
         yield spec.PodSpec(
-            name=f"{workload.name.name}-{digest}-{_suffix(workload, digest, ordinal)}",
+            name=f"{workload.name.name[:_MAX_STEM]}-{digest}-{_suffix(workload, digest, ordinal)}",
             namespace=workload.name.namespace,
             workload=workload.name.name,
             labels=labels,
             service_account=workload.service_account,
             containers=containers,
-            ports=tuple(spec.ContainerPort(number=p.number, name=p.name) for p in workload.ports),
+            ports=(*(spec.ContainerPort(number=p.number, name=p.name) for p in workload.ports), *unnamed),
             meshed=workload.meshed,
             spec_hash=digest,
             termination_grace_s=workload.termination_grace_s,
@@ -139,7 +161,7 @@ def _capture(capture: model.Capture) -> Capture:
     )
 
 
-def template_hash(workload: Workload) -> str:
+def template_hash(workload: Workload, unnamed: tuple[spec.ContainerPort, ...] = ()) -> str:
     """10 hex digits of everything that a running pod cannot change; secrets enter as fingerprints."""
     parts = [
         workload.service_account,
@@ -149,6 +171,8 @@ def template_hash(workload: Workload) -> str:
         repr(sorted(workload.labels.items())),
         repr(sorted(workload.annotations.items())),
     ]
+    if unnamed:
+        parts.append(repr(unnamed))
     for c in workload.containers:
         env = [(e.name, e.value.fingerprint() if isinstance(e.value, Secret) else e.value) for e in c.env]
         probes = (c.readiness, c.liveness, c.startup)

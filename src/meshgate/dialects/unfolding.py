@@ -112,7 +112,8 @@ class _Identity:
             return None
         group = api_version.rpartition("/")[0]
         namespace, given = self._namespace(metadata or {}, (group, kind))
-        ref = ObjectRef(kind, one_line(namespace), one_line(name), group)
+        # A name that is one stays whole: two long ones may differ at their ends alone.
+        ref = ObjectRef(kind, one_line(namespace), name if is_dns_name(name) else one_line(name), group)
         if not is_dns_name(name):
             # Kubernetes lets a few kinds (roles) have other names; none of ours is one.
             self._error(

@@ -37,6 +37,7 @@ from meshgate.model.linking.functions import without_functions
 from meshgate.model.linking.gateway_api.edges import api_edges, link_gateway_api
 from meshgate.model.linking.gateway_ports import GatewayPorts
 from meshgate.model.linking.gateways import link_gateways
+from meshgate.model.linking.grpc_ports import with_grpc_ports
 from meshgate.model.linking.inbound import link_inbound
 from meshgate.model.linking.input import Findings, Input, with_defaults
 from meshgate.model.linking.mesh import link_mesh_hosts
@@ -62,7 +63,7 @@ def link(declared: Declared, *, allow_lua: bool = False) -> tuple[Model, tuple[D
     The facets that live (`instances`, `svids`, `addresses`, `trust_bundle_pem`) stay empty.
     """
     findings = Findings()
-    declared = resolve_delegates(with_defaults(declared), findings)
+    declared = with_grpc_ports(resolve_delegates(with_defaults(declared), findings))
     if not allow_lua:
         declared = without_functions(declared, findings)
     given = Input(declared, findings)

@@ -6,6 +6,7 @@ workload at a documentation address (RFC 5737).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from google.protobuf import descriptor_pb2
@@ -23,6 +24,7 @@ from meshgate.model.names import (
 from meshgate.model.policies.grpc import ProtoDescriptor, described
 from meshgate.model.proxy import Isolation, Proxy, ProxyKind
 from meshgate.model.service import AppProtocol, Service
+from meshgate.model.target_ports import target_ports
 from meshgate.model.workload import Instance, Svid, Workload
 from meshgate.simulate.certificates import leaf, root
 
@@ -39,8 +41,9 @@ _SERVICE_SUBNET = "198.51.100.0/24"
 
 def stand_in(model: Model, *, isolation: Isolation = Isolation.PORTS) -> Model:
     """The model with invented pods, addresses, certificates and SVIDs; what is there stays."""
+    targets = target_ports(model)
     instances = {
-        key: model.instances.get(key) or (_instance(model, key, number),)
+        key: model.instances.get(key) or (_instance(model, key, number, targets.get(key, ())),)
         for number, key in enumerate(sorted(model.workloads), start=1)
     }
     hosts = [*sorted(model.services), *sorted(h for h, e in model.entries.items() if _has_address(e))]
@@ -127,15 +130,11 @@ def client_proxy(model: Model, workload: Workload, isolation: Isolation = Isolat
     )
 
 
-def _instance(model: Model, key: str, number: int) -> Instance:
+def _instance(model: Model, key: str, number: int, targets: Iterable[int]) -> Instance:
     workload = model.workloads[key]
     inbound = model.inbound.get(key)
     numbers = {p.number for p in workload.ports} | {p.port for p in (inbound.ports if inbound else ())}
-    for host, keys in model.backends.items():
-        if key in keys:
-            service = model.services.get(host) or model.entries[host]
-            targets = (p.target or p.number for p in service.ports)
-            numbers.update(t for t in targets if isinstance(t, int))
+    numbers.update(targets)
     return Instance(
         pod=Name(workload.name.namespace, f"{workload.name.name}-0"),
         workload=workload.name,

@@ -30,13 +30,14 @@ Object = dict[str, Any]
 def backend(name: str, namespace: str = INFRA, certificate: Path | None = None) -> list[Object]:
     """A Deployment of `echo.py` and a Service with the ports 8080 (HTTP) and 9000 (TCP and UDP).
 
+    The container names the first port only: services lead to the others all the same.
     With a certificate it speaks HTTPS at the port 8443.
     """
     command = f"python3 {ECHO} {name} 8080 9000" + (f" 8443 {certificate}" if certificate else "")
     chosen = {"app": name}
     container = {
         "name": "app",
-        "ports": [{"name": "http", "containerPort": 8080}, {"containerPort": 9000}, {"containerPort": 8443}],
+        "ports": [{"name": "http", "containerPort": 8080}],
         "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 1},
     }
     template = {
@@ -64,12 +65,13 @@ def backend(name: str, namespace: str = INFRA, certificate: Path | None = None) 
 
 
 def grpc_backend(name: str, namespace: str = INFRA, certificate: Path | None = None) -> list[Object]:
-    """A Deployment of `grpc_echo.py` and its Service: gRPC at 50051, with a certificate TLS at 50052."""
+    """A Deployment of `grpc_echo.py` and its Service: gRPC at 50051, with a certificate TLS at 50052,
+    which does not say what it speaks."""
     command = f"python3 {GRPC_ECHO} {name} 50051" + (f" 50052 {certificate}" if certificate else "")
     chosen = {"app": name}
     container = {
         "name": "app",
-        "ports": [{"name": "grpc", "containerPort": 50051}, {"containerPort": 50052}],
+        "ports": [{"name": "grpc", "containerPort": 50051}],
         "readinessProbe": {"tcpSocket": {"port": "grpc"}, "periodSeconds": 1},
     }
     template = {
@@ -78,7 +80,7 @@ def grpc_backend(name: str, namespace: str = INFRA, certificate: Path | None = N
     }
     ports = [
         {"name": "grpc", "port": 50051, "targetPort": 50051},
-        {"name": "tls", "port": 50052, "targetPort": 50052, "appProtocol": "grpc"},
+        {"name": "secure", "port": 50052, "targetPort": 50052},
     ]
     spec = {"selector": {"matchLabels": chosen}, "template": template}
     service = {"selector": chosen, "ports": ports}

@@ -158,7 +158,14 @@ def test_which_listener_sets_a_gateway_takes(api: Api) -> None:
         listener_set("in-none", "takes-none", listener("a", 9132)),
         listener_set("in-web", "takes-web", listener("a", 9133)),
         listener_set("from-web", "takes-web", listener("a", 9134), namespace=WEB),
-    )
+        gateway("takes-same", listener("http"), allowedListeners={"namespaces": {"from": "Same"}}),
+        listener_set("no-cert", "takes-same", listener("a", 9135, "HTTPS", tls={"certificateRefs": [
+            {"name": "not-granted", "namespace": WEB}]})),
+    )  # fmt: skip
+    status = api.get("listenerset", "no-cert")["status"]
+    for kind in ("Accepted", "Programmed"):
+        assert conditions(status)[kind] == ("False", "ListenersNotValid")
+    assert conditions(status["listeners"][0])["ResolvedRefs"] == ("False", "RefNotPermitted")
     for name in ("in-default", "in-none", "in-web"):
         status = api.get("listenerset", name)["status"]
         assert conditions(status)["Accepted"] == ("False", "NotAllowed")
@@ -189,11 +196,14 @@ def test_routes_of_listener_sets(api: Api) -> None:
         route("half-accepted", [*of_set("the-set", "nope"), {"name": "has-set", "sectionName": "own"}],
               rule(prefix("/half"), backends=[to("two")])),
     )  # fmt: skip
-    found = {one["name"]: one for one in api.get("listenerset", "the-set")["status"]["listeners"]}
+    status = api.get("listenerset", "the-set")["status"]
+    assert conditions(status)["Accepted"] == ("True", "ListenersNotValid")
+    found = {one["name"]: one for one in status["listeners"]}
     assert conditions(found["kinds"])["ResolvedRefs"] == ("False", "InvalidRouteKinds")
     assert [kind["kind"] for kind in found["kinds"]["supportedKinds"]] == ["HTTPRoute"]
     assert conditions(found["https"])["ResolvedRefs"] == ("False", "RefNotPermitted")
     assert conditions(found["clash"])["Conflicted"] == ("True", "ProtocolConflict")
+    assert conditions(found["clash"])["Programmed"] == ("False", "ProtocolConflict")
     assert api.parents("HTTPRoute", "far-in-set", WEB)[0]["Accepted"] == ("True", "Accepted")
     assert [p["Accepted"][0] for p in api.parents("HTTPRoute", "both-parents")] == ["True", "True"]
     assert api.parents("HTTPRoute", "not-of-gateway")[0]["Accepted"] == ("False", "NoMatchingParent")

@@ -168,7 +168,7 @@ def test_hostnames_of_listeners(api: Api) -> None:
 def test_tls_to_grpc_backends(api: Api) -> None:
     def policy(hostname: str) -> Object:
         roots = [{"group": "", "kind": "ConfigMap", "name": "grpc-roots"}]
-        target = {"group": "", "kind": "Service", "name": "grpc-one", "sectionName": "tls"}
+        target = {"group": "", "kind": "Service", "name": "grpc-one", "sectionName": "secure"}
         validation = {"hostname": hostname, "caCertificateRefs": roots}
         return obj("BackendTLSPolicy", "grpc-tls", {"targetRefs": [target], "validation": validation})
 

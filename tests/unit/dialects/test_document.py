@@ -46,6 +46,14 @@ def test_identity(text: str, expected: str) -> None:
     assert [str(d) for d in diagnostics] == [f"f.yaml:{expected}"]
 
 
+def test_long_names_stay_whole() -> None:
+    documents, diagnostics = read_documents(
+        f"{{apiVersion: v1, kind: A, metadata: {{name: {'a' * 253}}}}}", "f.yaml"
+    )
+    assert diagnostics == ()
+    assert [d.ref.name for d in documents] == ["a" * 253]
+
+
 def test_an_object_of_the_api_has_no_positions() -> None:
     metadata = {"name": "a", "creationTimestamp": "2026-11-20T00:00:00Z"}
     document, diagnostics = from_object({"apiVersion": "v1", "kind": "Service", "metadata": metadata})

@@ -166,6 +166,8 @@ class CorsSpec(Spec):
             expose_headers=self.expose_headers,
             max_age_s=self.max_age,
             allow_credentials=self.allow_credentials or None,
+            # Who may not ask is answered here, without the headers that would let a browser go on.
+            forward_unmatched=False,
         )
 
 

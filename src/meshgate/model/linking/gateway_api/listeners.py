@@ -62,10 +62,12 @@ class LinkedListener:
     def status(self) -> ListenerStatus:
         """What there is to say about it."""
         serves = self.serves
+        of_set = self.holder is not self.gateway
+        why = self.conflicted.reason if of_set and self.conflicted.holds else "Invalid"
         programmed = Condition(
             type="Programmed",
             holds=serves,
-            reason="Programmed" if serves else "Invalid",
+            reason="Programmed" if serves else why,
             message="" if serves else "the listener is not opened",
         )
         return ListenerStatus(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from cryptography.x509 import InvalidVersion, load_pem_x509_certificates
 
 from meshgate.model.edge import Certificate
-from meshgate.model.gateway_api import GATEWAY_GROUP, Reference
+from meshgate.model.gateway_api import Reference
 from meshgate.model.gateway_api_routes import ApiRoute
+from meshgate.model.linking.gateway_api.grants import permits
 from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.linking.plugin_names import connection_guards
 from meshgate.model.linking.tls_secrets import find_credential
@@ -34,16 +35,7 @@ class References:
 
     def permits(self, kind: str, namespace: str, target: Reference) -> bool:
         """Whether an object of that kind (of the Gateway API) in a namespace may refer to `target`."""
-        if namespace == target.name.namespace:
-            return True
-        wanted = (GATEWAY_GROUP, kind, namespace)
-        targets = {(target.group, target.kind, ""), (target.group, target.kind, target.name.name)}
-        return any(
-            grant.namespace == target.name.namespace
-            and wanted in grant.sources
-            and not targets.isdisjoint(grant.targets)
-            for grant in self._grants
-        )
+        return permits(self._grants, kind, namespace, target)
 
     def backend(self, route: ApiRoute, target: Reference) -> tuple[Service, ServicePort] | Problem:
         """The Service and its port that a route's backend is."""

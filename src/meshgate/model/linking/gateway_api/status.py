@@ -126,12 +126,13 @@ def set_status(
             for kind in ("Accepted", "Programmed")
         )
         return ObjectStatus(generation=one.generation, conditions=conditions, listeners=())
-    some = any(listener.accepted.holds for listener in own)
     good = all(listener.accepted.holds and listener.resolved.holds for listener in own)
-    taken = Condition(type="Accepted", holds=some, reason="Accepted" if good else "ListenersNotValid")
     serves = any(listener.serves for listener in own)
-    reason = "Programmed" if serves else ("Invalid" if some else "ListenersNotValid")
-    programmed = Condition(type="Programmed", holds=serves, reason=reason)
+    message = "" if good else "some listeners are not valid" if serves else "no listener is valid"
+    reason = "Accepted" if good and serves else "ListenersNotValid"
+    taken = Condition(type="Accepted", holds=serves, reason=reason, message=message)
+    reason = "Programmed" if serves else "ListenersNotValid"
+    programmed = Condition(type="Programmed", holds=serves, reason=reason, message="" if serves else message)
     return ObjectStatus(
         generation=one.generation,
         conditions=(taken, programmed),
