@@ -219,3 +219,22 @@ def test_a_cluster_plugin_without_a_class_is_taken_with_a_warning() -> None:
         "kubernetes.io/ingress.class, without which Kong leaves it out; it is taken all the same; "
         "add kubernetes.io/ingress.class: kong"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "place"),
+    [
+        ("session", "secret: '{vault://env/secret}'", "5:18: error MG1104 KongPlugin default/p config.secret"),
+        ("http-log", "http_endpoint: 'http://a/', headers: {k: '{vault://aws/k}'}", "headers.k"),
+        ("openid-connect", "issuer: 'https://a', client_secret: ['{vault://a/b}']", "client_secret[0]"),
+    ],
+)
+def test_a_reference_to_a_vault_never_serves_as_the_value(name: str, config: str, place: str) -> None:
+    """Else the secret would be a text that everybody knows."""
+    text = f"{HEAD}plugin: {name}\nconfig: {{{config}}}\n"
+    (found,) = [line for line in said(text) if "vault" in line]
+    assert place in found
+    assert found.endswith(
+        "refers to a vault, which is not supported; put the value into a Secret and name it in configPatches"
+    )
+    assert plugin(text).policy is None

@@ -110,8 +110,7 @@ def test_the_old_flat_spelling_of_redis_is_taken_and_named_without_the_password(
     )
     lines = remarks(config)
     assert lines[0] == (
-        "5:48: warning MG2104 config.redis_host: redis_host is the old spelling of redis.host; "
-        "write redis: {host: 'a'}"
+        "5:48: warning MG2104 config.redis_host: is the old spelling of redis.host; write redis: {host: 'a'}"
     )
     assert len(lines) == 9
     assert [line for line in lines if "hush" in line] == []
@@ -194,7 +193,8 @@ def test_redis_is_left_alone_where_it_is_not_asked_for() -> None:
         ),
         (
             "minute: 1, redis: {password: '{vault://env/redis}'}",
-            "5:39: error MG1104 config.redis.password: refers to a vault, which is not supported",
+            "5:39: error MG1104 config.redis.password: refers to a vault, which is not supported; "
+            "put the value into a Secret and name it in configPatches",
         ),
         (
             "minute: 1, sync_rate: 0.5",

@@ -37,7 +37,7 @@ def test_02_is_warned_about_line_by_line() -> None:
         "add plugin: jwt",
         "f.yaml:14:1: warning MG2101 KongPlugin default/rate-limit: names no plugin; its fields fit "
         "rate-limiting alone; add plugin: rate-limiting",
-        "f.yaml:21:15: warning MG2104 KongPlugin default/rate-limit config.redis_host: redis_host is the old "
+        "f.yaml:21:15: warning MG2104 KongPlugin default/rate-limit config.redis_host: is the old "
         "spelling of redis.host; write redis: {host: 'redis'}",
     ]
 

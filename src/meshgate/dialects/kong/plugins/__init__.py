@@ -79,6 +79,7 @@ from meshgate.dialects.kong.plugins.severity_logs import (
     lower_loggly,
     lower_syslog,
 )
+from meshgate.dialects.kong.plugins.vaults import vault_references
 from meshgate.dialects.kong.plugins.zipkin import ZipkinConfig, lower_zipkin
 from meshgate.dialects.schema import check
 from meshgate.model.policy import Policy
@@ -100,9 +101,13 @@ class SupportedPlugin(Generic[C]):
         """The policy of a KongPlugin's `config`; None where it has errors."""
         config, found = check(self.config, document, ("config",))
         said = [self._as_value(d) if d.code in _VALUE_CODES else d for d in found]
+        report = Report(document=document, said=said)
+        for field in vault_references(document.data.get("config")):
+            remedy = "put the value into a Secret and name it in configPatches"
+            report.error("MG1104", field, "refers to a vault, which is not supported", remedy)
         if config is None:
             return None, said
-        policy = self.lower(config, Report(document=document, said=said))
+        policy = self.lower(config, report)
         return (None if has_errors(said) else policy), said
 
     def _as_value(self, diagnostic: Diagnostic) -> Diagnostic:

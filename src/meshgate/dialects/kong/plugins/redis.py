@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
-from meshgate.core.origin import FieldPath
 from meshgate.core.secret import Secret
 from meshgate.dialects.kong.catalog import REDIS_FIELDS
 from meshgate.dialects.kong.plugins.config import Config, Report, Word
 from meshgate.dialects.schema import SecretText, show
 from meshgate.model.policy import RedisTarget
-
-_VAULT = "{vault://"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Milliseconds = Annotated[int, Field(ge=1, le=2**31 - 2)]
@@ -52,38 +50,33 @@ def lower_redis(
     flat: FlatRedisConfig, record: RedisConfig | None, report: Report, *, wanted: bool
 ) -> RedisTarget | None:
     """Where to count; None where `wanted` is false. Old names are MG2104, contradictions MG2103."""
-    values: dict[str, object] = {}
-    for name in REDIS_FIELDS:
-        old = getattr(flat, f"redis_{name}")
-        new = getattr(record, name) if record is not None else None
-        if old is not None:
-            _report_old(name, old, report)
-        if old is not None and new is not None and old != new:
-            report.error("MG2103", (f"redis_{name}",), f"contradicts redis.{name}", "keep redis alone")
-        value = new if new is not None else old
-        if value is not None:
-            values["timeout_ms" if name == "timeout" else name] = value
-            _check_reference(value, ("redis", name) if new is not None else (f"redis_{name}",), report)
+    values = record_values(flat, record, "redis_", REDIS_FIELDS, report)
     if not wanted:
         return None
     if "host" not in values:
         report.error("MG2103", ("redis", "host"), "is required where policy is redis")
         return None
+    if "timeout" in values:
+        values["timeout_ms"] = values.pop("timeout")
     return RedisTarget(**values)  # type: ignore[arg-type]  # each was checked as a field above
 
 
-def _report_old(name: str, value: object, report: Report) -> None:
-    shown = "..." if isinstance(value, Secret) else show(value)
-    report.warn(
-        "MG2104",
-        (f"redis_{name}",),
-        f"redis_{name} is the old spelling of redis.{name}",
-        f"write redis: {{{name}: {shown}}}",
-    )
-
-
-def _check_reference(value: object, field: FieldPath, report: Report) -> None:
-    """Kong can fetch values from a vault; here the reference itself would be used."""
-    text = value.reveal_text() if isinstance(value, Secret) else value
-    if isinstance(text, str) and text.startswith(_VAULT):
-        report.error("MG1104", field, "refers to a vault, which is not supported")
+def record_values(
+    flat: Config, record: Config | None, prefix: str, names: Iterable[str], report: Report
+) -> dict[str, object]:
+    """What is set, by the record's names; the flat spelling of each begins with `prefix`."""
+    found: dict[str, object] = {}
+    for name in names:
+        field = f"{prefix}{name}"
+        old = getattr(flat, field, None)
+        new = getattr(record, name) if record is not None else None
+        if old is not None:
+            shown = "..." if isinstance(old, Secret) else show(old)
+            message, remedy = f"is the old spelling of redis.{name}", f"write redis: {{{name}: {shown}}}"
+            report.warn("MG2104", (field,), message, remedy)
+        if old is not None and new is not None and old != new:
+            report.error("MG2103", (field,), f"contradicts redis.{name}", "keep redis alone")
+        value = new if new is not None else old
+        if value is not None:
+            found[name] = value
+    return found

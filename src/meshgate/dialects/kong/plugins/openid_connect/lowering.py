@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from meshgate.dialects.kong.plugins.config import Report
 from meshgate.dialects.kong.plugins.openid_connect.addresses import is_local
@@ -37,13 +37,10 @@ from meshgate.model.policies.openid import (
     TokenDemands,
 )
 
-_VAULT = "{vault://"
-
 
 def lower_openid_connect(config: OpenidConnectConfig, report: Report) -> OpenIdConnect:
     """The policy; what asks for less than the bridge does is warned, what asks for more closes."""
     report_other_values(config, report)
-    _report_references(report)
     methods = methods_of(config.auth_methods)
     clients = lower_clients(config, report)
     _check(config, methods, bool(clients), report)
@@ -103,16 +100,6 @@ def lower_openid_connect(config: OpenidConnectConfig, report: Report) -> OpenIdC
         anonymous=config.anonymous,
         origin=report.origin(),
     )
-
-
-def _report_references(report: Report) -> None:
-    """Kong can fetch values from a vault; here the reference itself would be used."""
-    config = report.document.data.get("config")
-    for name, value in config.items() if isinstance(config, Mapping) else ():
-        held = tuple(value.values()) if isinstance(value, Mapping) else value
-        texts = held if isinstance(held, list | tuple) else (held,)
-        if any(isinstance(text, str) and text.startswith(_VAULT) for text in texts):
-            report.error("MG1104", (name,), "refers to a vault, which is not supported")
 
 
 def _places(names: Sequence[str]) -> frozenset[CredentialPlace]:

@@ -7,10 +7,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from meshgate.core.secret import Secret
 from meshgate.dialects.kong.plugins.config import Config, Line, Report, Word
-from meshgate.dialects.kong.plugins.redis import Database, Milliseconds, Port
-from meshgate.dialects.schema import Items, SecretText, show
+from meshgate.dialects.kong.plugins.redis import Milliseconds, Port, RedisConfig, record_values
+from meshgate.dialects.schema import Items, SecretText
 from meshgate.model.policies.limits import RedisTarget
 from meshgate.model.policies.session_store import SessionsInRedis
 
@@ -25,25 +24,16 @@ class RedisNode(Config):
     port: Port = 6379
 
 
-class SessionRedis(Config):
+class SessionRedis(RedisConfig):
     """Kong's record."""
 
     UNSUPPORTED: ClassVar[Mapping[str, str]] = {"cloud_authentication": "Redis is asked with a password"}
 
-    host: Word | None = None
-    port: Port | None = None
     prefix: Line | None = None
     socket: Line | None = None
-    timeout: Milliseconds | None = None
     connect_timeout: Milliseconds | None = None
     read_timeout: Milliseconds | None = None
     send_timeout: Milliseconds | None = None
-    username: Word | None = None
-    password: SecretText | None = None
-    database: Database | None = None
-    ssl: bool | None = None
-    ssl_verify: bool | None = None
-    server_name: Word | None = None
     cluster_nodes: Items[RedisNode] | None = None
     cluster_addresses: Items[Line] | None = None
     cluster_max_redirections: Count | None = None
@@ -102,7 +92,7 @@ _TIMEOUTS = ("timeout", "connect_timeout", "read_timeout", "send_timeout")
 
 def lower_session_store(config: FlatSessionRedis, report: Report, *, wanted: bool) -> SessionsInRedis | None:
     """Where sessions are kept; None where `wanted` is false. Old names are MG2104, contradictions MG2103."""
-    values = _values(config, report)
+    values = record_values(config, config.redis, "session_redis_", SessionRedis.model_fields, report)
     if not wanted:
         return None
     for name, message in _CLOSES.items():
@@ -125,23 +115,3 @@ def lower_session_store(config: FlatSessionRedis, report: Report, *, wanted: boo
         ),
         prefix=str(values.get("prefix", "sessions")),
     )
-
-
-def _values(config: FlatSessionRedis, report: Report) -> dict[str, object]:
-    """What is set, by the record's names."""
-    found: dict[str, object] = {}
-    for name in SessionRedis.model_fields:
-        flat = f"session_redis_{name}"
-        old = getattr(config, flat, None)
-        new = getattr(config.redis, name) if config.redis is not None else None
-        if old is not None:
-            shown = "..." if isinstance(old, Secret) else show(old)
-            report.warn(
-                "MG2104", (flat,), f"is the old spelling of redis.{name}", f"write redis: {{{name}: {shown}}}"
-            )
-        if old is not None and new is not None and old != new:
-            report.error("MG2103", (flat,), f"contradicts redis.{name}", "keep redis alone")
-        value = new if new is not None else old
-        if value is not None:
-            found[name] = value
-    return found
