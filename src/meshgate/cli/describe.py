@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from meshgate.cli.asked_objects import query_of, tell_missing
 from meshgate.cli.client import connect
-from meshgate.cli.errors import CliError
-from meshgate.cli.options import DEFAULT_STATE, Kinds, Namespace, State, said_kinds
+from meshgate.cli.options import DEFAULT_STATE, AllNamespaces, Kinds, Namespace, Selector, State
 from meshgate.cli.printing import as_yaml, columns, list_in, text_in
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.backend import GetAnswer, GetQuery
@@ -28,32 +28,19 @@ def describe(
     kinds: Kinds = "",
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]")] = None,
     namespace: Namespace = "default",
-    all_namespaces: Annotated[
-        bool, typer.Option("-A", "--all-namespaces", help="Of every namespace.")
-    ] = False,
-    selector: Annotated[str, typer.Option("-l", "--selector", help="Labels, such as app=web.")] = "",
+    all_namespaces: AllNamespaces = False,
+    selector: Selector = "",
     state: State = DEFAULT_STATE,
 ) -> None:
     """Show objects at length, each condition with its reason."""
-    if all_namespaces and (names or "/" in kinds):
-        raise CliError("a name cannot be asked for across all namespaces", "give -n NAMESPACE")
-    query = GetQuery(
-        kinds=said_kinds(kinds),
-        names=tuple(names or ()),
-        namespace=namespace,
-        all_namespaces=all_namespaces,
-        selector=selector,
-    )
+    query = query_of(kinds, names, namespace, all_namespaces=all_namespaces, selector=selector)
     with connect(state) as client:
         answer = client.call(wire.GET, query)
         if answer.missing and (begun := _begun(client.call(wire.GET, replace(query, names=())), query)):
             answer = begun
     sys.stdout.write(render(answer))
     sys.stdout.flush()
-    for message in answer.missing:
-        typer.echo(f"Error from server (NotFound): {message}", err=True)
-    if answer.missing:
-        raise typer.Exit(1)
+    tell_missing(answer)
 
 
 def _begun(all_of_kind: GetAnswer, query: GetQuery) -> GetAnswer | None:

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from meshgate.cli.asked_objects import query_of, tell_missing
 from meshgate.cli.client import connect
-from meshgate.cli.errors import CliError
-from meshgate.cli.options import DEFAULT_STATE, Kinds, Namespace, State, said_kinds
+from meshgate.cli.options import DEFAULT_STATE, AllNamespaces, Kinds, Namespace, Selector, State
 from meshgate.cli.printing import age, as_json, as_yaml, columns, text_in, utc_now
 from meshgate.cli.tables import columns_of
 from meshgate.sources import admin_protocol as wire
@@ -36,32 +36,19 @@ def get(
     kinds: Kinds = "",
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]")] = None,
     namespace: Namespace = "default",
-    all_namespaces: Annotated[
-        bool, typer.Option("-A", "--all-namespaces", help="Of every namespace.")
-    ] = False,
-    selector: Annotated[str, typer.Option("-l", "--selector", help="Labels, such as app=web.")] = "",
+    all_namespaces: AllNamespaces = False,
+    selector: Selector = "",
     output: Annotated[Output | None, typer.Option("-o", "--output", help="Format.")] = None,
     no_headers: Annotated[bool, typer.Option("--no-headers", help="Rows only.")] = False,
     state: State = DEFAULT_STATE,
 ) -> None:
     """Show objects: what was written, and what has come of it."""
-    query = GetQuery(
-        kinds=said_kinds(kinds),
-        names=tuple(names or ()),
-        namespace=namespace,
-        all_namespaces=all_namespaces,
-        selector=selector,
-    )
-    if all_namespaces and (names or "/" in kinds):
-        raise CliError("a name cannot be asked for across all namespaces", "give -n NAMESPACE")
+    query = query_of(kinds, names, namespace, all_namespaces=all_namespaces, selector=selector)
     with connect(state) as client:
         answer = client.call(wire.GET, query)
     sys.stdout.write(render(answer, query, output, headers=not no_headers))
     sys.stdout.flush()
-    for message in answer.missing:
-        typer.echo(f"Error from server (NotFound): {message}", err=True)
-    if answer.missing:
-        raise typer.Exit(1)
+    tell_missing(answer)
     if not any(listed.objects for listed in answer.lists) and output not in (Output.YAML, Output.JSON):
         where = "" if all_namespaces or not answer.lists[0].namespaced else f" in {namespace} namespace"
         typer.echo(f"No resources found{where}.", err=True)

@@ -27,6 +27,9 @@ Kinds = Annotated[
     typer.Argument(metavar="KIND", help="pods, svc, ingress, vs,dr, all, or KIND/NAME", show_default=False),
 ]
 
+AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="Of every namespace.")]
+Selector = Annotated[str, typer.Option("-l", "--selector", help="Labels, such as app=web.")]
+
 
 class Structured(enum.StrEnum):
     """Formats for programs."""

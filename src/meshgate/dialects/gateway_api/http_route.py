@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -9,26 +10,16 @@ from pydantic import Field
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
-from meshgate.dialects.gateway_api.filters import FilterLowering, FilterSpec
+from meshgate.dialects.gateway_api.filters import FilterLowering
 from meshgate.dialects.gateway_api.matching import HttpMatchSpec, MatchLowering
-from meshgate.dialects.gateway_api.references import Duration, SectionName, lower_backend
-from meshgate.dialects.gateway_api.routes import (
-    BackendRefSpec,
-    HostnamesSpec,
-    PersistenceSpec,
-    lowered_route,
-)
+from meshgate.dialects.gateway_api.references import Duration
+from meshgate.dialects.gateway_api.request_rules import RequestRuleSpec, request_rule
+from meshgate.dialects.gateway_api.routes import HostnamesSpec, lowered_route
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Items, Spec, check, problem
 from meshgate.model.gateway_api import GATEWAY_GROUP, RouteKind
-from meshgate.model.gateway_api_routes import (
-    Backend,
-    RedirectFilter,
-    RewriteFilter,
-    RouteRetry,
-    RouteRule,
-)
+from meshgate.model.gateway_api_routes import RedirectFilter, RewriteFilter, RouteRetry, RouteRule
 from meshgate.model.route import PathKind, RequestMatch
 
 _FILTERS = (
@@ -42,12 +33,6 @@ _FILTERS = (
     "ExtensionRef",
 )
 StatusCode = Annotated[int, Field(ge=400, le=599)]
-
-
-class BackendSpec(BackendRefSpec):
-    """`HTTPBackendRef`."""
-
-    filters: Items[FilterSpec] = ()
 
 
 class TimeoutsSpec(Spec):
@@ -65,16 +50,12 @@ class RetrySpec(Spec):
     backoff: Duration | None = None
 
 
-class RuleSpec(Spec):
+class RuleSpec(RequestRuleSpec):
     """`HTTPRouteRule`."""
 
-    name: SectionName = ""
     matches: Items[HttpMatchSpec] = ()
-    filters: Items[FilterSpec] = ()
-    backend_refs: Items[BackendSpec] = ()
     timeouts: TimeoutsSpec = TimeoutsSpec()
     retry: RetrySpec | None = None
-    session_persistence: PersistenceSpec | None = None
 
 
 class HttpRouteSpec(HostnamesSpec):
@@ -98,20 +79,11 @@ def lower_http_route(document: Document) -> Lowered:
 
 def _rule(spec: RuleSpec, document: Document, path: FieldPath, said: list[Diagnostic]) -> RouteRule:
     matching = MatchLowering(document, said)
-    filtering = FilterLowering(document, said, _FILTERS)
     matches = tuple(matching.http(m, (*path, "matches", i)) for i, m in enumerate(spec.matches))
-    rule = RouteRule(
-        name=spec.name,
-        matches=matches or (matching.http(HttpMatchSpec(), path),),
-        filters=filtering.filters(spec.filters, (*path, "filters")),
-        backends=tuple(
-            Backend(
-                target=lower_backend(b, document, (*path, "backendRefs", i)),
-                weight=b.weight,
-                filters=filtering.filters(b.filters, (*path, "backendRefs", i, "filters")),
-            )
-            for i, b in enumerate(spec.backend_refs)
-        ),
+    matches = matches or (matching.http(HttpMatchSpec(), path),)
+    filtering = FilterLowering(document, said, _FILTERS)
+    rule = replace(
+        request_rule(spec, matches, filtering, document, path),
         timeout_ms=spec.timeouts.request,
         backend_timeout_ms=spec.timeouts.backend_request,
         retry=(
@@ -119,8 +91,6 @@ def _rule(spec: RuleSpec, document: Document, path: FieldPath, said: list[Diagno
             if spec.retry
             else None
         ),
-        persistence=spec.session_persistence.lower() if spec.session_persistence else None,
-        origin=document.locate(path),
     )
     _check(rule, document, path, said)
     return rule
