@@ -17,8 +17,8 @@ from meshgate.analysis import (
     ports,
     virtual_services,
 )
-from meshgate.analysis.advice import Advice
-from meshgate.core.diagnostics import Diagnostic, ordered
+from meshgate.core.diagnostics import Diagnostic
+from meshgate.core.findings import Findings
 from meshgate.model.declared import Declared
 from meshgate.model.graph import Model
 
@@ -39,7 +39,7 @@ _ANALYZERS = (
 
 def advise(declared: Declared, model: Model) -> tuple[Diagnostic, ...]:
     """Warnings and information (MG31xx), by position. Pure; never an error."""
-    advice = Advice()
+    advice = Findings()
     for analyze in _ANALYZERS:
         analyze(declared, model, advice)
-    return ordered(advice.given)
+    return advice.all()

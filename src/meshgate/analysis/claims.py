@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from meshgate.analysis.advice import Advice
+from meshgate.core.findings import Findings
 from meshgate.model.declared import Declared, MeshRules
 from meshgate.model.graph import EDGE, Model
 from meshgate.model.linking.mesh import MESH_GATEWAY
 
 
-def analyze(declared: Declared, model: Model, advice: Advice) -> None:
+def analyze(declared: Declared, model: Model, advice: Findings) -> None:
     """MG3112: `@request.auth.claims` at a gateway without a RequestAuthentication: it is never met."""
     guard = model.edge_guard.get(EDGE)
     if guard is not None and guard.jwt:

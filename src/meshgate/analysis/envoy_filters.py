@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshgate.analysis.advice import Advice
+from meshgate.core.findings import Findings
 from meshgate.model.declared import Declared
 from meshgate.model.envoy_patch import Operation
 from meshgate.model.graph import Model
@@ -10,7 +10,7 @@ from meshgate.model.graph import Model
 _RELATIVE = (Operation.INSERT_BEFORE, Operation.INSERT_AFTER, Operation.REPLACE)
 
 
-def analyze(declared: Declared, model: Model, advice: Advice) -> None:
+def analyze(declared: Declared, model: Model, advice: Findings) -> None:
     """MG3111: a place told by another filter, in an EnvoyFilter without a priority.
 
     Such patches are applied in the order of creation; where another EnvoyFilter adds or removes the

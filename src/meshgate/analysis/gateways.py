@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from meshgate.analysis.advice import Advice
+from meshgate.core.findings import Findings
 from meshgate.model.declared import Declared
 from meshgate.model.gateway import GatewayObject, Server
 from meshgate.model.graph import Model
 
 
-def analyze(declared: Declared, model: Model, advice: Advice) -> None:
+def analyze(declared: Declared, model: Model, advice: Findings) -> None:
     """MG3108: one certificate behind two Gateways.
 
     A browser that has a connection for one host uses it for every other host that the

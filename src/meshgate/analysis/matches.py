@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshgate.analysis.advice import Advice
+from meshgate.core.findings import Findings
 from meshgate.model.declared import Declared, MeshRules
 from meshgate.model.graph import Model
 from meshgate.model.linking.mesh import is_catch_all
@@ -10,7 +10,7 @@ from meshgate.model.linking.paths import takes_all
 from meshgate.model.route import MatchKind, NamedMatch, PathKind, PathMatch, RequestMatch, Rule, StringMatch
 
 
-def analyze(declared: Declared, model: Model, advice: Advice) -> None:
+def analyze(declared: Declared, model: Model, advice: Findings) -> None:
     """MG3105: a warning for a rule that no request can reach, a note for a match that none can.
 
     A catch-all before it is what `link` finds (MG3009).
@@ -33,7 +33,7 @@ def analyze(declared: Declared, model: Model, advice: Advice) -> None:
                 break
 
 
-def _report_rule(rules: MeshRules, rule: Rule, owner: Rule, advice: Advice) -> None:
+def _report_rule(rules: MeshRules, rule: Rule, owner: Rule, advice: Findings) -> None:
     advice.warn(
         "MG3105",
         rule.origin,
@@ -43,7 +43,7 @@ def _report_rule(rules: MeshRules, rule: Rule, owner: Rule, advice: Advice) -> N
     )
 
 
-def _report_match(rules: MeshRules, rule: Rule, owner: Rule, advice: Advice) -> None:
+def _report_match(rules: MeshRules, rule: Rule, owner: Rule, advice: Findings) -> None:
     by = "another of them" if owner is rule else f"the rule at {owner.origin}"
     advice.note(
         "MG3105",

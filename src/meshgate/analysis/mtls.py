@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshgate.analysis.advice import Advice
 from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.findings import Findings
 from meshgate.model.declared import Declared, DestinationRules
 from meshgate.model.destination import ClientTlsMode, TrafficPolicy
 from meshgate.model.graph import Model
@@ -15,7 +15,7 @@ from meshgate.model.service import Service, ServicePort
 from meshgate.model.workload import MtlsMode
 
 
-def analyze(declared: Declared, model: Model, advice: Advice) -> None:
+def analyze(declared: Declared, model: Model, advice: Findings) -> None:
     """MG3110 for each port of a rule's service where one of the two refuses the other."""
     for rules in declared.destination_rules:
         service = model.services.get(complete_host(rules.host, rules.namespace))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from meshgate.analysis.advice import Advice
 from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.findings import Findings
 from meshgate.core.origin import BUILT_IN
 from meshgate.model.declared import Declared
 from meshgate.model.graph import Model
@@ -12,7 +12,7 @@ _INJECTION = "istio-injection"
 _REVISION = "istio.io/rev"
 
 
-def analyze(declared: Declared, model: Model, advice: Advice) -> None:
+def analyze(declared: Declared, model: Model, advice: Findings) -> None:
     """MG3101 for namespaces without a sidecar anywhere and no word about it, MG3102 for two words."""
     labels = {n.name: n.labels for n in declared.namespaces}
     origins = {n.name: n.origin for n in declared.namespaces}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshgate.analysis.advice import Advice
+from meshgate.core.findings import Findings
 from meshgate.model.declared import Declared
 from meshgate.model.graph import Model
 from meshgate.model.linking.inbound import container_port
@@ -16,7 +16,7 @@ from meshgate.model.service import AppProtocol, Service, ServicePort
 _STREAMS = frozenset({AppProtocol.TCP, AppProtocol.TLS, AppProtocol.HTTPS})
 
 
-def analyze(declared: Declared, model: Model, advice: Advice) -> None:
+def analyze(declared: Declared, model: Model, advice: Findings) -> None:
     """MG3103, MG3104, MG3107 and MG3109."""
     for service in model.services.values():
         _unnamed(service, advice)
@@ -25,7 +25,7 @@ def analyze(declared: Declared, model: Model, advice: Advice) -> None:
     _unchecked_tokens(declared, model, advice)
 
 
-def _unnamed(service: Service, advice: Advice) -> None:
+def _unnamed(service: Service, advice: Findings) -> None:
     for port in service.ports:
         if port.protocol is AppProtocol.UNKNOWN:
             advice.note(
@@ -38,7 +38,7 @@ def _unnamed(service: Service, advice: Advice) -> None:
             )
 
 
-def _external_name(service: Service, advice: Advice) -> None:
+def _external_name(service: Service, advice: Findings) -> None:
     """Istio's IST0150: without a request's Host or a server name there is nothing to go by."""
     for port in service.ports if service.external_name else ():
         if port.protocol in (AppProtocol.TCP, AppProtocol.UNKNOWN):
@@ -66,7 +66,7 @@ def _meetings(model: Model) -> Iterator[tuple[str, int, list[tuple[Service, Serv
             yield key, number, found
 
 
-def _disagreements(model: Model, advice: Advice) -> None:
+def _disagreements(model: Model, advice: Findings) -> None:
     """Of one container port, services that say it speaks something else, or offer it elsewhere."""
     for key, number, found in _meetings(model):
         first, its_port = found[0]
@@ -86,7 +86,7 @@ def _disagreements(model: Model, advice: Advice) -> None:
             )
 
 
-def _unchecked_tokens(declared: Declared, model: Model, advice: Advice) -> None:
+def _unchecked_tokens(declared: Declared, model: Model, advice: Findings) -> None:
     """RequestAuthentications whose workloads have a service port that carries plain connections."""
     for policy in declared.request_authentications:
         for host, service in model.services.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshgate.analysis.advice import Advice
+from meshgate.core.findings import Findings
 from meshgate.model.declared import Declared, MeshRules
 from meshgate.model.graph import Model
 from meshgate.model.names import complete_host
@@ -10,7 +10,7 @@ from meshgate.model.route import Forward
 from meshgate.model.service import AppProtocol, Service
 
 
-def analyze(declared: Declared, model: Model, advice: Advice) -> None:
+def analyze(declared: Declared, model: Model, advice: Findings) -> None:
     """MG3106: a destination without port whose service has several."""
     for rules in declared.mesh_rules:
         for rule in rules.rules:

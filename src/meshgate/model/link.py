@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from meshgate.core.diagnostics import Diagnostic
+from meshgate.core.findings import Findings
 from meshgate.model.authorization import OPEN
 from meshgate.model.declared import Declared
 from meshgate.model.graph import EDGE, MESH, Model, status_key
@@ -39,7 +40,7 @@ from meshgate.model.linking.gateway_ports import GatewayPorts
 from meshgate.model.linking.gateways import link_gateways
 from meshgate.model.linking.grpc_ports import with_grpc_ports
 from meshgate.model.linking.inbound import link_inbound
-from meshgate.model.linking.input import Findings, Input, with_defaults
+from meshgate.model.linking.input import Input, with_defaults
 from meshgate.model.linking.mesh import link_mesh_hosts
 from meshgate.model.linking.mesh_streams import link_mesh_streams
 from meshgate.model.linking.plugins import Plugins

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from meshgate.core.findings import Findings
 from meshgate.model.authorization import (
     AuthorizationPolicy,
     Guard,
@@ -22,7 +23,7 @@ from meshgate.model.authorization import (
 from meshgate.model.graph import workload_key
 from meshgate.model.linking.authorizers import Authorizers
 from meshgate.model.linking.gateway_hosts import takes_gateway
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.linking.trust_domains import with_aliases
 from meshgate.model.linking.workloads import selects
 from meshgate.model.names import (

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.findings import Findings
 from meshgate.core.origin import FieldPath, Origin
 from meshgate.model.authorization import Action, AuthorizationPolicy, Authorizer
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.mesh_config import ExtAuthz
 from meshgate.model.names import ROOT_NAMESPACE, requested_host
 from meshgate.model.service import AppProtocol

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from meshgate.core.findings import Findings
 from meshgate.core.secret import Secret
 from meshgate.model.destination import ClientTls, ClientTlsMode, DestinationPolicy, TrafficPolicy
 from meshgate.model.edge import Certificate
@@ -17,7 +18,7 @@ from meshgate.model.gateway_api import ApiGateway, BackendTlsPolicyObject, Paren
 from meshgate.model.graph import status_key
 from meshgate.model.linking.gateway_api.refs import Problem, References
 from meshgate.model.linking.gateway_api.status import report, resolved
-from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.names import GATEWAY_LABELS, GATEWAY_NAMESPACE, ROOT_NAMESPACE, Name
 from meshgate.model.service import Service
 from meshgate.model.status import Condition, ObjectStatus, ParentStatus

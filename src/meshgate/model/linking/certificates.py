@@ -9,9 +9,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
+from meshgate.core.findings import Findings
 from meshgate.model.declared import EdgeRules, EdgeTls, SecretObject
 from meshgate.model.edge import Certificate
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.names import Name
 
 

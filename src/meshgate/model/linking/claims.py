@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.findings import Findings
 from meshgate.model.authorization import Guard
 from meshgate.model.declared import MeshRules
 from meshgate.model.edge import EdgeHost
-from meshgate.model.linking.input import Findings
 from meshgate.model.route import Refuse, RequestMatch, Rule
 
 

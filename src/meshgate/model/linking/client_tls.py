@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from meshgate.core.findings import Findings
 from meshgate.model.declared import DestinationRules
 from meshgate.model.destination import ClientTlsMode, TrafficPolicy
 from meshgate.model.edge import Certificate
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.linking.tls_secrets import find_credential
 
 

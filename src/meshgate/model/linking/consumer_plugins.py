@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from meshgate.core.findings import Findings
 from meshgate.model.declared import ConsumerGroupObject, ConsumerObject, Plugin
-from meshgate.model.linking.input import Findings
 from meshgate.model.linking.plugin_names import OF_CONSUMER, PLUGINS_FIELD, PluginNames
 from meshgate.model.names import Name
 from meshgate.model.policy import (

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar, assert_never
 
+from meshgate.core.findings import Findings
 from meshgate.model.consumer import (
     BasicCredential,
     Consumer,
@@ -19,7 +20,7 @@ from meshgate.model.consumer import (
 )
 from meshgate.model.credentials import Credential, read_credential
 from meshgate.model.declared import ConsumerObject
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.names import Name
 
 _NAMESPACE = uuid.UUID("6d657368-6761-5465-8000-636f6e73756d")

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from meshgate.core.findings import Findings
 from meshgate.core.origin import Origin
 from meshgate.model.declared import Declared, Delegation, MeshRules
 from meshgate.model.linking.delegate_matches import joined
-from meshgate.model.linking.input import Findings
 from meshgate.model.names import Name, complete_host
 from meshgate.model.route import Destination, Forward, Refuse, Rule
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.findings import Findings
 from meshgate.model.declared import DestinationRules
 from meshgate.model.destination import DestinationPolicy, Subset, TrafficPolicy
 from meshgate.model.graph import workload_key
 from meshgate.model.linking.endpoints import selected_machines
-from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.linking.workloads import selects
 from meshgate.model.names import complete_host
 from meshgate.model.workload import Workload

@@ -11,10 +11,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
+from meshgate.core.findings import Findings
 from meshgate.model.declared import EdgeRules
 from meshgate.model.edge import EdgeHost
 from meshgate.model.graph import MeshHost
-from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.linking.mesh import host_candidates, is_catch_all
 from meshgate.model.linking.paths import takes_all
 from meshgate.model.linking.plugins import Plugins

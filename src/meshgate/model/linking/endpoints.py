@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.findings import Findings
 from meshgate.model.external import EndpointList, ExternalEndpoint, Machine, Resolution
-from meshgate.model.linking.input import Findings, Input, service_ref
+from meshgate.model.linking.input import Input, service_ref
 from meshgate.model.names import Name
 from meshgate.model.service import Service, ServicePort
 

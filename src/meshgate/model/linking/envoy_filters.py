@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from meshgate.core.findings import Findings
 from meshgate.model.envoy_patch import GATEWAY_PATCHES, EnvoyFilter, EnvoyPatch, area_of, patch_key
 from meshgate.model.linking.authorization import EDGE_NAMESPACES
 from meshgate.model.linking.gateway_hosts import takes_gateway
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.linking.workloads import selects
 from meshgate.model.names import ROOT_NAMESPACE
 from meshgate.model.workload import Workload

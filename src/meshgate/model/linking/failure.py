@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.findings import Findings
 from meshgate.model.authorization import Action, Guard
-from meshgate.model.linking.input import Findings
 from meshgate.model.workload import Inbound, MtlsMode, Workload
 
 _ANNOTATION = "meshgate.dev/on-sidecar-failure"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from meshgate.core.findings import Findings
 from meshgate.model.declared import Declared, Plugin
-from meshgate.model.linking.input import Findings
 from meshgate.model.policy import PostFunction, PreFunction
 
 NOT_ALLOWED = "runs Lua of its own, which is not allowed here"

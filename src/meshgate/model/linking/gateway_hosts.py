@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from meshgate.core.findings import Findings
 from meshgate.model.declared import MeshRules
 from meshgate.model.gateway import GatewayObject, Server
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.linking.mesh import MESH_GATEWAY
 from meshgate.model.linking.workloads import selects
 from meshgate.model.names import GATEWAY_LABELS, GATEWAY_NAMESPACE, ROOT_NAMESPACE, Name

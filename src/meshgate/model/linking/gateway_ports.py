@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from meshgate.core.findings import Findings
 from meshgate.model.gateway import HTTP_PORT, HTTPS_PORT, GatewayObject, Server, ServerProtocol
-from meshgate.model.linking.input import Findings
 
 INGRESS_PORTS = {8080: HTTP_PORT, 8443: HTTPS_PORT}
 """Where Istio's customary ingress listens behind its Service's ports 80 and 443: Gateways name either."""

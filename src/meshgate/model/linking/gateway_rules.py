@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from meshgate.core.findings import Findings
 from meshgate.model.declared import MeshRules
 from meshgate.model.gateway import GatewayObject, Server
 from meshgate.model.linking.gateway_hosts import gateway_name
 from meshgate.model.linking.gateway_ports import INGRESS_PORTS
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.route import Action, DirectResponse, Forward, Redirect, Refuse, RequestMatch, Rule
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from meshgate.core.findings import Findings
 from meshgate.model.edge import Certificate
 from meshgate.model.gateway import GatewayObject, Server, ServerTls, ServerTlsMode
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.linking.tls_secrets import find_credential
 from meshgate.model.names import GATEWAY_NAMESPACE, ROOT_NAMESPACE
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from meshgate.core.findings import Findings
 from meshgate.core.origin import Origin
 from meshgate.model.declared import MeshRules
 from meshgate.model.destination import DestinationPolicy
@@ -38,7 +39,7 @@ from meshgate.model.linking.gateway_ports import INGRESS_PORTS, GatewayPorts
 from meshgate.model.linking.gateway_rules import at_port, holds
 from meshgate.model.linking.gateway_streams import stream_servers
 from meshgate.model.linking.gateway_tls import both, link_tls
-from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.linking.mesh import RuleContext, link_rules
 from meshgate.model.names import complete_host
 from meshgate.model.route import Redirect, Rule

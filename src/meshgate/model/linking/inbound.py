@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from meshgate.core.findings import Findings
 from meshgate.model.declared import PeerPolicy
-from meshgate.model.linking.input import Findings, Input, oldest_first, service_ref
+from meshgate.model.linking.input import Input, oldest_first, service_ref
 from meshgate.model.linking.workloads import selects
 from meshgate.model.names import GATEWAY_NAMESPACE, ROOT_NAMESPACE
 from meshgate.model.service import AppProtocol, ServicePort

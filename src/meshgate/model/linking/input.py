@@ -7,10 +7,11 @@ Internal to `link`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, ordered
+from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.findings import Findings
 from meshgate.core.origin import FieldPath, Origin
 from meshgate.model.declared import (
     Broken,
@@ -61,54 +62,6 @@ def workload_ref(name: Name) -> ObjectRef:
 def oldest_first(items: Iterable[A]) -> tuple[A, ...]:
     """By creation time, then name, then namespace, as Istio 1.27 sorts; then by place."""
     return tuple(sorted(items, key=lambda i: (i.created, i.ref.name, i.ref.namespace, i.ref, i.origin)))
-
-
-@dataclass(slots=True)
-class Findings:
-    """Collects diagnostics; the only thing that linking steps change."""
-
-    _found: list[Diagnostic] = field(default_factory=list)
-
-    def error(
-        self, code: str, at: Origin, ref: ObjectRef, message: str, remedy: str = "", path: FieldPath = ()
-    ) -> None:
-        self._add(Severity.ERROR, code, at, ref, message, remedy, path)
-
-    def warn(
-        self, code: str, at: Origin, ref: ObjectRef, message: str, remedy: str = "", path: FieldPath = ()
-    ) -> None:
-        self._add(Severity.WARNING, code, at, ref, message, remedy, path)
-
-    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self._found.extend(diagnostics)
-
-    def all(self) -> tuple[Diagnostic, ...]:
-        """By position, without repeats, whatever order they were found in."""
-        return ordered(
-            sorted(self._found, key=lambda d: (str(d.object or ""), d.severity.value, d.message, d.remedy))
-        )
-
-    def _add(
-        self,
-        severity: Severity,
-        code: str,
-        at: Origin,
-        ref: ObjectRef,
-        message: str,
-        remedy: str,
-        path: FieldPath,
-    ) -> None:
-        self._found.append(
-            Diagnostic(
-                severity=severity,
-                code=code,
-                origin=at,
-                message=message,
-                object=ref,
-                field=path,
-                remedy=remedy,
-            )
-        )
 
 
 def named_service(host: str) -> Name | None:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from meshgate.core.findings import Findings
 from meshgate.core.origin import Origin
 from meshgate.model.declared import MeshRules
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.graph import MeshHost
 from meshgate.model.linking.claims import without_claims
-from meshgate.model.linking.input import Findings, Input, named_service, oldest_first
+from meshgate.model.linking.input import Input, named_service, oldest_first
 from meshgate.model.linking.paths import takes_all
 from meshgate.model.names import complete_host
 from meshgate.model.route import (

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from meshgate.core.findings import Findings
 from meshgate.model.declared import MeshRules
 from meshgate.model.destination import DestinationPolicy
 from meshgate.model.gateway import StreamRule
 from meshgate.model.graph import MeshStreams
-from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.linking.mesh import MESH_GATEWAY, RuleContext, link_destination
 from meshgate.model.names import complete_host
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.findings import Findings
 from meshgate.core.origin import Origin
 from meshgate.model.declared import Plugin, PluginScope
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.names import Name
 from meshgate.model.policy import Policy
 from meshgate.model.service import Service

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from meshgate.core.findings import Findings
 from meshgate.model.declared import (
     ConsumerObject,
     EdgeRules,
@@ -18,7 +19,7 @@ from meshgate.model.declared import (
 from meshgate.model.linking.authorities import Authorities
 from meshgate.model.linking.consumer_plugins import SCOPABLE, ConsumerPlugins
 from meshgate.model.linking.consumers import consumer_id
-from meshgate.model.linking.input import Findings, Input, service_ref
+from meshgate.model.linking.input import Input, service_ref
 from meshgate.model.linking.opa import told_by_opa
 from meshgate.model.linking.plugin_names import PluginNames, Scoped
 from meshgate.model.linking.variants import Owners, variants

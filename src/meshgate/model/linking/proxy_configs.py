@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from meshgate.core.findings import Findings
 from meshgate.model.declared import ProxyConfigObject
-from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.mesh_config import GatewayTopology, ProxySettings
 from meshgate.model.names import ROOT_NAMESPACE
 from meshgate.model.workload import Workload

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from meshgate.core.findings import Findings
 from meshgate.core.origin import FieldPath, Origin
 from meshgate.model.declared import BackendRef, EdgeRules
 from meshgate.model.graph import MeshHost
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.linking.matches import any_of, common_methods, gateway_meets, undecided
 from meshgate.model.linking.mesh import host_candidates, is_catch_all
 from meshgate.model.linking.paths import Combined, combine

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.core.findings import Findings
+from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.linking.workloads import selects
 from meshgate.model.names import ROOT_NAMESPACE
 from meshgate.model.sidecar import NOBODY, Sidecar

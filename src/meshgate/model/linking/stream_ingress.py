@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from meshgate.core.findings import Findings
 from meshgate.model.edge import Certificate
 from meshgate.model.gateway import (
     HTTPS_PORT,
@@ -22,7 +23,7 @@ from meshgate.model.gateway import (
 )
 from meshgate.model.linking.gateway_ports import GatewayPorts
 from meshgate.model.linking.gateway_tls import LinkedTls, both, link_tls
-from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.linking.plugin_names import connection_guards
 from meshgate.model.names import Name
 from meshgate.model.route import Destination, WeightedDestination

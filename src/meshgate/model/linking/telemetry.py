@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from meshgate.core.findings import Findings
 from meshgate.core.origin import Origin
 from meshgate.model.graph import EDGE
 from meshgate.model.linking.gateway_hosts import takes_gateway
-from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.linking.merged_telemetry import MergedTelemetry
 from meshgate.model.linking.telemetry_providers import Providers
 from meshgate.model.linking.workloads import selects

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.findings import Findings
 from meshgate.core.origin import Origin
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.mesh_config import FileAccessLog, LogFormat, PrometheusMetrics, Provider, ProviderAddress
 from meshgate.model.names import ROOT_NAMESPACE, requested_host
 from meshgate.model.route import Destination

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from meshgate.core.findings import Findings
 from meshgate.model.edge import EdgeHost
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.policies.grpc import (
     GrpcGateway,
     GrpcWeb,

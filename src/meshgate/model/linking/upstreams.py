@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 
 from cryptography.x509 import InvalidVersion, load_pem_x509_certificates
 
+from meshgate.core.findings import Findings
 from meshgate.core.secret import Secret
 from meshgate.model.destination import ClientTls, ClientTlsMode, DestinationPolicy, TrafficPolicy
 from meshgate.model.edge import Certificate
 from meshgate.model.linking.backend_tls import gateway_base
-from meshgate.model.linking.input import Findings, Input, service_ref
+from meshgate.model.linking.input import Input, service_ref
 from meshgate.model.linking.tls_secrets import find_credential
 from meshgate.model.names import GATEWAY_NAMESPACE, Name
 from meshgate.model.service import Service, UpstreamTls

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from meshgate.core.findings import Findings
 from meshgate.model.graph import EDGE
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.policies.receivers import receivers
 from meshgate.model.policy import TRACERS, Log, Tracer
 from meshgate.model.telemetry import MESH_KEY, STANDARD, Observation

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import assert_never
 
+from meshgate.core.findings import Findings
 from meshgate.core.secret import Secret
 from meshgate.model.declared import Namespace
 from meshgate.model.graph import workload_key
 from meshgate.model.linking.endpoints import selected_machines
-from meshgate.model.linking.input import Findings, Input, service_ref, workload_ref
+from meshgate.model.linking.input import Input, service_ref, workload_ref
 from meshgate.model.linking.proxy_configs import SidecarSettings
 from meshgate.model.names import Name
 from meshgate.model.workload import Container, EnvKind, EnvRef, EnvVar, Workload

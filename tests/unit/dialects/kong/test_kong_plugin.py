@@ -224,7 +224,11 @@ def test_a_cluster_plugin_without_a_class_is_taken_with_a_warning() -> None:
 @pytest.mark.parametrize(
     ("name", "config", "place"),
     [
-        ("session", "secret: '{vault://env/secret}'", "5:18: error MG1104 KongPlugin default/p config.secret"),
+        (
+            "session",
+            "secret: '{vault://env/secret}'",
+            "5:18: error MG1104 KongPlugin default/p config.secret",
+        ),
         ("http-log", "http_endpoint: 'http://a/', headers: {k: '{vault://aws/k}'}", "headers.k"),
         ("openid-connect", "issuer: 'https://a', client_secret: ['{vault://a/b}']", "client_secret[0]"),
     ],

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.findings import Findings
 from meshgate.model.declared import EdgeRules
 from meshgate.model.gateway_api import (
     CLASS,
@@ -34,7 +35,7 @@ from meshgate.model.linking.gateway_api.status import accepted, gateway_status, 
 from meshgate.model.linking.gateway_api.tables import Tables
 from meshgate.model.linking.gateway_api.traffic import BackendTraffic
 from meshgate.model.linking.gateway_hosts import host_intersection
-from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.linking.plugins import Plugins
 from meshgate.model.names import Name
 from meshgate.model.route import WeightedDestination

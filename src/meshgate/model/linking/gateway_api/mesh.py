@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from meshgate.core.findings import Findings
 from meshgate.model.gateway_api import ParentRef, RouteKind
 from meshgate.model.gateway_api_routes import ApiRoute, ExtensionFilter, ExternalAuthFilter, RedirectFilter
 from meshgate.model.graph import MeshHost
 from meshgate.model.linking.edge import reachable
 from meshgate.model.linking.gateway_api.mesh_streams import ServiceStreams, ports_for
 from meshgate.model.linking.gateway_api.rules import Entrance, Ranked, RouteRules
-from meshgate.model.linking.input import Findings, Input
+from meshgate.model.linking.input import Input
 from meshgate.model.route import (
     Action,
     Destination,

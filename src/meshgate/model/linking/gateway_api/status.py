@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from meshgate.core.diagnostics import ObjectRef
+from meshgate.core.findings import Findings
 from meshgate.core.origin import Origin
 from meshgate.model.gateway_api import ApiGateway, ListenerSetObject
 from meshgate.model.linking.gateway_api.classes import unsupported_address
 from meshgate.model.linking.gateway_api.listeners import LinkedListener
 from meshgate.model.linking.gateway_api.refs import Problem
-from meshgate.model.linking.input import Findings
 from meshgate.model.status import Condition, GatewayService, ObjectStatus
 
 NAME_LABEL = "gateway.networking.k8s.io/gateway-name"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from meshgate.core.findings import Findings
 from meshgate.model.destination import DestinationPolicy, RetryBudget, TrafficPolicy
 from meshgate.model.gateway_api import ApiGateway, BackendTrafficPolicyObject, ParentRef, Reference
 from meshgate.model.graph import status_key
 from meshgate.model.linking.gateway_api.status import report
-from meshgate.model.linking.input import Findings, Input, oldest_first
+from meshgate.model.linking.input import Input, oldest_first
 from meshgate.model.names import ROOT_NAMESPACE, Name
 from meshgate.model.service import Service
 from meshgate.model.status import Condition, ObjectStatus, ParentStatus
