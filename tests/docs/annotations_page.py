@@ -25,6 +25,7 @@ that exists and is on a kind where it means nothing is a warning.
 """
 
 _ROUTES = "envoy/test_kong_annotations.py::"
+_HELD = "envoy/test_kong_buffering.py::"
 _MORE = "envoy/test_kong_annotation_effects.py::"
 _TLS = "envoy/test_kong_upstreams.py::test_tls_to_the_upstream"
 _GRPC = "envoy/test_kong_grpc_gateway.py::"
@@ -49,8 +50,8 @@ TESTS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("headers.NAME", "Ingress"): _MORE + "test_what_a_route_takes",
         ("headers-separator", "Ingress"): _MORE + "test_what_a_route_takes",
         ("path-handling", "Ingress"): _MORE + "test_paths_are_joined_as_kong_does",
-        ("request-buffering", "Ingress"): "golden/kong/protocols-and-names",
-        ("response-buffering", "Ingress"): "golden/kong/edge-annotations",
+        ("request-buffering", "Ingress"): _HELD + "test_a_request_comes_to_the_service_whole",
+        ("response-buffering", "Ingress"): _HELD + "test_an_answer_comes_to_the_client_whole",
         ("rewrite", "Ingress"): _ROUTES + "test_paths_and_hosts",
         ("override", "Ingress"): _ROUTES + "test_what_a_kong_ingress_says",
         ("override", "Service"): _ROUTES + "test_what_a_kong_ingress_says",
@@ -71,11 +72,11 @@ TESTS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("ca-certificates-configmaps", "Service"): _TLS,
         ("gatewayclass-unmanaged", "GatewayClass"): _ROUTES + "test_routes_of_the_gateway_api",
         ("publish-service", "Gateway"): "golden/gateway_api/kong-annotations",
-        ("tags", "Ingress"): "golden/kong/protocols-and-names",
+        ("tags", "Ingress"): _HELD + "test_a_request_comes_to_the_service_whole",
         (CLASS, "Ingress"): "unit/dialects/test_annotations.py::test_what_holds",
         (CLASS, "KongConsumer"): "golden/kong/stream-ingresses",
         ("ingress.kubernetes.io/force-ssl-redirect", "Ingress"): _ROUTES + "test_https_only",
-        ("ingress.kubernetes.io/service-upstream", "Service"): "golden/kong/protocols-and-names",
+        ("ingress.kubernetes.io/service-upstream", "Service"): _HELD + "test_a_request_comes_to_the_service_whole",
         ("ingressclass.kubernetes.io/is-default-class", "IngressClass"): (
             "unit/dialects/kubernetes/test_plain_kinds.py"
         ),

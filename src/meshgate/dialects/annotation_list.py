@@ -18,6 +18,7 @@ TRAFFIC = "traffic.sidecar.istio.io/"
 INGRESS = ("Ingress",)
 HTTP = ("Ingress", "HTTPRoute")
 ROUTES = ("Ingress", "HTTPRoute", "GRPCRoute")
+_BUFFERING = "`true`: bodies that say how long they are, up to 8 MiB, are held back until they are whole"
 STREAM_ROUTES = ("TCPRoute", "TLSRoute", "UDPRoute")
 STREAM_INGRESSES = ("TCPIngress", "UDPIngress")
 CONSUMERS = ("KongConsumer", "KongConsumerGroup")
@@ -102,8 +103,8 @@ _OF_KONG = (
     _kong("headers.NAME", ROUTES, "a,b", "the header has one of these values; one `~*...` is a pattern"),
     _kong("headers-separator", ROUTES, "|", "what parts the values of `headers.NAME`", ","),
     _kong("path-handling", HTTP, "v1", "how the paths of Service and request are joined, v0 or v1", "v0"),
-    _kong("request-buffering", ROUTES, "false", "bodies pass as they come; `true`: no effect", "false"),
-    _kong("response-buffering", ROUTES, "false", "bodies pass as they come; `true`: no effect", "false"),
+    _kong("request-buffering", ROUTES, "false", _BUFFERING, "false"),
+    _kong("response-buffering", ROUTES, "false", _BUFFERING, "false"),
     _kong("rewrite", INGRESS, "/new", "the whole path that the service sees; `$1` is a group of the path"),
     _kong("override", INGRESS, "old", "a KongIngress whose `route` is taken over"),
     _kong("override", SERVICE, "old", "a KongIngress whose `proxy` and `upstream` are taken over"),

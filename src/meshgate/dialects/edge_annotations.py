@@ -23,7 +23,7 @@ from meshgate.dialects.annotations import (
 from meshgate.dialects.document import Document, is_dns_name
 from meshgate.dialects.re2 import regex_problem
 from meshgate.dialects.schema import problem, show
-from meshgate.model.policy import HttpsOnly, OnlyVia
+from meshgate.model.policy import Buffering, HttpsOnly, OnlyVia
 from meshgate.model.route import MatchKind, StringMatch
 
 _GUARDS_INGRESS = MappingProxyType(
@@ -61,6 +61,7 @@ class EdgeAnnotations:
     https_only: HttpsOnly | None = None
     plain_only: bool = False
     only_via: OnlyVia | None = None
+    buffering: Buffering | None = None
     joins_paths: bool = False
     host_aliases: tuple[str, ...] = ()
     rewrite: str = ""
@@ -139,9 +140,7 @@ class _IngressReader:
                     self._close("MG2005", name, f"must be v0 or v1, got {show(value)}")
                 result.joins_paths = value == "v1"
             case "request-buffering" | "response-buffering":
-                # "false" is what is done here.
-                if self._flag(name, value, False):
-                    self._note(name, f"{name}: bodies are passed on as they come; it has no effect")
+                self._buffering(name, short, value)
             case "https-redirect-status-code":
                 self._redirect_code(name, value)
             case "host-aliases":
@@ -213,6 +212,14 @@ class _IngressReader:
             origin = self._document.locate(annotation_path(name))
             self.result.https_only = HttpsOnly(status=status, origin=origin)
 
+    def _buffering(self, name: str, short: str, value: str) -> None:
+        if not self._flag(name, value, False):
+            return  # "false" is what is done without it
+        known = self.result.buffering or Buffering(origin=self._document.locate(annotation_path(name)))
+        requests = known.requests or short == "request-buffering"
+        responses = known.responses or short == "response-buffering"
+        self.result.buffering = replace(known, requests=requests, responses=responses)
+
     def _redirect_code(self, name: str, value: str) -> None:
         if value.strip() not in _REDIRECTS:
             self._warn(
@@ -272,9 +279,6 @@ class _IngressReader:
         self.result.diagnostics.append(
             problem(self._document, "MG2005", annotation_path(name), message, severity=severity, key=True)
         )
-
-    def _note(self, name: str, message: str) -> None:
-        self._warn(name, message, Severity.INFO)
 
     def _close(self, code: str, name: str, message: str) -> None:
         self._refuse(

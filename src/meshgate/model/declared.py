@@ -25,7 +25,7 @@ from meshgate.model.gateway_api import (
 from meshgate.model.gateway_api_routes import ApiRoute
 from meshgate.model.mesh_config import MeshConfig, ProxySettings
 from meshgate.model.names import Name
-from meshgate.model.policy import HttpsOnly, OnlyVia, Policy
+from meshgate.model.policy import Buffering, HttpsOnly, OnlyVia, Policy
 from meshgate.model.route import PathMatch, Rule, StringMatch
 from meshgate.model.service import EMPTY, Service
 from meshgate.model.sidecar import Sidecar
@@ -186,6 +186,7 @@ class EdgeRules:
     plain_only: bool = False
     """Requests over TLS are not for it."""
     only_via: OnlyVia | None = None
+    buffering: Buffering | None = None
     joins_paths: bool = False
     """Kong's `path-handling: v1`: the Service's path and the request's are joined without a slash of ours."""
     rewrite: str = ""

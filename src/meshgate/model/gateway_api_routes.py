@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.model.gateway_api import ParentRef, Reference, RouteKind
-from meshgate.model.policy import HttpsOnly, OnlyVia
+from meshgate.model.policy import Buffering, HttpsOnly, OnlyVia
 from meshgate.model.route import Cors, HeaderChanges, RequestMatch, SessionPersistence, StringMatch
 
 _UNCHANGED = HeaderChanges()
@@ -148,6 +148,7 @@ class RouteAnnotations:
     https_only: HttpsOnly | None = None
     plain_only: bool = False
     only_via: OnlyVia | None = None
+    buffering: Buffering | None = None
     joins_paths: bool = False
     closed: str = ""
     """Why it must not let anything in; empty: it may."""

@@ -9,6 +9,7 @@ from meshgate.model.policies.access import (
     Acl,
     BasicAuth,
     BotDetection,
+    Buffering,
     HttpsOnly,
     IpRestriction,
     OnlyVia,
@@ -63,6 +64,7 @@ __all__ = [
     "Authentication",
     "BasicAuth",
     "BotDetection",
+    "Buffering",
     "ConsumerLimits",
     "CorrelationId",
     "CrossOrigin",
@@ -155,6 +157,7 @@ Policy = (
     | Acme
     | BasicAuth
     | BotDetection
+    | Buffering
     | CorrelationId
     | CrossOrigin
     | ExternalAuth

@@ -10,6 +10,7 @@ from meshgate.model.policy import (
     Acme,
     BasicAuth,
     BotDetection,
+    Buffering,
     CorrelationId,
     ExternalAuth,
     GrpcGateway,
@@ -35,6 +36,7 @@ from meshgate.policies import (
     basic_auth,
     basic_login,
     bot_detection,
+    buffering,
     client_certificate,
     correlation_id,
     external_auth,
@@ -215,6 +217,8 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Functions(Place.LAST),
     # What people's Lua does first with an answer: innermost.
     Functions(Place.INNER),
+    # Next to the service: nothing is held back before all others have let it pass.
+    Plain(Buffering, buffering.listener_filters, buffering.route_parts),
     # Last, so that all others see and answer JSON, by the path that the client sent.
     Transcoder(),
 )

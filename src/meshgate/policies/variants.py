@@ -17,6 +17,7 @@ from google.protobuf import any_pb2
 from meshgate.model.policy import ResponseTransformer
 from meshgate.model.route import Rule
 from meshgate.policies import (
+    buffering,
     grpc_json,
     late,
     proxy_cache,
@@ -127,6 +128,7 @@ _IDLE: Mapping[str, any_pb2.Any] = {
             route_logs.FILTER,
             traces.FILTER,
             traces.LATE_FILTER,
+            buffering.FILTER,
         )
     },
 }

@@ -10,8 +10,8 @@ from meshgate.model.policies.logs import FileLog, HttpLog, Log, Loggly, Syslog, 
 from meshgate.model.policies.meters import Datadog, Statsd
 from meshgate.model.policies.receivers import server_of
 from meshgate.model.policies.tracing import Tracer, Zipkin
+from meshgate.policies import traces
 from meshgate.policies.route_logs import FILTER
-from meshgate.policies.traces import FILTER as TRACES
 from meshgate.simulate.verdict import PolicyMet
 
 
@@ -25,7 +25,7 @@ def logged_met(policy: Log, on: Collection[str]) -> PolicyMet | None:
 
 def traced_met(policy: Tracer, on: Collection[str]) -> PolicyMet | None:
     """The plugin's part; None where the route's filters `on` carry no trace."""
-    if TRACES not in on:
+    if not {traces.FILTER, traces.LATE_FILTER} & set(on):
         return None
     kind, ratio = (
         ("zipkin", policy.sample_ratio)

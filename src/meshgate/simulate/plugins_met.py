@@ -21,6 +21,7 @@ from meshgate.model.policy import (
     Acme,
     BasicAuth,
     BotDetection,
+    Buffering,
     CorrelationId,
     CrossOrigin,
     ExternalAuth,
@@ -47,6 +48,7 @@ from meshgate.policies import (
     acl,
     basic_auth,
     bot_detection,
+    buffering,
     correlation_id,
     cors,
     external_auth,
@@ -55,6 +57,7 @@ from meshgate.policies import (
     grpc_web,
     https_only,
     ip_restriction,
+    late,
     only_via,
     proxy_cache,
     redirect,
@@ -154,7 +157,7 @@ def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
         case CrossOrigin() if cors.HEADERS_FILTER in on:
             whom = "any origin" if policy.any_origin else policy.fixed_origin or ", ".join(policy.origins)
             return "cors", f"browsers let {whom} read the answer"
-        case CorrelationId() if correlation_id.FILTER in on:
+        case CorrelationId() if {correlation_id.FILTER, late.CORRELATION_FILTER} & set(on):
             return "correlation-id", f"header {policy.header_name} names the request"
         case RequestTransformer() if {transformers.REQUEST_FILTER, transformers.REQUEST_SCRIPT} & set(on):
             return "request-transformer", f"{transformed.in_words(policy)} on its way to the service"
@@ -174,7 +177,11 @@ def _told(policy: Policy, on: Collection[str]) -> tuple[str, str] | None:
         case ProxyCache() if proxy_cache.FILTER in on:
             how_long = "as RFC 9111 has it" if policy.cache_control else f"for {policy.ttl_s} s"
             return "proxy-cache", f"answers are kept {how_long}, and given again"
-        case GrpcWeb() if grpc_web.FILTER in on:
+        case Buffering() if buffering.FILTER in on:
+            parts = ["requests"] if policy.requests else []
+            parts += ["answers"] if policy.responses else []
+            return "buffering", f"bodies of {' and '.join(parts)} are held back until they are whole"
+        case GrpcWeb() if grpc_web.HEADERS_FILTER in on:
             return "grpc-web", "makes gRPC of gRPC-Web, and answers OPTIONS"
         case _:
             return None

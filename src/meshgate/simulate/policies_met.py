@@ -23,6 +23,7 @@ from meshgate.model.policy import (
     Acme,
     BasicAuth,
     BotDetection,
+    Buffering,
     CorrelationId,
     CrossOrigin,
     ExternalAuth,
@@ -59,6 +60,7 @@ from meshgate.simulate.verdict import PolicyMet
 ORDER: tuple[type[Policy], ...] = (
     HttpsOnly,
     OnlyVia,
+    Buffering,
     PreFunction,
     CorrelationId,
     Zipkin,

@@ -69,8 +69,8 @@ def _ingress(name: str, value: str, more: str = "") -> tuple[list[str], str]:
          "'10.0.0.1'; until then it answers 503"),
         ("regex-priority", "high", "error MG2005 must be a whole number, got 'high'; until then it answers "
          "503"),
-        ("request-buffering", "true", "info MG2005 konghq.com/request-buffering: bodies are passed on as "
-         "they come; it has no effect"),
+        ("request-buffering", "on", "error MG2005 must be \"true\" or \"false\", got 'on'; until then it "
+         "answers 503"),
         ("retries", "3", "warning MG2005 konghq.com/retries means nothing on a Ingress; it has no effect"),
         ("tags", "x", "info MG2005 konghq.com/tags is not supported; it has no effect"),
         ("headers.x-a", "~*(?!b)", "error MG2005 has (?!b, which RE2 does not know (no lookaround), got "

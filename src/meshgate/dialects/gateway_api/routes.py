@@ -167,6 +167,7 @@ def _annotations(found: EdgeAnnotations) -> RouteAnnotations:
         https_only=found.https_only,
         plain_only=found.plain_only,
         only_via=found.only_via,
+        buffering=found.buffering,
         joins_paths=found.joins_paths,
         closed=found.closed,
     )

@@ -191,6 +191,7 @@ class _Lowering:
             https_only=annotations.https_only,
             plain_only=annotations.plain_only,
             only_via=annotations.only_via,
+            buffering=annotations.buffering,
             joins_paths=annotations.joins_paths,
             rewrite=annotations.rewrite,
             regex_priority=annotations.regex_priority,

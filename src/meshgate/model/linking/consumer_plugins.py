@@ -15,6 +15,7 @@ from meshgate.model.policy import (
     Acme,
     BasicAuth,
     BotDetection,
+    Buffering,
     CorrelationId,
     CrossOrigin,
     Datadog,
@@ -152,6 +153,7 @@ class ConsumerPlugins:
                     | ExternalAuth()
                     | HttpsOnly()
                     | OnlyVia()
+                    | Buffering()
                     | PreFunction()
                     | PostFunction()
                 ):

@@ -156,7 +156,9 @@ class Plugins:
         problem = problem or self._global_problem
         if problem:
             return Applied((), problem=problem)
-        policies: list[Policy] = [p for p in (rules.https_only, rules.only_via) if p is not None]
+        policies: list[Policy] = [
+            p for p in (rules.https_only, rules.only_via, rules.buffering) if p is not None
+        ]
         for kind in _OF_ROUTES:
             found = (s for scope in scopes for s in scope if isinstance(s.policy, kind))
             first = next((s for s in found if not self._for_consumers_alone(s)), None)

@@ -28,6 +28,15 @@ class OnlyVia:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Buffering:
+    """Kong's `request-buffering` and `response-buffering`: bodies are held back until they are whole."""
+
+    requests: bool = False
+    responses: bool = False
+    origin: Origin = BUILT_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BasicAuth:
     """Kong's `basic-auth`: a username and a password say who asks."""
 

@@ -245,6 +245,7 @@ def edge_rules(route: ApiRoute, plugin_names: tuple[str, ...]) -> EdgeRules:
         https_only=annotations.https_only,
         plain_only=annotations.plain_only,
         only_via=annotations.only_via,
+        buffering=annotations.buffering,
         joins_paths=annotations.joins_paths,
         closed=annotations.closed,
         created=route.created,
