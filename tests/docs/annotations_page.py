@@ -76,7 +76,8 @@ TESTS: Mapping[tuple[str, str], str] = MappingProxyType(
         (CLASS, "Ingress"): "unit/dialects/test_annotations.py::test_what_holds",
         (CLASS, "KongConsumer"): "golden/kong/stream-ingresses",
         ("ingress.kubernetes.io/force-ssl-redirect", "Ingress"): _ROUTES + "test_https_only",
-        ("ingress.kubernetes.io/service-upstream", "Service"): _HELD + "test_a_request_comes_to_the_service_whole",
+        ("ingress.kubernetes.io/service-upstream", "Service"): _HELD
+        + "test_a_request_comes_to_the_service_whole",
         ("ingressclass.kubernetes.io/is-default-class", "IngressClass"): (
             "unit/dialects/kubernetes/test_plain_kinds.py"
         ),
