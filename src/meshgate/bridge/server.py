@@ -22,6 +22,7 @@ from meshgate.bridge.log_service import SERVICE as ACCESS_LOG
 from meshgate.bridge.request import Allow, Deny, Identity, Request, failed
 from meshgate.bridge.tools import Directory, Kept, Tools
 from meshgate.core.clock import Clock
+from meshgate.core.retiring import Retiring
 from meshgate.model.policies.bridged import Bridged
 from meshgate.stores.settings_file import SettingsWatch
 
@@ -31,6 +32,8 @@ MAX_CONCURRENT = 10_000
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_CONNECTIONS_TO_ONE = 100
 """Connections to one server (provider, policy agent); who finds them busy waits up to its deadline."""
+KEEP_REPLACED_S = 3600.0
+"""How long an Envoy that has not got its newest configuration is answered by the rules of the last."""
 STOP_GRACE_S = 3.0
 """How long calls in flight may take when the bridge stops."""
 
@@ -55,6 +58,7 @@ class Bridge:
         self._clock, self._make = clock, make
         self._kept = Kept(clock, self.session, state)
         self._session: aiohttp.ClientSession | None = None
+        self._policies: Retiring[tuple[Bridged, ...]] = Retiring(clock, KEEP_REPLACED_S)
         self._rules: Mapping[str, tuple[Step, ...]] = {}
         self._directory = Directory(())
         self.logs = LogService(clock, lambda: self.refresh())
@@ -72,7 +76,9 @@ class Bridge:
             kept=self._kept,
             places=config.places,
         )
-        self._rules = {rule: self._make(policies, tools) for rule, policies in config.rules.items()}
+        # Replaced ones are made anew too: who is a consumer no more is none by them either.
+        known = self._policies.replace(config.rules)
+        self._rules = {rule: self._make(policies, tools) for rule, policies in known.items()}
         self.cache.replace(config.caches, config.cache_limits)
         self.logs.replace(config, self._directory)
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from meshgate.core.clock import Clock
+from meshgate.core.retiring import Retiring
 from meshgate.model.policy import LimitBy, LimitStore, NamedLimits, RedisTarget, ResponseRateLimit
 from meshgate.ratelimit.counters import Counter, StoreUnavailable, Taken
+from meshgate.ratelimit.limiter import RETIRED_RULES_S
 from meshgate.ratelimit.memory import MemoryStore
 from meshgate.ratelimit.stores import RedisStores
 from meshgate.ratelimit.windows import Calendar, Window, per_window
@@ -102,11 +104,12 @@ class ResponseLimiter:
         self._tasks = tasks
         self._memory = MemoryStore()
         self._calendar = Calendar()
+        self._known: Retiring[ResponseRateLimit] = Retiring(clock, RETIRED_RULES_S)
         self._rules: Mapping[str, ResponseRateLimit] = {}
 
     def replace_rules(self, rules: Mapping[str, ResponseRateLimit]) -> None:
         """Counts by these rules from now on; what was counted under a rule's id stays counted."""
-        self._rules = rules
+        self._rules = self._known.replace(rules)
 
     def targets(self) -> set[RedisTarget]:
         """Every Redis that a rule counts in."""

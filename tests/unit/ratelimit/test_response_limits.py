@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -9,10 +10,13 @@ import pytest
 from meshgate.core.secret import Secret
 from meshgate.model.policy import Limits, LimitStore, NamedLimits, RateLimit, RedisTarget, ResponseRateLimit
 from meshgate.ratelimit.counters import Counter
+from meshgate.ratelimit.limiter import RETIRED_RULES_S
 from meshgate.ratelimit.memory import MemoryStore
-from meshgate.ratelimit.response_limits import costs_of
+from meshgate.ratelimit.response_limits import ResponseLimiter, costs_of
 from meshgate.ratelimit.rules_file import parse, parse_responses, serialise
+from meshgate.ratelimit.stores import RedisStores
 from meshgate.stores.settings_file import SettingsError
+from tests.unit.ratelimit.asking import StillClock
 
 LIMITS = (
     NamedLimits(name="sms", limits=Limits(day=1)),
@@ -59,3 +63,19 @@ def test_stores_count_any_amount_and_look_without_counting() -> None:
     assert len(store) == 0
     store.take(counter, 0.0, 7)
     assert store.take(counter, 0.0, 0).used == (7,)
+
+
+def test_a_replaced_rule_is_known_while_proxies_may_name_it() -> None:
+    async def body() -> None:
+        clock = StillClock()
+        async with asyncio.TaskGroup() as tasks:
+            limiter = ResponseLimiter(clock=clock, stores=RedisStores(tasks), tasks=tasks)
+            rule = ResponseRateLimit(rule_id="a", limits=LIMITS)
+            limiter.replace_rules({"a": rule})
+            limiter.replace_rules({})
+            assert limiter.rule("a") is rule
+            clock.advance(seconds=RETIRED_RULES_S + 1)
+            limiter.replace_rules({})
+            assert limiter.rule("a") is None
+
+    asyncio.run(body())
