@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 import grpc
@@ -94,6 +95,8 @@ class Server(Generic[M, R, P]):
         self._streams: dict[str, list[Stream[P]]] = {}
         """By node id; newest last, as a proxy may come back before its old stream is found dead."""
         self._next: M | None = None
+        self._facets: dict[str, Mapping[str, object]] = {}
+        """Those that come with `_next`."""
         self._published = asyncio.Event()
         self._progress = asyncio.Event()
 
@@ -113,9 +116,13 @@ class Server(Generic[M, R, P]):
             if self._listen.socket is not None:
                 self._listen.socket.unlink(missing_ok=True)
 
-    def publish(self, model: M) -> None:
-        """Configuration lane: this model soon, after a short quiet; of several, the newest."""
-        self._next = model
+    def publish(self, model: M, facets: Mapping[str, Mapping[str, object]] = MappingProxyType({})) -> None:
+        """Configuration lane: this model soon, after a short quiet; of several, the newest.
+
+        `facets` are of the short lane, and as they are for this model: what the last one still
+        needs of them stays until this one comes.
+        """
+        self._next, self._facets = model, {**self._facets, **facets}
         self._published.set()
 
     def publish_endpoints(self, instances: Mapping[str, object]) -> None:
@@ -124,6 +131,7 @@ class Server(Generic[M, R, P]):
 
     def publish_facet(self, facet: str, entries: Mapping[str, object]) -> None:
         """Short lane for any facet of the model, e.g. certificates that rotate."""
+        self._facets.pop(facet, None)
         try:
             self._wake(self._store.update_facet(facet, entries))
         except Exception as error:
@@ -209,11 +217,11 @@ class Server(Generic[M, R, P]):
                         await self._published.wait()
                 except TimeoutError:
                     break
-            model, self._next = self._next, None
+            (model, self._next), (facets, self._facets) = (self._next, None), (self._facets, {})
             if model is None:
                 continue
             try:
-                self._wake(self._store.update(model))
+                self._wake(self._store.update(model, facets))
             except Exception as error:
                 # A bug of ours must not end the server: proxies go on with what they have.
                 _log.error("xds_update_failed", lane="configuration", error=type(error).__name__)

@@ -12,6 +12,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -35,6 +36,7 @@ INSTANCES: Final = "instances"
 IDLE_ENTRIES: Final = 4096
 """Translated resources kept though no open stream asks for them, e.g. while a proxy reconnects."""
 
+_NONE: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType({})
 _log = structlog.get_logger(__name__)
 
 
@@ -74,12 +76,13 @@ class Store(Generic[M, R, P]):
         """Forget a view and what only it used."""
         view.clear()
 
-    def update(self, model: M) -> frozenset[View[P]]:
+    def update(self, model: M, facets: Mapping[str, Mapping[str, object]] = _NONE) -> frozenset[View[P]]:
         """Take a new model (configuration lane); gives the views that have something to look at.
 
         Costs no translation: each view translates what it needs when its `changes` are asked for.
-        What came by the short lane is newer than the model's own and stays.
+        What came by the short lane is newer than the model's own and stays, but for `facets`.
         """
+        self._overlays.update(facets)
         for facet, entries in self._overlays.items():
             model = self._wiring.with_facet(model, facet, entries)
         return self._replace(model, self._wiring.diff(self._model, model))

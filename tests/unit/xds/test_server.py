@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2 as cluster
+from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint
 from envoy.config.route.v3 import route_components_pb2 as components
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest as Request
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse as Answer
@@ -205,6 +206,32 @@ def test_of_many_configurations_the_newest_is_sent_and_endpoints_do_not_wait(tmp
             assert await bench.server.wait_live([NODE], DEADLINE_S) == {NODE: Liveness.LIVE}
 
     _run(play, tmp_path, Timing(quiet_s=0.2, longest_s=0.5))
+
+
+def test_facets_that_come_with_a_configuration_come_when_it_does(tmp_path: Path) -> None:
+    async def play(bench: Bench) -> None:
+        async def ports() -> list[int]:
+            answer = await client.hear()
+            assert answer.type_url == ENDPOINT
+            await client.ack(answer)
+            found = endpoint.ClusterLoadAssignment.FromString(answer.resources[0].resource.value)
+            return [e.endpoint.address.socket_address.port_value for e in found.endpoints[0].lb_endpoints]
+
+        async with bench.stream() as client:
+            await client.say(Request(type_url=ENDPOINT, resource_names_subscribe=["a"]))
+            assert await ports() == [1]
+            bench.server.publish_endpoints({"a": (2,)})
+            assert await ports() == [2]
+            bench.server.publish(bench.model, {"instances": {"a": (3,)}})
+            assert await ports() == [3], "the short lane's own is not what counts for ever"
+            bench.server.publish(bench.model, {"instances": {"a": (4,)}})
+            bench.server.publish_endpoints({"a": (5,)})
+            assert await ports() == [5]
+            assert await bench.server.wait_live([NODE], DEADLINE_S) == {NODE: Liveness.LIVE}
+            bench.server.publish_endpoints({"a": (6,)})
+            assert await ports() == [6], "what came later by the short lane is not undone"
+
+    _run(play, tmp_path)
 
 
 def test_new_stream_of_a_proxy_counts_before_its_old_one_ends(tmp_path: Path) -> None:
