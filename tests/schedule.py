@@ -35,6 +35,7 @@ SECONDS: Mapping[str, float] = {
     "e2e/test_shop_identity.py": 34,
     "e2e/test_bookinfo_tasks.py": 30,
     "e2e/test_rollouts.py": 26,
+    "e2e/test_crash_rollouts.py": 28,
     "e2e/gateway_api": 25,
     "browser/test_openid_login.py": 23,
     "e2e/test_acme.py": 19,

@@ -26,6 +26,7 @@ import pytest
 from meshgate.runtime.commands import run_blocking
 from meshgate.runtime.paths import RuntimePaths, state_tag
 from meshgate.runtime.process_id import ProcessId, identify, is_alive
+from meshgate.runtime.redirect import DNS_PORT
 from tests.unit.runtime.tools import DEADLINE_S, NETNS_REASON, fetch, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -193,7 +194,7 @@ def test_names_are_answered_while_the_control_plane_is_dead(tmp_path: Path) -> N
         server = str(ipaddress.IPv4Network(subnet)[1])
         query = dns.message.make_query("nobody.default.svc.cluster.local", "A")
         with suppress(OSError, dns.exception.Timeout):
-            return dns.query.udp(query, server, timeout=1).rcode() == dns.rcode.NXDOMAIN
+            return dns.query.udp(query, server, port=DNS_PORT, timeout=1).rcode() == dns.rcode.NXDOMAIN
         return False
 
     try:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from meshgate.runtime.options import RuntimeOptions
 from meshgate.runtime.placement import Placement
-from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
+from meshgate.runtime.runtime import LocalRuntime
 from meshgate.runtime.spec import Isolation, PodSpec
 from meshgate.runtime.status import PodStatus
 from tests.unit.runtime.tools import Environments, Sidecars, fetch, make_pod, run, until

@@ -48,9 +48,10 @@ from meshgate.model.workload import Svid
 from meshgate.pipeline import build
 from meshgate.runtime.libraries import native_filters
 from meshgate.runtime.netns import unavailable_reason
+from meshgate.runtime.options import RuntimeOptions
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import Placement
-from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
+from meshgate.runtime.runtime import LocalRuntime
 from meshgate.runtime.spec import Isolation, PodSpec
 from meshgate.runtime.status import PodStatus
 from meshgate.simulate import try_patches
@@ -189,7 +190,7 @@ class ControlPlane:
         instances = self.live.instances
         await self.runtime.want(self._limits.write(model, instances) | self._bridge.write(model, instances))
         self._publish_certificates()
-        self.server.publish(model)
+        self.server.publish(model, {"descriptors": model.descriptors})
         self.gateway_statuses.take(model.statuses, self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         if model.envoy_patches:
             tried = await asyncio.to_thread(try_patches, model)
@@ -220,7 +221,7 @@ class ControlPlane:
     def _with_nodes_in_use(self, pods: tuple[PodSpec, ...]) -> tuple[PodSpec, ...]:
         """The pods, and node proxies that pods without a sidecar use which are still to go."""
         wanted = {pod.key for pod in pods}
-        running = [spec for spec, _ in self.runtime.supervised()]
+        running = self.runtime.specs()
         bare = {spec.namespace for spec in running if not spec.meshed}
         return (*pods, *(s for s in running if s.key not in wanted and served_namespace(s) in bare))
 
@@ -275,7 +276,7 @@ class ControlPlane:
         wanted |= {
             (w.name.namespace, w.service_account) for w in self.live.model.workloads.values() if w.meshed
         }
-        wanted |= {(spec.namespace, spec.service_account) for spec, _ in self.runtime.supervised()}
+        wanted |= {(spec.namespace, spec.service_account) for spec in self.runtime.specs()}
         ids = [
             SpiffeId(trust_domain=TRUST_DOMAIN, namespace=ns, service_account=sa) for ns, sa in sorted(wanted)
         ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
+import structlog
+
 from meshgate.app.instances import Instances, by_workload, instance, is_live, service_table
 from meshgate.app.live import Live
 from meshgate.app.proxies import proxy_id
@@ -14,8 +16,10 @@ from meshgate.runtime.spec import Isolation, PodSpec
 from meshgate.runtime.status import PodStatus
 from meshgate.xds.status import Liveness
 
-WITHDRAW_DEADLINE_S = 3.0
-"""How long a stopping pod waits for the proxies to learn that it goes."""
+WITHDRAW_DEADLINE_S = 12.0
+"""How long a stopping pod waits for the proxies to learn that it goes: one that does not answer for so
+long is hung, and one that answers after half of it had not the CPU."""
+_log = structlog.get_logger(__name__)
 
 
 class Pods(Protocol):
@@ -23,6 +27,7 @@ class Pods(Protocol):
 
     def pods(self) -> Iterable[PodStatus]: ...
     def supervised(self) -> Iterable[tuple[PodSpec, Placement]]: ...
+    def proxied(self) -> Iterable[PodSpec]: ...
     async def set_services(self, services: Services) -> None: ...
 
 
@@ -82,7 +87,13 @@ class EndpointLane:
         await self.take(self._pods.pods())
         # Whoever took the same news a moment ago may still be loading the rules that it asks for.
         await self.tell_kernel()
-        await self._proxies.wait_live(self._proxies.connected(), WITHDRAW_DEADLINE_S, self._ending)
+        # Those too that are on their way back to a control plane that has just begun.
+        proxies = {*self._proxies.connected(), *(proxy_id(spec) for spec in self._pods.proxied())}
+        found = await self._proxies.wait_live(proxies, WITHDRAW_DEADLINE_S, self._ending)
+        slow = (Liveness.PENDING, Liveness.DISCONNECTED)
+        late = sorted(p for p, state in found.items() if state in slow and not self._ending(p))
+        if late:
+            _log.warning("proxies_late", pod=str(status.key), proxies=late)
 
     def _ending(self, node_id: str) -> bool:
         """Whether the proxy's pod is being stopped, so that the proxy may have gone for good."""

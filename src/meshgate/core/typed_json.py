@@ -13,6 +13,7 @@ import enum
 import json
 import typing
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
 
 T = TypeVar("T")
-_KIND, _SECRET, _ENUM, _MAP, _SET = "!", "!secret", "!enum", "!map", "!set"
+_KIND, _SECRET, _ENUM, _MAP, _SET, _PATH = "!", "!secret", "!enum", "!map", "!set", "!path"
 
 
 class MalformedError(ValueError):
@@ -50,6 +51,8 @@ def _written(value: object) -> object:
             return value
         case Secret():
             return {_SECRET: base64.b64encode(value.reveal()).decode()}
+        case Path():
+            return {_PATH: str(value)}
         case enum.Enum():
             return {_ENUM: [type(value).__name__, value.name]}
         case Mapping():
@@ -76,6 +79,8 @@ def _read(written: Any, known: Mapping[str, type]) -> Any:
     match written:
         case {"!secret": str(text)}:
             return Secret(base64.b64decode(text))
+        case {"!path": str(text)}:
+            return Path(text)
         case {"!enum": [str(name), str(member)]}:
             kind = known.get(name)
             if kind is None or not issubclass(kind, enum.Enum) or member not in kind.__members__:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from meshgate.runtime.options import RuntimeOptions
 from meshgate.runtime.placement import Placement
-from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
+from meshgate.runtime.runtime import LocalRuntime
 from meshgate.runtime.spec import Isolation, PodSpec
 
 

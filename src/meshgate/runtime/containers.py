@@ -183,6 +183,9 @@ class Sidecar:
 
     async def drain(self) -> None:
         """Lets the requests in flight end; see `envoy_admin.drain`."""
-        await envoy_admin.drain(
-            self.placement.admin_socket, self.pod.drain_s, inbound_only=bool(self.pod.containers)
-        )
+        if self.pod.host_network:
+            # Another gateway listens at the same port, or none shall: nothing new may come to this one.
+            close = ""
+        else:
+            close = "?graceful&inboundonly" if self.pod.containers else "?graceful"
+        await envoy_admin.drain(self.placement.admin_socket, self.pod.drain_s, close=close)

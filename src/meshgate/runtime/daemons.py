@@ -16,6 +16,7 @@ from meshgate.runtime.keeper import Keeper, Kept
 from meshgate.runtime.paths import RuntimePaths
 from meshgate.runtime.placement import inherited_environment
 from meshgate.runtime.process import Launch
+from meshgate.runtime.process_id import is_alive
 from meshgate.runtime.records import Records
 
 _POLL_S = 0.05
@@ -58,6 +59,11 @@ class Daemons:
             if process is not None and not self.keeps(name):
                 await leftovers.end_process(process)
                 self._records.set_daemon(name, None)
+
+    def left(self, name: str) -> bool:
+        """Whether a daemon of that name runs that an earlier control plane started."""
+        process = self._records.state.daemons.get(name)
+        return process is not None and process.identity is not None and is_alive(process.identity)
 
     def keeps(self, name: str) -> bool:
         """Whether a daemon of that name is kept alive."""

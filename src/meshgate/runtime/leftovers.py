@@ -26,10 +26,8 @@ async def end_process(record: ProcessRecord) -> None:
     end_recorded(record.identity, record.token)
 
 
-def may_be_adopted(pod: PodRecord) -> bool:
-    """Whether a process of the pod still runs and its end has not begun."""
-    if pod.ending:
-        return False
+def is_running(pod: PodRecord) -> bool:
+    """Whether a process of the pod still runs."""
     identities = (process.identity for process in pod.processes.values())
     return any(identity is not None and is_alive(identity) for identity in identities)
 

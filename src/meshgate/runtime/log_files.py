@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 _MODE = 0o640
+_LOGS_KEPT = 3
+_ROTATE_EVERY_S = 5
 
 
 def open_log(path: Path, owner: int | None = None) -> int:
@@ -46,6 +50,14 @@ def rotate(path: Path, max_bytes: int, keep: int) -> bool:
         os.truncate(path, 0)
         return True
     return False
+
+
+async def keep_rotated(files: Callable[[], Iterable[Path]], max_bytes: int) -> None:
+    """Rotates what these name, again and again, until cancelled."""
+    while True:
+        await asyncio.sleep(_ROTATE_EVERY_S)
+        for path in files():
+            await asyncio.to_thread(rotate, path, max_bytes, _LOGS_KEPT)
 
 
 def tail(path: Path, lines: int, start: int = 0) -> tuple[str, ...]:

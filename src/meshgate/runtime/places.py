@@ -152,3 +152,16 @@ class Places:
 
 def _network_of(placement: Placement) -> PodNetwork:
     return PodNetwork(netns=placement.netns, link=placement.link, ip=placement.ip)
+
+
+def record_of(pod: PodSpec, placement: Placement) -> PodRecord:
+    """What is written down of a pod in its place before anything of it is made."""
+    return PodRecord(
+        namespace=pod.namespace,
+        name=pod.name,
+        spec_hash=pod.spec_hash,
+        isolation=placement.isolation,
+        ip=placement.ip,
+        netns=placement.netns,
+        link=placement.link,
+    )

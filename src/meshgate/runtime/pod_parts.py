@@ -50,7 +50,7 @@ class PodTools:
     place: Place
     report: Callable[[PodStatus], None]
     withdraw: Callable[[PodStatus], Awaitable[None]]
-    """Returns once nobody sends new requests to the pod; given 5 s."""
+    """Returns once nobody sends new requests to the pod; given 15 s."""
     clock: Clock
 
 

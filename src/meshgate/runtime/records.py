@@ -15,10 +15,12 @@ from pathlib import Path
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from meshgate.core.typed_json import MalformedError, dump, load
 from meshgate.runtime.process_id import ProcessId
-from meshgate.runtime.spec import Isolation, PodKey
+from meshgate.runtime.spec import Isolation, PodKey, PodSpec
 
 _log = structlog.get_logger(__name__)
+_SPEC = ".pod.json"
 
 
 class StateInUse(Exception):
@@ -53,7 +55,7 @@ class PodRecord:
     netns: str = ""
     link: str = ""
     ending: bool = False
-    """Its end has begun: its Envoy drains, so nobody may adopt it."""
+    """Its end has begun: its Envoy may drain, so whoever adopts it must bring that end about."""
     processes: Mapping[str, ProcessRecord] = field(default_factory=dict)
 
     @property
@@ -112,6 +114,8 @@ class Records:
             os.close(self._lock)
             raise StateInUse(f"{directory} is in use by another meshgate") from taken
         self._state = self._read()
+        for file in set(directory.glob(f"*{_SPEC}")) - {self._spec_file(d) for d in self._state.pods}:
+            file.unlink()
 
     @property
     def state(self) -> State:
@@ -149,6 +153,27 @@ class Records:
             daemons[name] = process
         self._write(replace(self._state, daemons=daemons))
 
+    def set_spec(self, spec: PodSpec) -> None:
+        """Keeps how a pod runs, its environment with it, in a file of its own (0600); before `set_pod`."""
+        path = self._spec_file(spec.key.digest)
+        fresh = path.with_suffix(".tmp")
+        with open(fresh, "w", encoding="utf-8", opener=_private) as file:
+            file.write(dump(spec))
+        fresh.replace(path)
+
+    def spec(self, key: PodKey) -> PodSpec | None:
+        """How a recorded pod runs; None where the file is not there or another meshgate's."""
+        path = self._spec_file(key.digest)
+        try:
+            spec = load(PodSpec, path.read_bytes())
+        except (OSError, MalformedError) as broken:
+            _log.warning("spec_unreadable", pod=str(key), reason=type(broken).__name__)
+            return None
+        return spec if spec.key == key else None
+
+    def _spec_file(self, digest: str) -> Path:
+        return self._path.with_name(f"{digest}{_SPEC}")
+
     def set_pod(self, pod: PodRecord) -> None:
         """Records a pod and its processes."""
         self._write(replace(self._state, pods={**self._state.pods, pod.key.digest: pod}))
@@ -163,6 +188,7 @@ class Records:
         """Forgets a pod of which nothing is left."""
         pods = {digest: pod for digest, pod in self._state.pods.items() if digest != key.digest}
         self._write(replace(self._state, pods=pods))
+        self._spec_file(key.digest).unlink(missing_ok=True)
 
     def pod(self, key: PodKey) -> PodRecord | None:
         """What is recorded of the pod."""

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from meshgate.core.clock import Clock, SystemClock
 from meshgate.runtime import leftovers
-from meshgate.runtime.daemons import Daemon, Daemons
+from meshgate.runtime.daemons import Daemons
 from meshgate.runtime.dns_daemon import dns_daemon, write_table
 from meshgate.runtime.dns_table import DnsTable
 from meshgate.runtime.envoy_process import PROXY_CONTAINER
 from meshgate.runtime.guard import note_guard
-from meshgate.runtime.log_files import rotate
-from meshgate.runtime.netns import CLUSTER_DOMAIN, Network, enter_argv
+from meshgate.runtime.log_files import keep_rotated
+from meshgate.runtime.netns import Network, enter_argv
+from meshgate.runtime.options import ExecPlan, RuntimeOptions
 from meshgate.runtime.paths import RuntimePaths
-from meshgate.runtime.placement import EnvFactory, Placement, SidecarFactory, container_environment
-from meshgate.runtime.places import Places
+from meshgate.runtime.placement import Placement, container_environment
+from meshgate.runtime.places import Places, record_of
 from meshgate.runtime.pod_parts import PodTools
 from meshgate.runtime.ports import PortAllocator, Stretch
 from meshgate.runtime.records import PodRecord, Records
@@ -32,44 +32,6 @@ from meshgate.runtime.status import Phase, PodStatus, StatusQueue
 from meshgate.runtime.supervisor import PodSupervisor
 
 _log = structlog.get_logger(__name__)
-_LOG_MAX_BYTES = 10 * 1024 * 1024
-_LOGS_KEPT = 3
-_ROTATE_EVERY_S = 5
-
-
-async def _nobody_to_tell(status: PodStatus) -> None:
-    """The default for `withdraw`: nobody sends requests by our word."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuntimeOptions:
-    """What a runtime is made with."""
-
-    state: Path
-    """The state directory: records, ports and logs are kept below it."""
-    isolation: Isolation
-    sidecars: SidecarFactory
-    environments: EnvFactory
-    withdraw: Callable[[PodStatus], Awaitable[None]] = _nobody_to_tell
-    """Awaited, for up to 5 s, before a pod is drained: returns once its endpoints are withdrawn."""
-    clock: Clock = field(default_factory=SystemClock)
-    reserved_ports: Collection[int] = ()
-    """Ports that the allocator must not give out, such as the gateway's."""
-    cluster_domain: str = CLUSTER_DOMAIN
-    log_max_bytes: int = _LOG_MAX_BYTES
-    daemons: tuple[Daemon, ...] = ()
-    """Processes that serve all pods; started by `adopt`, ended by a clean `shutdown`."""
-    on_demand: tuple[Daemon, ...] = ()
-    """The same, but started when `want` first names them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecPlan:
-    """How to run a command in a pod's place: hand it to `os.execvpe` or `subprocess`."""
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    cwd: str | None
 
 
 class LocalRuntime:
@@ -91,6 +53,8 @@ class LocalRuntime:
         self._desired: dict[PodKey, PodSpec] = {}
         self._pods: dict[PodKey, PodSupervisor] = {}
         self._adoptable: dict[PodKey, PodRecord] = {}
+        self._left: dict[PodKey, PodSpec] = {}
+        """How the adoptable run, as far as that was kept."""
         self._closing = False
         self._reconcile_due = False
 
@@ -100,9 +64,9 @@ class LocalRuntime:
         """Takes the state directory over and removes what is dead or no longer fits this machine.
 
         Returns the pods that still run; the next `apply` keeps those that it asks for, with
-        their processes untouched, and removes the rest. Raises `records.StateInUse` where
-        another meshgate runs on the state, `commands.CommandFailed` where the network cannot
-        be made.
+        their processes untouched, and the rest until others have taken over. Raises
+        `records.StateInUse` where another meshgate runs on the state, `commands.CommandFailed`
+        where the network cannot be made.
         """
         self.paths.create()
         note_guard(self.paths.run)
@@ -116,8 +80,10 @@ class LocalRuntime:
         )
         removals = []
         for pod in records.state.pods.values():
-            if (bridge_stood or not pod.netns) and places.still_there(pod) and leftovers.may_be_adopted(pod):
+            if (bridge_stood or not pod.netns) and places.still_there(pod) and leftovers.is_running(pod):
                 self._adoptable[pod.key] = pod
+                if (spec := records.spec(pod.key)) is not None:
+                    self._left[pod.key] = spec
                 if self._network is not None and pod.netns:
                     self._network.place(pod.key, pod.ip)
             else:
@@ -125,7 +91,7 @@ class LocalRuntime:
         await asyncio.gather(*removals)
         await self._start_daemons(records)
         await self._leave_network(records, old)
-        self._spawn(self._rotate_logs)
+        self._spawn(partial(keep_rotated, self._log_files, self._options.log_max_bytes))
         return tuple(self._adoptable)
 
     async def _make_network(self, records: Records) -> bool:
@@ -150,21 +116,26 @@ class LocalRuntime:
         if self._network is not None:
             wanted.append(dns_daemon(self.paths, self._network.gateway, self._options.cluster_domain))
         self._daemons = Daemons(self.paths, records, self.open_socket_to_proxies)
-        # What may be asked for again in a moment runs on until `want` says that it is not.
         await self._daemons.end_others({d.name for d in (*wanted, *self._options.on_demand)})
         for daemon in wanted:
             self._spawn(self._daemons.keep(daemon))
         await self._daemons.wait_until_ready()
 
     async def want(self, names: Collection[str]) -> None:
-        """Starts those of `on_demand`, and returns when they are ready. Once started they stay."""
-        assert self._daemons is not None, "adopt() comes first"
-        started = [d for d in self._options.on_demand if d.name in names and not self._daemons.keeps(d.name)]
+        """Starts those of `on_demand`, and returns when they are ready. Once started they stay.
+
+        Also where an earlier control plane did it: a gateway that has not heard of the newest
+        configuration may ask them still.
+        """
+        daemons = self._daemons
+        assert daemons is not None, "adopt() comes first"
+        on_demand = [d for d in self._options.on_demand if d.name in names or daemons.left(d.name)]
+        started = [d for d in on_demand if not daemons.keeps(d.name)]
         for daemon in started:
-            self._spawn(self._daemons.keep(daemon))
+            self._spawn(daemons.keep(daemon))
         if started:
-            await self._daemons.wait_until_ready()
-        await self._daemons.end_unwanted(d.name for d in self._options.on_demand if d.name not in names)
+            await daemons.wait_until_ready()
+        await daemons.end_unwanted(d.name for d in self._options.on_demand)
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def body() -> None:
@@ -200,9 +171,20 @@ class LocalRuntime:
         returns.
         """
         self._desired = {pod.key: pod for pod in pods}
+        self._take_over()
         self._reconcile()
-        for key in set(self._adoptable) - set(self._desired):
-            self._remove_leftover(self._adoptable.pop(key))
+
+    def _take_over(self) -> None:
+        """Supervises what was adopted, wanted or not: a pod goes as others do, once it may be missed."""
+        for key, record in tuple(self._adoptable.items()):
+            spec = self._desired.get(key) or self._left.get(key)
+            if spec is None:
+                self._remove_leftover(self._adoptable.pop(key))
+                continue
+            self._begin(spec)
+            if record.ending:
+                self._pods[key].begin_stop()
+        self._left.clear()
 
     def _remove_leftover(self, pod: PodRecord) -> None:
         assert self._records is not None
@@ -218,9 +200,7 @@ class LocalRuntime:
             return
         for key, pod in self._desired.items():
             running = self._pods.get(key)
-            if running is None and key in self._adoptable:
-                self._begin(pod)
-            elif running is not None and not running.stopping:
+            if running is not None and not running.stopping:
                 assert self._places is not None
                 running.refresh(pod, self._places.plan(pod))
         step = moves(self._desired, self._pods)
@@ -235,8 +215,9 @@ class LocalRuntime:
         assert self._records is not None
         record = self._adoptable.pop(pod.key, None)
         placement = self._places.plan(pod, record)
+        self._records.set_spec(pod)
         if record is None:
-            self._records.set_pod(_record_of(pod, placement))
+            self._records.set_pod(record_of(pod, placement))
         supervisor = PodSupervisor(pod, placement, self._tools)
         if record is not None:
             supervisor.adopt(record.processes)
@@ -261,6 +242,14 @@ class LocalRuntime:
     def troubles(self) -> tuple[tuple[str, str], ...]:
         """(daemon, what happened) of each process for all pods that does not run."""
         return self._daemons.troubles() if self._daemons else ()
+
+    def proxied(self) -> tuple[PodSpec, ...]:
+        """Every pod whose proxy serves."""
+        return tuple(pod.spec for pod in self._pods.values() if pod.proxied)
+
+    def specs(self) -> tuple[PodSpec, ...]:
+        """Every pod that runs, those that were adopted before the first `apply` included."""
+        return (*self._left.values(), *(pod.spec for pod in self._pods.values()))
 
     def supervised(self) -> tuple[tuple[PodSpec, Placement], ...]:
         """Every pod that runs or is being stopped, with its place."""
@@ -319,13 +308,9 @@ class LocalRuntime:
         names += [PROXY_CONTAINER] if pod.meshed else []
         return {name: self.paths.log(pod.namespace, pod.name, name) for name in names}
 
-    async def _rotate_logs(self) -> None:
-        while True:
-            await asyncio.sleep(_ROTATE_EVERY_S)
-            files = [path for key in tuple(self._pods) for path in self.logs(key).values()]
-            files.extend(self._daemons.logs() if self._daemons else ())
-            for path in files:
-                await asyncio.to_thread(rotate, path, self._options.log_max_bytes, _LOGS_KEPT)
+    def _log_files(self) -> list[Path]:
+        files = [path for key in self._pods for path in self.logs(key).values()]
+        return [*files, *(self._daemons.logs() if self._daemons else ())]
 
     # ---- ending ----
 
@@ -367,15 +352,3 @@ class LocalRuntime:
             for pod, result in zip(pods, ended, strict=True):
                 if isinstance(result, BaseException):
                     _log.error("pod_stop_failed", pod=str(pod.spec.key), exc_info=result)
-
-
-def _record_of(pod: PodSpec, placement: Placement) -> PodRecord:
-    return PodRecord(
-        namespace=pod.namespace,
-        name=pod.name,
-        spec_hash=pod.spec_hash,
-        isolation=placement.isolation,
-        ip=placement.ip,
-        netns=placement.netns,
-        link=placement.link,
-    )

@@ -12,6 +12,7 @@ import structlog
 from meshgate.runtime.backoff import Backoff
 from meshgate.runtime.commands import CommandFailed
 from meshgate.runtime.containers import Container
+from meshgate.runtime.handover import handing_over
 from meshgate.runtime.keeper import Keeper
 from meshgate.runtime.placement import Placement
 from meshgate.runtime.pod_parts import PodParts, PodTools
@@ -20,7 +21,7 @@ from meshgate.runtime.spec import PodSpec
 from meshgate.runtime.status import Phase, PodStatus
 
 _log = structlog.get_logger(__name__)
-_WITHDRAW_DEADLINE_S = 5
+_WITHDRAW_DEADLINE_S = 15
 _PROXY_GRACE_S = 5
 _BYPASS_RETRY_S = 0.2
 _LEAST_GRACE_S = 2
@@ -144,6 +145,11 @@ class PodSupervisor:
         return self._adopted or now - self._ready_since >= self.spec.rollout.min_ready_s
 
     @property
+    def proxied(self) -> bool:
+        """Whether its proxy serves, which it does to the end."""
+        return self._proxy is not None and self._proxy.ready
+
+    @property
     def stopping(self) -> bool:
         """Whether its end has begun."""
         return self._stopping
@@ -162,6 +168,7 @@ class PodSupervisor:
         if (spec, placement) == (self.spec, self.placement):
             return
         self.spec, self.placement = spec, placement
+        self._tools.records.set_spec(spec)
         if self._parts.sidecar is not None:
             self._parts.sidecar.pod, self._parts.sidecar.placement = spec, placement
         self._changed()
@@ -241,10 +248,11 @@ class PodSupervisor:
         """Withdraw, drain and hooks, SIGTERM to the containers, then to Envoy, then remove the place."""
         self._tools.records.set_ending(self.spec.key)
         self._changed()
-        drained = asyncio.ensure_future(self._withdraw_and_drain())
-        await asyncio.gather(*(self._stop_app(*app, drained) for app in self._parts.containers), drained)
-        if self._proxy is not None:
-            await self._proxy.stop(_PROXY_GRACE_S)
+        with handing_over() if self.spec.host_network else contextlib.nullcontext():
+            drained = asyncio.ensure_future(self._withdraw_and_drain())
+            await asyncio.gather(*(self._stop_app(*app, drained) for app in self._parts.containers), drained)
+            if self._proxy is not None:
+                await self._proxy.stop(_PROXY_GRACE_S)
         await self._end_task()
         await self._tools.place.remove(self.spec, self.placement)
         self._tools.records.remove_pod(self.spec.key)
@@ -266,7 +274,7 @@ class PodSupervisor:
         await app.stop(max(grace_s - took_s, min(grace_s, _LEAST_GRACE_S)))
 
     async def _withdraw(self) -> None:
-        """Waits until nobody sends new requests; goes on after 5 s, or if the caller has a bug."""
+        """Waits until nobody sends new requests; goes on after 15 s, or if the caller has a bug."""
         try:
             async with asyncio.timeout(_WITHDRAW_DEADLINE_S):
                 await self._tools.withdraw(self.status())

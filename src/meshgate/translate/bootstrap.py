@@ -92,8 +92,11 @@ def bootstrap(proxy: Proxy, sockets: Sockets, token: Secret) -> bootstrap_pb2.Bo
     service.initial_metadata.append(
         base_pb2.HeaderValue(key="authorization", value=f"Bearer {token.reveal_text()}")
     )
-    config.dynamic_resources.lds_config.CopyFrom(ads_source())
-    config.dynamic_resources.cds_config.CopyFrom(ads_source())
+    for source in (config.dynamic_resources.lds_config, config.dynamic_resources.cds_config):
+        source.CopyFrom(ads_source())
+        # For ever, as in Istio: after Envoy's own 15 s it would call itself ready with nothing, and the
+        # proxy that it replaces would go.
+        source.initial_fetch_timeout.SetInParent()
     config.static_resources.clusters.append(socket_cluster(XDS_CLUSTER, sockets.xds))
     if sockets.rate_limit:
         config.static_resources.clusters.append(socket_cluster(RATE_LIMIT_CLUSTER, sockets.rate_limit))

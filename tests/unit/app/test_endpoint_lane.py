@@ -53,6 +53,9 @@ class Kernel:
     def supervised(self) -> list[tuple[PodSpec, Placement]]:
         return [(spec, _place()) for spec in self.specs]
 
+    def proxied(self) -> list[PodSpec]:
+        return [spec for spec in self.specs if spec.meshed]
+
     async def set_services(self, services: Services) -> None:
         async with self._lock:
             if services != self.loaded:
@@ -61,8 +64,11 @@ class Kernel:
                 self.loaded = services
 
 
+@dataclass
 class Proxies:
-    """None is connected, so there is nobody to wait for."""
+    """An xDS server to which none has come back yet; it tells whom it was asked to wait for."""
+
+    waited: set[str] = field(default_factory=set)
 
     def publish_endpoints(self, instances: Instances) -> None: ...
 
@@ -72,6 +78,7 @@ class Proxies:
     async def wait_live(
         self, node_ids: Collection[str], timeout_s: float, ending: Callable[[str], bool] = lambda _: False
     ) -> Mapping[str, Liveness]:
+        self.waited |= {node for node in node_ids if not ending(node)}
         return {}
 
 
@@ -144,5 +151,21 @@ def test_a_pod_ends_only_when_rules_that_another_ones_end_has_begun_to_load_are_
         kernel.go_on.set()
         await asyncio.gather(*ends)
         assert [ip for ip, _ in kernel.loaded[ADDRESS][80]] == ["10.0.0.3"]
+
+    asyncio.run(asyncio.wait_for(body(), 30))
+
+
+def test_the_end_waits_for_proxies_that_have_not_come_back_yet() -> None:
+    """A control plane that has just begun: its proxies serve, and route as the last one told them."""
+
+    async def body() -> None:
+        specs, statuses = zip(*(_pod(number) for number in (1, 2)), strict=True)
+        kernel = Kernel(list(statuses), [replace(spec, meshed=True) for spec in specs])
+        kernel.go_on.set()
+        kernel.statuses[0] = replace(statuses[0], phase=Phase.TERMINATING)
+        proxies = Proxies()
+        lane = EndpointLane(Live(), kernel, proxies, Isolation.NETNS, lambda _: None)
+        await lane.withdraw(kernel.statuses[0])
+        assert proxies.waited == {"sidecar~web-2.default~1"}, "its own is going itself"
 
     asyncio.run(asyncio.wait_for(body(), 30))

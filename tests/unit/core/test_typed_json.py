@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -31,6 +32,7 @@ class Tree:
     names: frozenset[str] = frozenset()
     ratio: float = 0.5
     on: bool = False
+    place: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,11 @@ class Stranger:
 
 
 WHOLE = Tree(
-    leaves={"a": (Leaf(key=Secret(b"\xff\x00")), Leaf())}, names=frozenset({"y", "x"}), ratio=0.25, on=True
+    leaves={"a": (Leaf(key=Secret(b"\xff\x00")), Leaf())},
+    names=frozenset({"y", "x"}),
+    ratio=0.25,
+    on=True,
+    place=Path("/a/b"),
 )
 
 

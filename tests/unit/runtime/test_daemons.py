@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from meshgate.runtime.daemons import Daemon
+from meshgate.runtime.options import RuntimeOptions
 from meshgate.runtime.process_id import ProcessId, is_alive
-from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
+from meshgate.runtime.runtime import LocalRuntime
 from meshgate.runtime.spec import Isolation
 from tests.unit.runtime.tools import Environments, Sidecars, run, until
 
@@ -93,10 +94,13 @@ def test_a_daemon_on_demand_starts_when_it_is_wanted_and_survives_the_control_pl
         assert recorded(tmp_path)[0] == process
         await second.shutdown(clean=False)
 
+        # Nobody wants it any more, but a proxy may not have heard of that yet.
         third = make(tmp_path, on_demand=(daemon,))
         await third.adopt()
         await third.want(())
-        assert not is_alive(process)
+        assert recorded(tmp_path)[0] == process
+        assert is_alive(process)
         await third.shutdown()
+        assert not is_alive(process)
 
     run(body())

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from meshgate.runtime.envoy_admin import active_requests
+from meshgate.runtime.options import RuntimeOptions
 from meshgate.runtime.placement import Placement
 from meshgate.runtime.process_id import identify, is_alive, marked_processes
 from meshgate.runtime.records import StateInUse
-from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
+from meshgate.runtime.runtime import LocalRuntime
 from meshgate.runtime.spec import Isolation, PodSpec
 from meshgate.runtime.status import Phase, PodStatus
 from tests.unit.runtime.tools import (
@@ -25,30 +26,13 @@ from tests.unit.runtime.tools import (
     fetch,
     make_pod,
     make_runtime,
+    ready,
     run,
+    served,
+    status_of,
     until,
+    withdrawing,
 )
-
-
-def status_of(runtime: LocalRuntime, pod: PodSpec) -> PodStatus | None:
-    return next((status for status in runtime.pods() if status.key == pod.key), None)
-
-
-async def ready(runtime: LocalRuntime, *pods: PodSpec) -> list[PodStatus]:
-    """Waits until all are ready; their statuses."""
-
-    def all_ready() -> bool:
-        return all((status := status_of(runtime, pod)) and status.ready for pod in pods)
-
-    await until(all_ready, f"ready: {runtime.pods()}")
-    return [status for pod in pods if (status := status_of(runtime, pod))]
-
-
-async def served(state: Path, *pods: PodSpec) -> LocalRuntime:
-    runtime = make_runtime(state)
-    await runtime.adopt()
-    await runtime.apply(pods)
-    return runtime
 
 
 def test_runs_a_pod_with_its_ports_and_environment(tmp_path: Path) -> None:
@@ -298,15 +282,7 @@ def test_endpoints_are_withdrawn_before_the_application_is_told_to_end(tmp_path:
             raise ValueError("a bug of the caller does not keep the pod alive")
 
         pod = make_pod("echo-1")
-        runtime = LocalRuntime(
-            RuntimeOptions(
-                state=tmp_path,
-                isolation=Isolation.PORTS,
-                sidecars=Sidecars(),
-                environments=Environments(),
-                withdraw=withdraw,
-            )
-        )
+        runtime = withdrawing(tmp_path, withdraw)
         await runtime.adopt()
         await runtime.apply([pod])
         try:
@@ -346,65 +322,5 @@ def test_an_envoy_that_cannot_start_says_its_last_words(tmp_path: Path) -> None:
             assert not (tmp_path / "logs/default/echo-1/app.log").exists()
         finally:
             await runtime.shutdown()
-
-    run(body())
-
-
-def test_a_pod_whose_end_has_begun_is_not_adopted(tmp_path: Path) -> None:
-    async def body() -> None:
-        asked, never = asyncio.Event(), asyncio.Event()
-
-        async def withdraw(_: PodStatus) -> None:
-            asked.set()
-            await never.wait()
-
-        pod = make_pod("echo-1")
-        first = LocalRuntime(
-            RuntimeOptions(
-                state=tmp_path,
-                isolation=Isolation.PORTS,
-                sidecars=Sidecars(),
-                environments=Environments(),
-                withdraw=withdraw,
-            )
-        )
-        await first.adopt()
-        await first.apply([pod])
-        (before,) = await ready(first, pod)
-        left = identify(before.pids["app"])
-        assert left is not None
-        await first.apply([])
-        await asked.wait()
-        # As if the control plane died in the middle of it.
-        await first.shutdown(clean=False)
-        assert is_alive(left)
-        second = make_runtime(tmp_path)
-        try:
-            assert await second.adopt() == ()
-            assert not is_alive(left)
-            await second.apply([pod])
-            (after,) = await ready(second, pod)
-            assert after.pids != before.pids
-        finally:
-            await second.shutdown()
-
-    run(body())
-
-
-def test_a_runtime_that_lets_go_hands_its_pods_to_the_next(tmp_path: Path) -> None:
-    async def body() -> None:
-        pod = make_pod("echo-1")
-        first = await served(tmp_path, pod)
-        (before,) = await ready(first, pod)
-        await first.shutdown(clean=False)
-        second = make_runtime(tmp_path)
-        assert await second.adopt() == (pod.key,)
-        await second.apply([pod])
-        try:
-            assert second.pods()[0].ready
-            assert second.pods()[0].pids == before.pids
-            assert second.pods()[0].port_map == before.port_map
-        finally:
-            await second.shutdown()
 
     run(body())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,9 +22,11 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 from google.protobuf import any_pb2, message
 
 from meshgate.runtime.netns import unavailable_reason
+from meshgate.runtime.options import RuntimeOptions
 from meshgate.runtime.placement import Placement
-from meshgate.runtime.runtime import LocalRuntime, RuntimeOptions
+from meshgate.runtime.runtime import LocalRuntime
 from meshgate.runtime.spec import ContainerPort, ContainerSpec, HttpGet, Isolation, PodSpec, Probe
+from meshgate.runtime.status import PodStatus
 
 APP = Path(__file__).with_name("app_server.py")
 DEADLINE_S = 40
@@ -171,3 +173,39 @@ async def fetch(ip: str, port: int, path: str = "/") -> tuple[int, str]:
             writer.close()
             await writer.wait_closed()
     return int(head.split(b" ")[1]), body.decode()
+
+
+def status_of(runtime: LocalRuntime, pod: PodSpec) -> PodStatus | None:
+    """The pod's, if it runs."""
+    return next((status for status in runtime.pods() if status.key == pod.key), None)
+
+
+async def ready(runtime: LocalRuntime, *pods: PodSpec) -> list[PodStatus]:
+    """Waits until all are ready; their statuses."""
+
+    def all_ready() -> bool:
+        return all((status := status_of(runtime, pod)) and status.ready for pod in pods)
+
+    await until(all_ready, f"ready: {runtime.pods()}")
+    return [status for pod in pods if (status := status_of(runtime, pod))]
+
+
+async def served(state: Path, *pods: PodSpec) -> LocalRuntime:
+    """A runtime that has been told of these pods."""
+    runtime = make_runtime(state)
+    await runtime.adopt()
+    await runtime.apply(pods)
+    return runtime
+
+
+def withdrawing(state: Path, withdraw: Callable[[PodStatus], Awaitable[None]]) -> LocalRuntime:
+    """A runtime that calls this before a pod is drained."""
+    return LocalRuntime(
+        RuntimeOptions(
+            state=state,
+            isolation=Isolation.PORTS,
+            sidecars=Sidecars(),
+            environments=Environments(),
+            withdraw=withdraw,
+        )
+    )
