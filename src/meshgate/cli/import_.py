@@ -12,6 +12,7 @@ from meshgate.cli.errors import CliError
 from meshgate.cli.printing import as_yaml
 from meshgate.core.diagnostics import has_errors
 from meshgate.dialects.kong.declarative import convert
+from meshgate.sources.manifests import read
 
 
 def register(app: typer.Typer) -> None:
@@ -32,10 +33,12 @@ def import_(
     be taken over. The manifests hold the file's
     credentials as Secrets: a FILE is made for its owner alone.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CliError(f"{file} cannot be read: {error}") from error
+    if file.is_dir():
+        raise CliError(f"{file} is a folder", "name the file, such as kong.yaml")
+    text, problem = read(str(file))
+    if problem is not None:
+        typer.echo(str(problem), err=True)
+        raise typer.Exit(1)
     converted = convert(text, str(file), namespace, os.environ)
     written = "---\n".join(as_yaml(manifest) for manifest in converted.manifests)
     for diagnostic in converted.diagnostics:

@@ -20,9 +20,9 @@ class Origin:
     """1-based; 0 where a source has no columns."""
 
     def __str__(self) -> str:
-        if not self.line:
-            return self.file
-        return f"{self.file}:{self.line}:{self.column}"
+        # A name may hold anything but a slash: nothing in it must write to a terminal, or begin a line.
+        file = self.file if self.file.isprintable() else self.file.encode("unicode_escape").decode()
+        return f"{file}:{self.line}:{self.column}" if self.line else file
 
 
 BUILT_IN = Origin("<built-in>")

@@ -175,7 +175,9 @@ class _Body:
         self._count(event)
         text: str = event.value
         if len(text) > MAX_SCALAR:
-            raise ComposeError("MG1002", _start(event), f"a value of more than {MAX_SCALAR} characters")
+            raise ComposeError(
+                "MG1002", _start(event), f"a value of more than {MAX_SCALAR} characters", "shorten it"
+            )
         value: Data = text
         if event.implicit[0]:
             try:
@@ -189,7 +191,7 @@ class _Body:
     def _open(self, event: yaml.CollectionStartEvent, container: list[Data] | dict[str, Data]) -> None:
         self._count(event)
         if len(self._stack) >= MAX_DEPTH:
-            raise ComposeError("MG1002", _start(event), f"more than {MAX_DEPTH} levels deep")
+            raise ComposeError("MG1002", _start(event), f"more than {MAX_DEPTH} levels deep", "use fewer")
         if event.anchor:
             self._open_anchors.add(event.anchor)
         self._stack.append(_Frame(container, event.anchor, self._nodes))
@@ -211,16 +213,26 @@ class _Body:
     def _alias(self, event: yaml.AliasEvent) -> tuple[Data, int]:
         name = event.anchor or ""
         if name in self._open_anchors:
-            raise ComposeError("MG1001", _start(event), f"the alias *{name[:40]} stands inside itself")
+            raise ComposeError(
+                "MG1001", _start(event), f"the alias *{name[:40]} stands inside itself", "write it out"
+            )
         anchor = self._anchors.get(name)
+        quote = "put text that begins with * in quotes"
         if anchor is None:
-            raise ComposeError("MG1001", _start(event), f"the alias *{name[:40]} has no anchor before it")
+            raise ComposeError(
+                "MG1001", _start(event), f"the alias *{name[:40]} has no anchor before it", quote
+            )
         self._nodes += anchor.size
         self._expanded += anchor.size
         if self._expanded > MAX_EXPANDED:
-            raise ComposeError("MG1002", _start(event), f"aliases expand to more than {MAX_EXPANDED} values")
+            raise ComposeError(
+                "MG1002",
+                _start(event),
+                f"aliases expand to more than {MAX_EXPANDED} values",
+                "write them out",
+            )
         if len(self._stack) + anchor.height > MAX_DEPTH:
-            raise ComposeError("MG1002", _start(event), f"more than {MAX_DEPTH} levels deep")
+            raise ComposeError("MG1002", _start(event), f"more than {MAX_DEPTH} levels deep", "use fewer")
         return anchor.value, anchor.height
 
     def _key(self, event: yaml.Event, value: Data, frame: _Frame) -> str:
@@ -230,7 +242,9 @@ class _Body:
                 value = str(value).lower()
             if isinstance(value, str):
                 if len(value) > MAX_KEY:
-                    raise ComposeError("MG1002", _start(event), f"a key of more than {MAX_KEY} characters")
+                    raise ComposeError(
+                        "MG1002", _start(event), f"a key of more than {MAX_KEY} characters", "shorten it"
+                    )
                 if value in frame.container:
                     self._problem(
                         "MG1004", event, f"the key {value[:80]!r} is there twice", "keep one of them"
@@ -241,7 +255,9 @@ class _Body:
             return event.value
         if isinstance(value, str):
             return value  # an alias of text
-        self._problem("MG2001", event, "a key must be text, not a list, an object or a number")
+        self._problem(
+            "MG2001", event, "a key must be text, not a list, an object or a number", "write NAME: VALUE"
+        )
         return f"?{len(frame.container)}"
 
     def _put(self, frame: _Frame, key: str, value: Data, event: yaml.Event) -> None:
@@ -250,7 +266,9 @@ class _Body:
         if key == "<<":
             brought = value if isinstance(value, list) else [value]
             if not all(isinstance(one, dict) for one in brought):
-                self._problem("MG2001", event, "`<<` takes a mapping or a list of mappings")
+                self._problem(
+                    "MG2001", event, "`<<` takes a mapping or a list of mappings", "name one by *ANCHOR"
+                )
             frame.merges = frame.merges or []
             frame.merges.extend(brought)
         else:

@@ -14,7 +14,8 @@ from meshgate.dialects.document import Document
 from meshgate.dialects.istio.mesh_config import lower_mesh_config
 from meshgate.dialects.kind import FindSecret, KindParser, Lowered
 from meshgate.dialects.kong.kong_ingress import overridden, override_of, without_override
-from meshgate.dialects.schema import did_you_mean, problem
+from meshgate.dialects.schema import problem
+from meshgate.dialects.wording import did_you_mean, misspelt
 from meshgate.model.declared import Broken, Declared
 from meshgate.model.mesh_config import MESH_CONFIG_REF
 
@@ -199,25 +200,28 @@ def _unknown(document: Document) -> Lowered:
             document,
         )
     guards = ref.group in SECURITY_GROUPS or (ref.group, ref.kind) in SECURITY_KINDS
+    remedy, mistaken = _near(ref)
+    effect = "what it guards would be open" if guards else "it has no effect"
     diagnostic = problem(
         document,
         "MG1101",
         ("kind",),
-        f"kind {ref.kind} of {document.api_version} is not supported"
-        + ("; what it guards would be open" if guards else "; it has no effect"),
-        severity=Severity.ERROR if guards else Severity.WARNING,
-        remedy=_near(ref),
+        f"kind {ref.kind} of {document.api_version} is not supported; {effect}",
+        severity=Severity.ERROR if guards or mistaken else Severity.WARNING,
+        remedy=remedy,
     )
-    return _failed(diagnostic, document) if guards else Lowered(diagnostics=(diagnostic,))
+    return _failed(diagnostic, document) if guards or mistaken else Lowered(diagnostics=(diagnostic,))
 
 
-def _near(ref: ObjectRef) -> str:
-    """A hint at the same kind in another group, or a kind of the group with a similar name."""
+def _near(ref: ObjectRef) -> tuple[str, bool]:
+    """The same kind in another group, or one with a similar name; whether that must have been meant."""
+    ours = {group for group, _ in KIND_PARSERS}
     for group, kind in KIND_PARSERS:
         if kind == ref.kind:
             versions = KIND_PARSERS[group, kind].versions
-            return f"use apiVersion {_api_version(group, max(versions, key=len))}"
-    return did_you_mean(ref.kind, [kind for group, kind in KIND_PARSERS if group == ref.group])
+            return f"use apiVersion {_api_version(group, max(versions, key=len))}", ref.group in ours
+    of_group = [kind for group, kind in KIND_PARSERS if group == ref.group]
+    return did_you_mean(ref.kind, of_group), misspelt(ref.kind, of_group)
 
 
 def _api_version(group: str, version: str) -> str:

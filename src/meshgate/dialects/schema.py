@@ -229,7 +229,10 @@ class _Findings:
             self._add("MG1104", path, note or "is not supported", Severity.ERROR)
         else:
             choices = [*known, *model.IGNORED, *model.UNSUPPORTED, *model.UNSUPPORTED_SECURITY]
-            self._add("MG1102", path, "unknown field", Severity.ERROR, did_you_mean(name, choices))
+            remedy = did_you_mean(name, choices)
+            if name.startswith("-"):
+                remedy = f"write a space behind the hyphen: - {name[1:]}"
+            self._add("MG1102", path, "unknown field", Severity.ERROR, remedy)
 
     def _add(self, code: str, path: FieldPath, message: str, severity: Severity, remedy: str = "") -> None:
         full = self.base + path

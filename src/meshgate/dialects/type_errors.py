@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pydantic_core import ErrorDetails
@@ -10,6 +11,8 @@ from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Json
 from meshgate.dialects.wording import did_you_mean
 
+_BOOLEANS = ("true", "false", "yes", "no", "on", "off")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _TYPES = {
     "string_type": "a string",
     "int_type": "a whole number",
@@ -41,10 +44,7 @@ def explain(detail: ErrorDetails) -> tuple[str, str, str]:
     if kind == "secret":
         return "MG2001", detail["msg"], "put it in quotes"
     if kind in _TYPES:
-        written = detail["input"]
-        quote = kind == "string_type" and isinstance(written, bool | int | float)
-        unquote = kind in ("int_type", "float_type", "bool_type") and isinstance(written, str)
-        remedy = "put it in quotes" if quote else "write it without quotes" if unquote else ""
+        remedy = _other_type(_TYPES[kind], detail["input"])
         return "MG2001", f"must be {_TYPES[kind]}", remedy
     if kind == "missing":
         return "MG2003", "is required", ""
@@ -67,6 +67,25 @@ def explain(detail: ErrorDetails) -> tuple[str, str, str]:
     if kind == "string_pattern_mismatch":
         return "MG2002", f"must match {context['pattern']}", ""
     return "MG2002", str(detail["msg"]).removeprefix("Value error, ")[:200], ""
+
+
+def _other_type(wanted: str, written: object) -> str:
+    """What to do about a value of another type."""
+    match wanted, written:
+        case "a string", bool() | int() | float():
+            return "put it in quotes"
+        case "a whole number" | "a number", str() if _NUMBER.fullmatch(written):
+            return "write it without quotes"
+        case "true or false", str() if written.lower() in _BOOLEANS:
+            return "write it without quotes"
+        case "a list", Mapping():
+            return "begin each item with a hyphen"
+        case "a list", str() | int() | float():
+            return "write it in [ ], or behind a hyphen"
+        case "an object", list() | tuple():
+            return "write NAME: VALUE, without hyphens"
+        case _:
+            return ""
 
 
 def real_path(node: Json, loc: tuple[int | str, ...]) -> FieldPath:

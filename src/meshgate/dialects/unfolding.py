@@ -24,6 +24,9 @@ from meshgate.dialects.wording import one_line, show
 MAX_DIAGNOSTICS = 100
 """About the identities in one List."""
 
+MAX_NAME = 253
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]+")
+_EXAMPLES = MappingProxyType({"apiVersion": "such as apps/v1", "kind": "such as Deployment"})
 _FORMS = MappingProxyType(
     {
         "apiVersion": re.compile(r"([a-z0-9][-a-z0-9.]{0,252}/)?[a-z0-9]{1,63}"),
@@ -78,6 +81,22 @@ def _list_items(item: Json) -> Sequence[Json] | None:
     return items if isinstance(items, list | tuple) else None
 
 
+def _is_list(data: Mapping[str, Json]) -> bool:
+    """Whether it is a `List` (or `ServiceList`, ...) whose items cannot be read."""
+    kind = data.get("kind")
+    return isinstance(kind, str) and kind.endswith("List") and "metadata" not in data
+
+
+def _better_name(name: str) -> str:
+    """What to do about a name that is none."""
+    if "${" in name:
+        return "put its value there first, such as by `envsubst < FILE`"
+    if len(name) > MAX_NAME:
+        return f"shorten it to {MAX_NAME} characters"
+    better = _NOT_IN_NAMES.sub("-", name.lower()).strip("-.")
+    return f"write {better}" if is_dns_name(better) else "use a-z, 0-9 and hyphens"
+
+
 def _join(paths: Sequence[FieldPath]) -> str:
     names = [".".join(map(str, path)) for path in paths]
     return f"{', '.join(names[:-1])} and {names[-1]}"
@@ -93,7 +112,14 @@ class _Identity:
 
     def read(self, data: Json) -> Document | None:
         if not isinstance(data, Mapping):
-            self._error("MG1003", (), "must be an object with apiVersion, kind and metadata.name")
+            message = f"must be an object with apiVersion, kind and metadata.name, got {show(data)}"
+            several = "begin each object with ---, without a hyphen"
+            self._error("MG1003", (), message, remedy=several if isinstance(data, list | tuple) else "")
+            return None
+        if _is_list(data):
+            there = "items" in data
+            remedy = "begin each with a hyphen" if there else "add it, or name the kind of the object"
+            self._error("MG1003", ("items",), "must be a list" if there else "is missing", remedy=remedy)
             return None
         if is_kustomization(data):
             self._kustomization()
@@ -101,7 +127,8 @@ class _Identity:
         api_version, kind = self._text(data, "apiVersion"), self._text(data, "kind")
         metadata = data.get("metadata")
         if metadata is not None and not isinstance(metadata, Mapping):
-            self._error("MG1003", ("metadata",), "must be an object")
+            message = f"must be an object, got {show(metadata)}"
+            self._error("MG1003", ("metadata",), message, remedy="write metadata: {name: NAME}")
             return None
         name = self._text(metadata or {}, "name", "metadata")
         if self._missing:
@@ -122,11 +149,16 @@ class _Identity:
                 "must be a lower-case DNS name (RFC 1123)",
                 ref,
                 value=name,
-                remedy="put its value there first, such as by `envsubst < FILE`" if "${" in name else "",
+                remedy=_better_name(name),
             )
         if given and not is_dns_label(namespace):
             self._error(
-                "MG2004", ("metadata", "namespace"), "must be a DNS label (RFC 1123)", ref, value=namespace
+                "MG2004",
+                ("metadata", "namespace"),
+                "must be a DNS label (RFC 1123)",
+                ref,
+                value=namespace,
+                remedy=_better_name(namespace.replace(".", "-")),
             )
         return Document(
             ref=ref,
@@ -172,11 +204,12 @@ class _Identity:
             return ""
         if not isinstance(value, str):
             quotes = "put it in quotes" if isinstance(value, int | float) else ""
-            self._error("MG1003", path, f"must be a string, got {show(value)}", remedy=quotes)
+            remedy = _EXAMPLES.get(field, quotes)
+            self._error("MG1003", path, f"must be a string, got {show(value)}", remedy=remedy)
             return ""
         pattern = _FORMS.get(field)
         if pattern is not None and pattern.fullmatch(value) is None:
-            self._error("MG1003", path, f"is malformed, got {show(value)}")
+            self._error("MG1003", path, f"is malformed, got {show(value)}", remedy=_EXAMPLES[field])
             return ""
         return value
 

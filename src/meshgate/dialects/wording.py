@@ -17,6 +17,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near}?" if near else ""
 
 
+def misspelt(word: str, known: Iterable[str]) -> bool:
+    """Whether it is so near to one of them that nothing else can have been meant."""
+    folded = [choice.lower() for choice in known]
+    return bool(difflib.get_close_matches(word[:100].lower(), folded, n=1, cutoff=0.85))
+
+
 def show(value: object) -> str:
     """A value as a diagnostic may print it: short, on one line."""
     if isinstance(value, str):

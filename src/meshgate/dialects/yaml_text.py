@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import yaml
@@ -17,10 +18,11 @@ from yaml._yaml import CParser
 
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import Origin
-from meshgate.dialects.compose import MAX_DEPTH, ComposeError, Composer, Problem
-from meshgate.dialects.document import Document, Source
+from meshgate.dialects.compose import ComposeError, Composer, Data, Problem
+from meshgate.dialects.document import Document, Json, Source
 from meshgate.dialects.foreign import told_of_templates
 from meshgate.dialects.unfolding import unfold
+from meshgate.dialects.yaml_errors import syntax_problem
 
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 """Of one file. Kubernetes itself takes objects of 1.5 MiB."""
@@ -38,23 +40,58 @@ _DOCUMENT_START = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _JSON_SURROGATES = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 
+_Take = Callable[["Value"], Iterable[Diagnostic]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """What one YAML document holds."""
+
+    data: Json
+    source: Source
+    problem: str
+    """Why it is only good to be named, though it can be read; empty: it is good."""
+
+
 def read_documents(text: str, file: str) -> tuple[tuple[Document, ...], tuple[Diagnostic, ...]]:
     """The objects of a text, Lists unfolded (MG1001 to MG1004, MG2002, MG2004).
 
     A document that cannot be read is left out and reading goes on after the next `---`.
     """
+    documents: list[Document] = []
+
+    def take(value: Value) -> tuple[Diagnostic, ...]:
+        found, said = unfold(value.data, file, value.source, value.problem)
+        documents.extend(found)
+        return said
+
+    diagnostics = _read(text, file, take)
+    return tuple(documents), tuple(told_of_templates(text, diagnostics))
+
+
+def read_values(text: str, file: str) -> tuple[tuple[Value, ...], tuple[Diagnostic, ...]]:
+    """The same before anything is known of objects: for files that are no manifests."""
+    values: list[Value] = []
+
+    def take(value: Value) -> tuple[Diagnostic, ...]:
+        values.append(value)
+        return ()
+
+    diagnostics = _read(text, file, take)
+    return tuple(values), tuple(diagnostics)
+
+
+def _read(text: str, file: str, take: _Take) -> list[Diagnostic]:
     if len(text) > MAX_TEXT_BYTES:
-        return (), (
-            _error(
-                "MG1002", Origin(file), f"{len(text)} characters, at most {MAX_TEXT_BYTES}", "split the file"
-            ),
-        )
+        message = f"it is longer than {MAX_TEXT_BYTES} characters"
+        return [_error("MG1002", Origin(file, 1, 1), message, "split the file")]
     if text.count("\n%TAG") > MAX_PROBLEMS:
         # libyaml compares each of them with every other.
-        return (), (_error("MG1001", Origin(file), "tag directives (`%TAG`) are not supported"),)
-    reader = _FileReader(text, file)
+        message = "tag directives (`%TAG`) are not supported"
+        return [_error("MG1001", Origin(file, 1, 1), message, "remove them")]
+    reader = _FileReader(text, file, take)
     reader.read()
-    return tuple(reader.documents), tuple(told_of_templates(text, reader.diagnostics))
+    return reader.diagnostics
 
 
 def _error(code: str, origin: Origin, message: str, remedy: str = "") -> Diagnostic:
@@ -73,19 +110,17 @@ class _Part:
 
 
 class _FileReader:
-    def __init__(self, text: str, file: str) -> None:
-        self.documents: list[Document] = []
+    def __init__(self, text: str, file: str, take: _Take) -> None:
         self.diagnostics: list[Diagnostic] = []
-        self._file = file
+        self._file, self._take = file, take
         text = text.removeprefix("\ufeff")
         if text.lstrip()[:1] in ("{", "["):
             text = _JSON_SURROGATES.sub(_join_surrogates, text)
         self._bad = [m.start() for m in _BAD_CHARACTER.finditer(text)]
         for index in self._bad[:MAX_PROBLEMS]:
             line, column = _line_and_column(text, index)
-            self._report(
-                "MG1001", line, column, f"the character U+{ord(text[index]):04X} is not allowed here"
-            )
+            message = f"the character U+{ord(text[index]):04X} is not allowed here"
+            self._report("MG1001", line, column, message, "remove it")
         self._text = _BAD_CHARACTER.sub("\ufffd", text) if self._bad else text
 
     def read(self) -> None:
@@ -138,20 +173,12 @@ class _FileReader:
 
     def _marked(self, error: yaml.MarkedYAMLError, part: _Part) -> int:
         """Reports a syntax error; the index where it was met."""
-        mark = error.problem_mark or error.context_mark
-        message = ", ".join(p for p in (error.context, error.problem) if p)
-        if mark is None:
-            self._report("MG1001", part.line, 0, message)
-            return 0
-        if "nesting depth" in message:
-            # libyaml 0.2.6 has a limit of its own, and meets it before ours while it looks for a key.
-            self._report("MG1002", part.line + mark.line, mark.column, f"more than {MAX_DEPTH} levels deep")
-            return int(mark.index)
-        remedy = "indent with spaces" if "cannot start any token" in message else ""
-        self._report("MG1001", part.line + mark.line, mark.column, message, remedy)
-        return int(mark.index)
+        found = syntax_problem(error, part.text, part.line)
+        self._report(found.code, part.line + found.line, found.column, found.message, found.remedy)
+        met = error.problem_mark or error.context_mark
+        return met.index if met is not None else 0
 
-    def _add(self, data: object, problems: tuple[Problem, ...], source: Source, start: int) -> None:
+    def _add(self, data: Data, problems: tuple[Problem, ...], source: Source, start: int) -> None:
         for problem in problems:
             origin_line = source.line - 1 + problem.line
             self._report(problem.code, origin_line, problem.column, problem.message, problem.remedy)
@@ -161,9 +188,7 @@ class _FileReader:
             summary = "it has a character that is not allowed"
         if data is None and not summary:
             return  # an empty document
-        documents, diagnostics = unfold(data, self._file, source, summary)  # type: ignore[arg-type]
-        self.documents.extend(documents)
-        self.diagnostics.extend(diagnostics)
+        self.diagnostics.extend(self._take(Value(data=data, source=source, problem=summary)))
 
     def _report(self, code: str, line: int, column: int, message: str, remedy: str = "") -> None:
         origin = Origin(self._file, line + 1, column + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,15 +112,17 @@ class _Look:
 def read(file: str) -> tuple[str, Diagnostic | None]:
     """The text of a file, or why there is none (MG1001, MG1005)."""
     try:
-        if not Path(file).is_file():
+        if not stat.S_ISREG(Path(file).stat().st_mode):
             raise OSError(0, "it is not a file")  # a pipe, say, would wait for its writer
         with Path(file).open("rb") as opened:
             # One more than allowed, so that the reader of YAML sees that it is too long.
             data = opened.read(MAX_TEXT_BYTES + 1)
     except OSError as error:
         return "", _unreadable(file, error)
+    # What is cut off may be cut in a character; it is refused for its length.
+    errors = "ignore" if len(data) > MAX_TEXT_BYTES else "strict"
     try:
-        return data.decode("utf-8-sig"), None
+        return data.decode("utf-8-sig", errors), None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1

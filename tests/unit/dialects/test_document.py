@@ -14,30 +14,47 @@ from tests.unit.dialects.reading import documents
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a", "1:1: error MG1003: must be an object with apiVersion, kind and metadata.name"),
+        ("a", "1:1: error MG1003: must be an object with apiVersion, kind and metadata.name, got 'a'"),
+        (
+            "- {}",
+            "1:1: error MG1003: must be an object with apiVersion, kind and metadata.name, got a list; "
+            "begin each object with ---, without a hyphen",
+        ),
+        (
+            "{apiVersion: v1, kind: List}",
+            "1:1: error MG1003 items: is missing; add it, or name the kind of the object",
+        ),
+        (
+            "{apiVersion: v1, kind: List, items: {}}",
+            "1:37: error MG1003 items: must be a list; begin each with a hyphen",
+        ),
         (
             "{}",
             "1:1: error MG1003: apiVersion, kind and metadata.name are missing; "
             "write them, or name only what holds manifests",
         ),
         ("{apiVersion: v1, kind: A}", "1:1: error MG1003 metadata.name: is missing; add it"),
-        ("{apiVersion: v1, kind: A, metadata: 3}", "1:37: error MG1003 metadata: must be an object"),
+        (
+            "{apiVersion: v1, kind: A, metadata: 3}",
+            "1:37: error MG1003 metadata: must be an object, got 3; write metadata: {name: NAME}",
+        ),
         (
             "{apiVersion: 1, kind: A, metadata: {name: a}}",
-            "1:14: error MG1003 apiVersion: must be a string, got 1; put it in quotes",
+            "1:14: error MG1003 apiVersion: must be a string, got 1; such as apps/v1",
         ),
         (
             '{apiVersion: v1, kind: "A\\nB", metadata: {name: a}}',
-            "1:24: error MG1003 kind: is malformed, got 'A\\nB'",
+            "1:24: error MG1003 kind: is malformed, got 'A\\nB'; such as Deployment",
         ),
         (
             '{apiVersion: v1, kind: A, metadata: {name: "a\\nB"}}',
             "1:44: error MG2004 A default/a\\nB metadata.name: must be a lower-case DNS name (RFC 1123), "
-            "got 'a\\nB'",
+            "got 'a\\nB'; write a-b",
         ),
         (
             "{apiVersion: v1, kind: A, metadata: {name: a, namespace: a.b}}",
-            "1:58: error MG2004 A a.b/a metadata.namespace: must be a DNS label (RFC 1123), got 'a.b'",
+            "1:58: error MG2004 A a.b/a metadata.namespace: must be a DNS label (RFC 1123), got 'a.b'; "
+            "write a-b",
         ),
     ],
 )

@@ -32,13 +32,19 @@ def _object(api_version: str, kind: str, name: str = "a") -> str:
         (
             "v1",
             "Servise",
-            "3:7: warning MG1101 Servise default/a kind: kind Servise of v1 is not supported; it has no "
+            "3:7: error MG1101 Servise default/a kind: kind Servise of v1 is not supported; it has no "
             "effect; did you mean Service?",
+        ),
+        (
+            "serving.knative.dev/v1",
+            "Service",
+            "3:7: warning MG1101 Service default/a kind: kind Service of serving.knative.dev/v1 is not "
+            "supported; it has no effect; use apiVersion v1",
         ),
         (
             "v1",
             "Deployment",
-            "3:7: warning MG1101 Deployment default/a kind: kind Deployment of v1 is not supported; "
+            "3:7: error MG1101 Deployment default/a kind: kind Deployment of v1 is not supported; "
             "it has no effect; use apiVersion apps/v1",
         ),
         (

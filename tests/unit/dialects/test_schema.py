@@ -51,7 +51,11 @@ def _check(text: str, model: type[Whole] = Whole) -> tuple[Whole | None, list[st
     ("text", "expected"),
     [
         ("part: 3", "4:7: error MG2001 A default/a part: must be an object, got 3"),
-        ("parts: {}", "4:8: error MG2001 A default/a parts: must be a list, got an object"),
+        (
+            "parts: {}",
+            "4:8: error MG2001 A default/a parts: must be a list, got an object; "
+            "begin each item with a hyphen",
+        ),
         ("part: {hsot: a}", "4:8: error MG1102 A default/a part.hsot: unknown field; did you mean host?"),
         ("part: {HOST: a}", "4:8: error MG1102 A default/a part.HOST: unknown field; did you mean host?"),
         ("part: {zzz: null}", "4:8: error MG1102 A default/a part.zzz: unknown field"),

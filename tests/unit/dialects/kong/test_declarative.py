@@ -307,3 +307,13 @@ def _name(made: Mapping[str, object]) -> object:
     metadata = made["metadata"]
     assert isinstance(metadata, dict)
     return metadata["name"]
+
+
+def test_a_second_document_is_told() -> None:
+    """Kong reads the first alone, and so do we: not in silence."""
+    text = '# ours\n---\n_format_version: "3.0"\nservices: [5]\n---\nservices: []\n'
+    assert [str(d) for d in convert(text, "kong.yaml").diagnostics] == [
+        "kong.yaml:4:12: error MG2001 kong.yaml kong.yaml services[0]: must be an object",
+        "kong.yaml:6:1: error MG1003: a second document is not read, by Kong neither; "
+        "put it into a file of its own",
+    ]

@@ -78,7 +78,7 @@ def test_every_field() -> None:
         (
             "header_names: Authorization",
             "5:24: error MG2103 KongPlugin default/auth config.header_names: must be a list, "
-            "got 'Authorization'",
+            "got 'Authorization'; write it in [ ], or behind a hyphen",
         ),
         (
             "header_names: ['a:']",

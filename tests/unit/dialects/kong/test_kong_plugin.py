@@ -171,7 +171,8 @@ def test_a_misspelt_field_beside_config_closes_the_plugin() -> None:
 
 def test_a_config_that_is_no_object() -> None:
     assert said(f"{HEAD}plugin: jwt\nconfig: [a]\n") == [
-        "f.yaml:5:9: error MG2103 KongPlugin default/p config: must be an object, got a list"
+        "f.yaml:5:9: error MG2103 KongPlugin default/p config: must be an object, got a list; "
+        "write NAME: VALUE, without hyphens"
     ]
 
 

@@ -6,13 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import yaml
-from yaml._yaml import CParser
-
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity, ordered
 from meshgate.core.origin import FieldPath, Origin
-from meshgate.dialects.compose import ComposeError, Composer
-from meshgate.dialects.document import Document, Source
+from meshgate.dialects.document import Document, Source, locate
 from meshgate.dialects.kong.declarative.consumers import Consumers
 from meshgate.dialects.kong.declarative.entities import (
     CREDENTIALS,
@@ -25,6 +21,8 @@ from meshgate.dialects.kong.declarative.plugins import Plugins
 from meshgate.dialects.kong.declarative.routes import Routes, attach_tls
 from meshgate.dialects.kong.declarative.services import Services
 from meshgate.dialects.schema import check
+from meshgate.dialects.wording import show
+from meshgate.dialects.yaml_text import read_values
 from meshgate.model.service import EMPTY
 
 _VERSION = re.compile(r"([123])\.(\d+)")
@@ -102,31 +100,34 @@ def _converted(document: Document, namespace: str) -> Converted:
 
 
 def _read(text: str, file: str) -> tuple[Document | None, tuple[Diagnostic, ...]]:
-    def wrong(code: str, message: str, remedy: str = "") -> Diagnostic:
-        return Diagnostic(
-            severity=Severity.ERROR, code=code, origin=Origin(file), message=message, remedy=remedy
-        )
+    def wrong(source: Source | None, message: str, remedy: str = "") -> Diagnostic:
+        at = locate(file, source, ()) if source is not None else Origin(file, 1, 1)
+        return Diagnostic(severity=Severity.ERROR, code="MG1003", origin=at, message=message, remedy=remedy)
 
-    try:
-        composed = Composer(CParser(text)).next_document()
-    except (ComposeError, yaml.YAMLError) as error:
-        code = error.code if isinstance(error, ComposeError) else "MG1001"
-        return None, (wrong(code, str(error).splitlines()[0][:200]),)
-    if composed is None or not isinstance(composed.data, Mapping):
-        return None, (wrong("MG1003", "is no declarative file of Kong: it must be an object"),)
-    if "_format_version" not in composed.data:
-        remedy = "for manifests there is `meshgate apply`"
-        return None, (wrong("MG1003", "is no declarative file of Kong: it has no _format_version", remedy),)
-    found = tuple(wrong(p.code, p.message, p.remedy) for p in composed.problems)
+    values, said = read_values(text, file)
+    if not values:
+        nothing = wrong(None, "is no declarative file of Kong: it is empty", "name a kong.yaml")
+        return None, said or (nothing,)
+    value = values[0]
+    if not isinstance(value.data, Mapping):
+        message = f"is no declarative file of Kong: it must be an object, got {show(value.data)}"
+        return None, (*said, wrong(value.source, message, "name a kong.yaml"))
+    if "_format_version" not in value.data:
+        message = "is no declarative file of Kong: it has no _format_version"
+        return None, (*said, wrong(value.source, message, "manifests are for `meshgate up`"))
+    more = tuple(
+        wrong(other.source, "a second document is not read, by Kong neither", "put it into a file of its own")
+        for other in values[1:]
+    )
     document = Document(
         ref=ObjectRef("kong.yaml", "", file),
         api_version="",
-        data=composed.data,
+        data=value.data,
         file=file,
         namespace_given=False,
-        source=Source(text=text, line=1, root=composed.root),
+        source=value.source,
     )
-    return document, found
+    return document, (*said, *more)
 
 
 def _version(out: Manifests) -> tuple[int, int]:
