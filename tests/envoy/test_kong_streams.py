@@ -22,11 +22,12 @@ from tests.golden.cases import text_of
 from tests.simulate.live import Serving, running
 
 CASE = "kong/stream-ingresses"
+RESTRICTED = "kong/stream-plugins"
 DEADLINE_S = 60.0
 
 
-def _config() -> bootstrap_pb2.Bootstrap:
-    documents, problems = read_texts({"in.yaml": text_of(CASE)})
+def _config(case: str = CASE) -> bootstrap_pb2.Bootstrap:
+    documents, problems = read_texts({"in.yaml": text_of(case)})
     built = build(documents)
     assert not [d for d in (*problems, *built.diagnostics) if d.severity is Severity.ERROR]
     return self_contained(Reader(stand_in(built.model)), gateway_proxy())
@@ -44,10 +45,12 @@ def _saying_what_came(cluster: str) -> Serving:
     return answer
 
 
-async def _said(port: int, tls: ssl.SSLContext | None = None, name: str = "") -> bytes:
+async def _said(
+    port: int, tls: ssl.SSLContext | None = None, name: str = "", *, source: str = "127.0.0.1"
+) -> bytes:
     async with asyncio.timeout(DEADLINE_S):
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", port, ssl=tls, server_hostname=name or None
+            "127.0.0.1", port, ssl=tls, server_hostname=name or None, local_addr=(source, 0)
         )
         writer.write(b"hello")
         try:
@@ -107,13 +110,39 @@ def test_a_port_with_certificates_takes_no_plain_connection(tmp_path: Path) -> N
     assert asyncio.run(ask()) == b"outbound|2701||store.default.svc.cluster.local hello"
 
 
+@pytest.mark.envoy
+def test_whose_connections_are_carried(tmp_path: Path) -> None:
+    """Of the Service's own plugin, and of the TCPIngress' own, which comes before it."""
+
+    async def ask(listener: str) -> list[bytes]:
+        folder = tmp_path / listener
+        folder.mkdir()
+        async with running(_config(RESTRICTED), listener, folder, _saying_what_came) as port:
+            return [await _said_or_nothing(port, source) for source in ("127.0.0.1", "127.0.0.2")]
+
+    store = b"outbound|2701||store.default.svc.cluster.local hello"
+    assert asyncio.run(ask("gateway.9000")) == [b"", store]
+    assert asyncio.run(ask("gateway.9001")) == [store, b""]
+
+
+async def _said_or_nothing(port: int, source: str) -> bytes:
+    try:
+        return await _said(port, source=source)
+    except ConnectionError:  # ended before our first byte was read
+        return b""
+
+
 class _Echo(asyncio.DatagramProtocol):
     """Sends every datagram back with a word before it."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.seen.append(data)
         self._transport.sendto(b"echo " + data, addr)
 
 
@@ -125,27 +154,43 @@ class _Asking(asyncio.DatagramProtocol):
         self.answers.put_nowait(data)
 
 
+async def _echoed(case: str, folder: Path, *, refused: str = "") -> tuple[list[bytes], list[bytes]]:
+    """What comes back for two datagrams, and what the service saw; `refused` has sent one before."""
+    loop = asyncio.get_running_loop()
+    echo, service = await loop.create_datagram_endpoint(_Echo, local_addr=("127.0.0.1", 0))
+    config = _config(case)
+    _lead_datagrams(config, echo.get_extra_info("sockname")[1])
+    found: list[bytes] = []
+    try:
+        async with running(config, "gateway.udp.9000", folder) as port, asyncio.timeout(DEADLINE_S):
+            if refused:
+                stranger, _ = await loop.create_datagram_endpoint(
+                    _Asking, remote_addr=("127.0.0.1", port), local_addr=(refused, 0)
+                )
+                stranger.sendto(b"zero")
+                stranger.close()
+            client, asking = await loop.create_datagram_endpoint(
+                _Asking, remote_addr=("127.0.0.1", port), local_addr=("127.0.0.1", 0)
+            )
+            for text in (b"one", b"two"):
+                client.sendto(text)
+                found.append(await asking.answers.get())
+            client.close()
+    finally:
+        echo.close()
+    return found, service.seen
+
+
 @pytest.mark.envoy
 def test_datagrams(tmp_path: Path) -> None:
-    async def ask() -> list[bytes]:
-        loop = asyncio.get_running_loop()
-        echo, _ = await loop.create_datagram_endpoint(_Echo, local_addr=("127.0.0.1", 0))
-        config = _config()
-        _lead_datagrams(config, echo.get_extra_info("sockname")[1])
-        try:
-            async with running(config, "gateway.udp.9000", tmp_path) as port:
-                client, asking = await loop.create_datagram_endpoint(_Asking, remote_addr=("127.0.0.1", port))
-                async with asyncio.timeout(DEADLINE_S):
-                    client.sendto(b"one")
-                    first = await asking.answers.get()
-                    client.sendto(b"two")
-                    second = await asking.answers.get()
-                client.close()
-                return [first, second]
-        finally:
-            echo.close()
+    assert asyncio.run(_echoed(CASE, tmp_path))[0] == [b"echo one", b"echo two"]
 
-    assert asyncio.run(ask()) == [b"echo one", b"echo two"]
+
+@pytest.mark.envoy
+def test_whose_datagrams_are_carried(tmp_path: Path) -> None:
+    answers, seen = asyncio.run(_echoed(RESTRICTED, tmp_path, refused="127.0.0.2"))
+    assert answers == [b"echo one", b"echo two"]
+    assert seen == [b"one", b"two"]
 
 
 def _lead_datagrams(config: bootstrap_pb2.Bootstrap, port: int) -> None:

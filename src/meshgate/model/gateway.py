@@ -10,6 +10,7 @@ from meshgate.core.diagnostics import ObjectRef
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.model.edge import PairFiles
 from meshgate.model.names import Name
+from meshgate.model.policies.access import IpRestriction
 from meshgate.model.route import WeightedDestination
 
 HTTP_PORT, HTTPS_PORT = 80, 443
@@ -142,4 +143,6 @@ class EdgeServer:
     routes: str = ""
     """Name of its route configuration; empty where connections are carried to `destinations`."""
     destinations: tuple[WeightedDestination, ...] = ()
+    restriction: IpRestriction | None = None
+    """Whose connections or datagrams are carried to `destinations`; None: everybody's."""
     origin: Origin = BUILT_IN

@@ -40,5 +40,7 @@ class StreamIngress:
     tls: tuple[StreamIngressTls, ...] = ()
     """Empty: TLS is not ended here, a server name is only looked at."""
     datagrams: bool = False
+    plugin_names: tuple[str, ...] = ()
+    plugins_origin: Origin | None = None
     created: str = ""
     origin: Origin = BUILT_IN

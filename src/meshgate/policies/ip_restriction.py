@@ -7,6 +7,7 @@ X-Forwarded-For, which anybody can write.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable, Iterator
 
 from envoy.config.core.v3 import address_pb2
 from envoy.config.rbac.v3 import rbac_pb2
@@ -20,6 +21,7 @@ from meshgate.policies.replies import error_reply, route_says
 
 FILTER = "meshgate.ip_restriction"
 REASON = "ip-restriction"
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _STATUS, _MESSAGE = "ip_status", "ip_message"
 
 
@@ -51,6 +53,30 @@ def replies(policies: tuple[IpRestriction, ...]) -> tuple[hcm.ResponseMapper, ..
         default = "IP address not allowed: %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
         found.append(error_reply(REASON, status, default, when=when))
     return tuple(found)
+
+
+def refused_networks(policy: IpRestriction) -> tuple[str, ...]:
+    """The same as networks alone: those in `deny`, and where there is an `allow`, all others."""
+    refused = [ipaddress.ip_network(network) for network in policy.deny]
+    allowed = [ipaddress.ip_network(network) for network in policy.allow]
+    if allowed:
+        refused += (*_others(allowed, ipaddress.IPv4Network), *_others(allowed, ipaddress.IPv6Network))
+    four = ipaddress.collapse_addresses(n for n in refused if isinstance(n, ipaddress.IPv4Network))
+    six = ipaddress.collapse_addresses(n for n in refused if isinstance(n, ipaddress.IPv6Network))
+    return (*map(str, four), *map(str, six))
+
+
+def _others(allowed: Iterable[_Network], kind: type[_Network]) -> Iterator[_Network]:
+    """All addresses of a kind but these."""
+    every = kind("0.0.0.0/0") if kind is ipaddress.IPv4Network else kind("::/0")
+    address = type(every[0])
+    begin, last = int(every[0]), int(every[-1])
+    for network in sorted((n for n in allowed if isinstance(n, kind)), key=lambda n: int(n[0])):
+        if int(network[0]) > begin:
+            yield from ipaddress.summarize_address_range(address(begin), address(int(network[0]) - 1))
+        begin = max(begin, int(network[-1]) + 1)
+    if begin <= last:
+        yield from ipaddress.summarize_address_range(address(begin), address(last))
 
 
 def _address(network: str) -> rbac_pb2.Principal:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from meshgate.core.diagnostics import Diagnostic, has_errors
 from meshgate.dialects.annotation_list import KONG
-from meshgate.dialects.annotations import annotation_path, split_list, without_effect
+from meshgate.dialects.annotations import annotation_path, plugin_problems, split_list, without_effect
 from meshgate.dialects.document import Document, is_dns_label, is_dns_name
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.kong.ingress_class import is_ours
@@ -19,6 +19,7 @@ from meshgate.model.declared import Declared
 from meshgate.model.stream_ingress import StreamIngress, StreamIngressRule, StreamIngressTls
 
 _PASSTHROUGH = "tls_passthrough"
+_PLUGINS = f"{KONG}plugins"
 
 
 def _host(text: str) -> str:
@@ -95,7 +96,8 @@ def lower_tcp_ingress(document: Document) -> Lowered:
     message = _protocol_problem(protocols, rules, tls)
     if message:
         said.append(problem(document, "MG2005", annotation_path(f"{KONG}protocols"), message))
-    return _lowered(document, rules, said, tls=() if protocols == {_PASSTHROUGH} else tls)
+    tls = () if protocols == {_PASSTHROUGH} else tls
+    return _lowered(document, rules, said, value.metadata.annotations, tls=tls)
 
 
 def lower_udp_ingress(document: Document) -> Lowered:
@@ -108,13 +110,14 @@ def lower_udp_ingress(document: Document) -> Lowered:
         at = annotation_path(f"{KONG}protocols")
         said.append(problem(document, "MG2005", at, f"must be udp, got {show(', '.join(sorted(protocols)))}"))
     rules = tuple(_rule(document, i, rule, "") for i, rule in enumerate(value.spec.rules))
-    return _lowered(document, rules, said, datagrams=True)
+    return _lowered(document, rules, said, value.metadata.annotations, datagrams=True)
 
 
 def _lowered(
     document: Document,
     rules: tuple[StreamIngressRule, ...],
     said: list[Diagnostic],
+    annotations: Mapping[str, str],
     *,
     tls: tuple[StreamIngressTls, ...] = (),
     datagrams: bool = False,
@@ -128,6 +131,8 @@ def _lowered(
         rules=rules,
         tls=tls,
         datagrams=datagrams,
+        plugin_names=split_list(annotations.get(_PLUGINS, "")),
+        plugins_origin=document.locate(annotation_path(_PLUGINS)) if _PLUGINS in annotations else None,
         created=document.created,
         origin=document.locate(),
     )
@@ -141,8 +146,7 @@ def _is_meant(value: ObjectSpec, document: Document, said: list[Diagnostic]) -> 
         if not name.startswith(KONG) or short == "protocols":
             continue
         if short == "plugins":
-            message = "plugins are not run for connections; what they guard would be open"
-            said.append(problem(document, "MG1104", annotation_path(name), message, remedy="take them out"))
+            said.extend(plugin_problems(value.metadata.annotations[name], document))
         else:
             said.append(without_effect(name, document))
     return is_ours(value.metadata.annotations, document, said)

@@ -129,7 +129,12 @@ class ConsumerPlugins:
         """What a consumer or one of its groups names; what cannot be for a consumer is reported."""
         at = consumer.plugins_origin or consumer.origin
         scoped, problem = self._names.resolve(
-            consumer.plugin_names, consumer.name.namespace, at, consumer.ref, OF_CONSUMER
+            consumer.plugin_names,
+            consumer.name.namespace,
+            at,
+            consumer.ref,
+            OF_CONSUMER,
+            closes="the consumer cannot get in",
         )
         if problem:
             self.closed.add(member.name)

@@ -99,7 +99,14 @@ class PluginNames:
         return tuple(scoped), problem
 
     def resolve(
-        self, names: tuple[str, ...], namespace: str, at: Origin, ref: ObjectRef, counter: str
+        self,
+        names: tuple[str, ...],
+        namespace: str,
+        at: Origin,
+        ref: ObjectRef,
+        counter: str,
+        *,
+        closes: str = "the route answers 503",
     ) -> tuple[tuple[Scoped, ...], str]:
         """The plugins that an object names, and why it must be closed (MG3004)."""
         scoped: list[Scoped] = []
@@ -110,7 +117,6 @@ class PluginNames:
                 continue
             if plugin is None or plugin.policy is None:
                 trouble = self._trouble(name, namespace, plugin, ref)
-                closes = "the consumer cannot get in" if counter == OF_CONSUMER else "the route answers 503"
                 self._findings.error(
                     "MG3004",
                     at,

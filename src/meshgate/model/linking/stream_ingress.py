@@ -7,7 +7,7 @@ server name; what has no server name takes every other connection of the port.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from meshgate.core.findings import Findings
@@ -24,9 +24,10 @@ from meshgate.model.gateway import (
 from meshgate.model.linking.gateway_ports import GatewayPorts
 from meshgate.model.linking.gateway_tls import LinkedTls, both, link_tls
 from meshgate.model.linking.input import Input, oldest_first
-from meshgate.model.linking.plugin_names import connection_guards
+from meshgate.model.linking.stream_plugins import StreamPlugins
 from meshgate.model.names import Name
 from meshgate.model.route import Destination, WeightedDestination
+from meshgate.model.service import Service
 from meshgate.model.stream_ingress import StreamIngress, StreamIngressRule
 
 _UNCHOSEN: Mapping[str, str] = MappingProxyType({})
@@ -51,37 +52,40 @@ def link_stream_ingresses(
     """
     found = LinkedStreamIngresses(certificates=dict(certificates))
     datagram_ports: dict[int, StreamIngress] = {}
+    plugins = StreamPlugins(given, findings)
     for ingress in oldest_first(given.declared.stream_ingresses):
+        own = plugins.of_ingress(ingress)
         for number, rule in enumerate(ingress.rules):
-            destination = _destination(ingress, rule, given, findings)
-            if destination is None:
+            service = _service(ingress, rule, given, findings)
+            policies = plugins.of_rule(own, ingress, rule, service) if service else own
+            if service is None or policies.closed:
                 continue
+            to = Destination(host=service.host, port=rule.service_port)
+            template = EdgeServer(
+                port=rule.port,
+                destinations=(WeightedDestination(destination=to, weight=1),),
+                restriction=policies.restriction,
+                origin=rule.origin,
+            )
             name = f"{ingress.ref.kind.lower()}.{ingress.ref.namespace}.{ingress.ref.name}.{number}"
             if ingress.datagrams:
                 owner = datagram_ports.setdefault(rule.port, ingress)
                 if _is_first(ingress, rule, owner, found, findings):
-                    found.servers[name] = EdgeServer(
-                        port=rule.port, datagrams=True, destinations=(destination,), origin=rule.origin
-                    )
+                    found.servers[name] = replace(template, datagrams=True)
                 continue
             chains = _chains(ingress, rule, given, ports, findings)
             for part, (sni, tls) in enumerate(chains):
                 for key, certificate in (tls.certificates if tls else {}).items():
                     known = found.certificates.get(key)
                     found.certificates[key] = both(known, certificate) if known else certificate
-                found.servers[f"{name}.{part}" if part else name] = EdgeServer(
-                    port=rule.port,
-                    sni=sni,
-                    tls=tls.settings if tls else None,
-                    destinations=(destination,),
-                    origin=rule.origin,
-                )
+                settings = tls.settings if tls else None
+                found.servers[f"{name}.{part}" if part else name] = replace(template, sni=sni, tls=settings)
     return found
 
 
-def _destination(
+def _service(
     ingress: StreamIngress, rule: StreamIngressRule, given: Input, findings: Findings
-) -> WeightedDestination | None:
+) -> Service | None:
     name = Name(ingress.ref.namespace, rule.service)
     service = given.services.get(name)
     if service is None:
@@ -93,16 +97,7 @@ def _destination(
         message = f"service {name} has no port {rule.service_port} but {ports}; the rule opens nothing"
         findings.error("MG3002", rule.origin, ingress.ref, message, "name one of its ports")
         return None
-    guards = connection_guards(service, given)
-    if guards:
-        message = (
-            f"plugin {guards[0]} of service {name} is not run for connections, and what it guards would be "
-            "open; the rule opens nothing"
-        )
-        findings.error("MG1104", rule.origin, ingress.ref, message, "take it out, or use another Service")
-        return None
-    destination = Destination(host=service.host, port=rule.service_port)
-    return WeightedDestination(destination=destination, weight=1)
+    return service
 
 
 def _is_first(
