@@ -36,7 +36,7 @@ TESTS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("plugins", "Ingress"): "envoy/test_kong_consumer_plugins.py",
         ("plugins", "Service"): "golden/kong/plugin-precedence",
         ("plugins", "TCPRoute"): "golden/gateway_api/plugins-and-connections",
-        ("plugins", "TCPIngress"): "envoy/test_kong_streams.py::test_whose_connections_are_carried",
+        ("plugins", "TCPIngress"): "golden/kong/stream-plugins",
         ("protocols", "Ingress"): _ROUTES + "test_https_only",
         ("protocols", "TCPIngress"): "golden/kong/stream-ingress-mistakes",
         ("protocols", "UDPIngress"): "golden/kong/stream-ingress-mistakes",

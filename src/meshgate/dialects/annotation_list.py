@@ -86,7 +86,7 @@ def _other(
 _OF_KONG = (
     _kong("plugins", (*ROUTES, *CONSUMERS), "one", "KongPlugins that run for it, also `NAMESPACE:NAME`"),
     _kong("plugins", SERVICE, "one", "KongPlugins that run wherever it is reached through a route"),
-    _kong("plugins", STREAM_INGRESSES, "one", "`ip-restriction` holds for connections; others do not, or close it"),
+    _kong("plugins", STREAM_INGRESSES, "one", "`ip-restriction` holds; others are warned of, or close it"),
     _kong("plugins", STREAM_ROUTES, "one", "plugins are not run for connections",
           state=CLOSED),
     _kong("protocols", ROUTES, "https", "how clients may come: of http, https, grpc, grpcs", "all"),

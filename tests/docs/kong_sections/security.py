@@ -52,7 +52,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             config="{allow: [10.0.0.0/8, 127.0.0.0/8], deny: [10.6.6.6]}",
             text=(
                 "403 `IP address not allowed: ADDRESS`. The address is the connection's; nothing that a "
-                "client writes into X-Forwarded-For counts. Holds for the connections of a TCPIngress and the "
+                "client writes into X-Forwarded-For counts. Holds for connections of a TCPIngress and "
                 "datagrams of a UDPIngress too ([ingress.md](ingress.md#ports-for-what-is-not-http)). "
             ),
         ),
