@@ -64,6 +64,11 @@ class ParentRef:
     namespace_given: bool = False
     origin: Origin = BUILT_IN
 
+    @property
+    def is_service(self) -> bool:
+        """Whether it is about requests inside the mesh."""
+        return self.group in ("", "core") and self.kind == "Service"
+
     def written(self) -> dict[str, object]:
         """As a status repeats it, the API's defaults filled in."""
         found: dict[str, object] = {"group": self.group, "kind": self.kind}

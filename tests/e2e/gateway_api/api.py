@@ -41,7 +41,10 @@ def backend(name: str, namespace: str = INFRA, certificate: Path | None = None) 
         "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 1},
     }
     template = {
-        "metadata": {"labels": chosen, "annotations": {"meshgate.dev/command": command}},
+        "metadata": {
+            "labels": {**chosen, "speaks": "http"},
+            "annotations": {"meshgate.dev/command": command},
+        },
         "spec": {"containers": [container]},
     }
     ports = [

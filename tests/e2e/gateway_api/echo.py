@@ -3,7 +3,8 @@
     python3 echo.py NAME PORT [TCP-PORT [TLS-PORT PEM-FILE]]
 
 `?delay=MS` waits, `?statuses=503,503,200&key=K` answers these in turn for one key, `?count=/path`
-says how many requests for that path came. A WebSocket gets its bytes back. At the second port
+says how many requests for that path came. `?wave=N&key=K` answers the first N tries of a key when all of them
+are there, and later ones when `?release=K` has come. A WebSocket gets its bytes back. At the second port
 connections and datagrams get `NAME:` and their bytes back; at the third HTTPS is spoken,
 to clients with a certificate (which is told as `client`) and without; the file holds the authority too.
 Requests in HTTP/2 are told by their preface alone, and counted in `seen`.
@@ -26,6 +27,9 @@ _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _counts: collections.Counter[str] = collections.Counter()
 _turns: collections.Counter[str] = collections.Counter()
 _seen: collections.Counter[str] = collections.Counter()
+_waves: collections.Counter[str] = collections.Counter()
+_released: set[str] = set()
+_changed = asyncio.Condition()
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -36,6 +40,20 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         pass
     finally:
         writer.close()
+
+
+async def _hold(query: dict[str, str]) -> None:
+    """Until all of a wave are there, or who came after it is released."""
+    key, wave = query.get("key", ""), int(query.get("wave", "0"))
+    async with _changed:
+        if "release" in query:
+            _released.add(query["release"])
+        if wave:
+            _waves[key] += 1
+            number = _waves[key]
+            _changed.notify_all()
+            await _changed.wait_for(lambda: _waves[key] >= wave if number <= wave else key in _released)
+        _changed.notify_all()
 
 
 async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -68,6 +86,7 @@ async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             await writer.drain()
         return False
     await asyncio.sleep(int(query.get("delay", "0")) / 1000)
+    await _hold(query)
     status = 200
     if "statuses" in query:
         turns = query["statuses"].split(",")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.gateway_api.api import MESH, Api, Object, prefix, route, rule, to
+from tests.e2e.gateway_api.api import MESH, Api, Object, obj, prefix, route, rule, to
 from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
@@ -37,6 +37,27 @@ for _ in range(30):
         one.sendall(b"hi")
         found[one.recv(100).decode()] += 1
 print(" ".join(sorted(found)))
+"""
+
+
+HELLO = """
+import os, socket, ssl, sys
+def asked(name):
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    where = os.environ["BY_NAME_SERVICE_HOST"], int(os.environ["BY_NAME_SERVICE_PORT"])
+    with socket.create_connection(where, timeout=10) as one:
+        one.sendall(outgoing.read())
+        try:
+            return one.recv(100).partition(b":")[0].decode() or "closed"
+        except ConnectionError:
+            return "closed"
+print(" ".join(map(asked, sys.argv[1:])))
 """
 
 
@@ -70,7 +91,9 @@ def test_routes_of_services(api: Api) -> None:
               rule(prefix("/absent"), backends=[to("absent")]),
               rule(prefix("/split"), backends=[to("mesh-one", 1), to("mesh-two", 1)]),
               rule(prefix("/here"), backends=[to("mesh-one")]), namespace=MESH),
-        route("consumer", of("mesh-two"), rule(prefix("/far"), backends=[to("far")]), namespace="mesh-b"),
+        route("consumer", of("mesh-two"), rule(prefix("/far"), backends=[to("far")]),
+              rule(prefix("/back"), backends=[to("mesh-two", namespace=MESH, filters=[add])]),
+              rule(prefix("/other"), backends=[to("mesh-one", namespace=MESH)]), namespace="mesh-b"),
         route("nobody", of("absent"), rule(backends=[to("mesh-one")]), namespace=MESH),
         route("nobody-port", of("mesh-one", 1), rule(backends=[to("mesh-one")]), namespace=MESH),
     )  # fmt: skip
@@ -93,9 +116,18 @@ def test_routes_of_services(api: Api) -> None:
     assert found[4]["location"] == "http://example.org:8080/away"
     assert set(pods[9:]) == {"mesh-one", "mesh-two"}
     asked: list[tuple[str, dict[str, str]]]
-    asked = [("http://mesh-two.mesh:8080/far", {}), (f"{URL}/", {"version": "two"})]
+    there = "http://mesh-two.mesh:8080"
+    asked = [
+        (f"{there}/far", {}),
+        (f"{URL}/", {"version": "two"}),
+        (f"{there}/back", {}),
+        (f"{there}/other", {}),
+    ]
     found = ask(api, "far", "mesh-b", *asked)
-    assert [one["pod"] for one in found] == ["far", "mesh-two"]
+    # The Service that a route is for needs no ReferenceGrant, any other one does.
+    assert [one["pod"] for one in found] == ["far", "mesh-two", "mesh-two", "500"]
+    assert found[2]["headers"]["x-own"] == "1"
+    assert api.parents("HTTPRoute", "consumer", "mesh-b")[0]["ResolvedRefs"] == ("False", "RefNotPermitted")
     api.delete("httproute", "producer", "nobody", "nobody-port", namespace=MESH)
     api.delete("httproute", "consumer", namespace="mesh-b")
 
@@ -114,6 +146,37 @@ def test_connections_to_services(api: Api) -> None:
     assert _said(api) == ["mesh-one:hi", "mesh-two:hi"]
     api.delete("tcproute", "halves", namespace=MESH)
     until(lambda: _said(api) == ["mesh-one:hi"], "without the route they are the Service's own again")
+
+
+def test_connections_by_server_name(api: Api) -> None:
+    """The pods answer a client's greeting with its bytes, so nobody has to speak TLS."""
+    ports = [{"name": "tls", "port": 9443, "targetPort": 9000}]
+    by_name = obj("Service", "by-name", {"selector": {"app": "mesh-one"}, "ports": ports}, MESH, "v1")
+    two = to("mesh-two", port=9000)
+    api.apply(
+        by_name,
+        route("by-name", of("by-name", 9443), rule(backends=[two]), namespace=MESH, kind="TLSRoute",
+              hostnames=["a.test", "*.b.test"]),
+        route("by-name-later", of("by-name"), rule(backends=[to("far", port=9000, namespace=f"{MESH}-b")]),
+              namespace=MESH, kind="TLSRoute", hostnames=["a.test", "refused.test"]),
+        route("by-name-of-http", of("mesh-one", 8080), rule(backends=[two]), namespace=MESH, kind="TLSRoute",
+              hostnames=["a.test"]),
+    )  # fmt: skip
+    assert api.parents("TLSRoute", "by-name", MESH)[0]["Accepted"] == ("True", "Accepted")
+    later = api.parents("TLSRoute", "by-name-later", MESH)[0]
+    assert (later["Accepted"][0], later["ResolvedRefs"]) == ("True", ("False", "RefNotPermitted"))
+    assert api.parents("TLSRoute", "by-name-of-http", MESH)[0]["Accepted"] == ("False", "UnsupportedProtocol")
+    names = ("a.test", "x.b.test", "refused.test", "other.test")
+    assert _greeted(api, *names) == ["mesh-two", "mesh-two", "closed", "closed"]
+    api.delete("tlsroute", "by-name", "by-name-later", "by-name-of-http", namespace=MESH)
+    until(
+        lambda: _greeted(api, *names) == ["mesh-one"] * 4, "without routes they are the Service's own again"
+    )
+
+
+def _greeted(api: Api, *names: str) -> list[str]:
+    arguments = ("-n", MESH, "mesh-two", "--", "python3", "-c", HELLO, *names)
+    return api.meshgate.cli("exec", *arguments).split()
 
 
 def _said(api: Api) -> list[str]:

@@ -28,7 +28,7 @@ from meshgate.model.linking.gateway_api.attach import HOLDERS, Attached, Attachm
 from meshgate.model.linking.gateway_api.backends import Resolution, stream_destinations
 from meshgate.model.linking.gateway_api.classes import Addresses, class_status, our_classes
 from meshgate.model.linking.gateway_api.listeners import LinkedListener, link_listeners
-from meshgate.model.linking.gateway_api.mesh import ServiceRoutes, is_service
+from meshgate.model.linking.gateway_api.mesh import ServiceRoutes
 from meshgate.model.linking.gateway_api.refs import Problem, References
 from meshgate.model.linking.gateway_api.rules import Entrance, Ranked, RouteRules, plugin_uses
 from meshgate.model.linking.gateway_api.status import accepted, gateway_status, report, set_status
@@ -176,10 +176,10 @@ class _Linking:
                 attachment.listener.attached.add(route.ref)
                 self._attachments.setdefault(place, []).append(attachment)
                 self._note_use(attachment)
-            if is_service(parent) and attached.accepted.holds and not route.kind.is_http:
+            if parent.is_service and attached.accepted.holds and not route.kind.is_http:
                 service = self._given.services[parent.name]
                 self._services.streams.add(route, parent, service, streams)
-            elif is_service(parent) and attached.accepted.holds:
+            elif parent.is_service and attached.accepted.holds:
                 self._services.add(route, parent, self._routes[route.ref])
                 self._services.unheard(route, self._findings)
             conditions = (attached.accepted, resolution.resolved())
@@ -200,7 +200,7 @@ class _Linking:
         self._findings.warn("MG3021", parent.origin, ref, f"{message}; it takes nothing", remedy)
 
     def _asked(self, route: ApiRoute, parent: ParentRef) -> Attached | None:
-        if is_service(parent):
+        if parent.is_service:
             return Attached(self._services.accepted(route, parent))
         found = attach(route, parent, self._listeners, self._given)
         return found if found is None else self._beside_others(route, parent, found)

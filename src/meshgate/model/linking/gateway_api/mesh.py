@@ -33,11 +33,6 @@ from meshgate.model.status import Condition
 _ANY = RequestMatch()
 
 
-def is_service(parent: ParentRef) -> bool:
-    """Whether the parent is a Service."""
-    return parent.group in ("", "core") and parent.kind == "Service"
-
-
 @dataclass(slots=True)
 class ServiceRoutes:
     """Collects the rules by Service and by the namespace that they are for."""

@@ -41,7 +41,7 @@ class References:
         """The Service and its port that a route's backend is."""
         if (target.group, target.kind) != ("", "Service"):
             return Problem("InvalidKind", f"{target.group}/{target.kind} is no kind of backend here")
-        if not self.permits(route.ref.kind, route.namespace, target):
+        if not self.permits(route.ref.kind, route.namespace, target) and not _is_consumers(route, target):
             return Problem("RefNotPermitted", f"no ReferenceGrant lets it refer to Service {target.name}")
         service = self._given.services.get(target.name)
         if service is None:
@@ -145,3 +145,10 @@ class References:
             message = f"{target.kind} {target.name} holds no certificates as PEM text in ca.crt"
             return Problem("InvalidCACertificateRef", message)
         return pem
+
+
+def _is_consumers(route: ApiRoute, target: Reference) -> bool:
+    """Whether a route inside the mesh alone leads to the Service that it is for: its clients get there as
+    they are, so nobody has to let it."""
+    inside = not route.default_gateways and all(parent.is_service for parent in route.parents)
+    return inside and target.name in (parent.name for parent in route.parents)
