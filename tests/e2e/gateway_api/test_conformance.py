@@ -162,6 +162,7 @@ def test_which_listener_sets_a_gateway_takes(api: Api) -> None:
         listener_set("no-cert", "takes-same", listener("a", 9135, "HTTPS", tls={"certificateRefs": [
             {"name": "not-granted", "namespace": WEB}]})),
     )  # fmt: skip
+    assert api.gateway("takes-same")["attachedListenerSets"] == 0
     status = api.get("listenerset", "no-cert")["status"]
     for kind in ("Accepted", "Programmed"):
         assert conditions(status)[kind] == ("False", "ListenersNotValid")

@@ -101,12 +101,16 @@ class _Linking:
             self._attach(route)
         addresses = Addresses(ours)
         for gateway in ours:
-            self._gateway(gateway, addresses, len(sets.get(gateway.ref, ())))
+            # Those count that are accepted: by the Gateway, and with a listener that can be had.
+            taken = [s for s in sets.get(gateway.ref, ()) if any(one.serves for one in self._of(s))]
+            self._gateway(gateway, addresses, len(taken))
         self._found.statuses |= self._traffic.statuses(self._given, self._found.used_by, self._findings)
         for one, refusal in refusals:
-            own = [listener for listener in self._listeners if listener.holder is one]
-            self._say(one.ref, one, set_status(one, refusal, own))
+            self._say(one.ref, one, set_status(one, refusal, self._of(one)))
         return self._found
+
+    def _of(self, one: ListenerSetObject) -> list[LinkedListener]:
+        return [listener for listener in self._listeners if listener.holder is one]
 
     def _report_classes(self, classes: Iterable[str]) -> None:
         theirs = {c.ref.name: c.controller for c in self._given.declared.gateway_classes}

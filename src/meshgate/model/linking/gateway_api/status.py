@@ -118,16 +118,15 @@ def _service(gateway: ApiGateway) -> GatewayService:
 def set_status(
     one: ListenerSetObject, refusal: Problem | None, listeners: Sequence[LinkedListener]
 ) -> ObjectStatus:
-    """What there is to say about a ListenerSet."""
-    own = [listener for listener in listeners if listener.holder is one]
+    """What there is to say about a ListenerSet, by its own listeners."""
     if refusal is not None:
         conditions = tuple(
             Condition(type=kind, holds=False, reason=refusal.reason, message=refusal.message)
             for kind in ("Accepted", "Programmed")
         )
         return ObjectStatus(generation=one.generation, conditions=conditions, listeners=())
-    good = all(listener.accepted.holds and listener.resolved.holds for listener in own)
-    serves = any(listener.serves for listener in own)
+    good = all(listener.accepted.holds and listener.resolved.holds for listener in listeners)
+    serves = any(listener.serves for listener in listeners)
     message = "" if good else "some listeners are not valid" if serves else "no listener is valid"
     reason = "Accepted" if good and serves else "ListenersNotValid"
     taken = Condition(type="Accepted", holds=serves, reason=reason, message=message)
@@ -136,7 +135,7 @@ def set_status(
     return ObjectStatus(
         generation=one.generation,
         conditions=(taken, programmed),
-        listeners=tuple(listener.status() for listener in own),
+        listeners=tuple(listener.status() for listener in listeners),
     )
 
 
