@@ -105,8 +105,9 @@ def test_types_of_services_and_connections_that_fail(api: Api) -> None:
 
 
 def test_retries_of_requests_that_take_too_long(api: Api) -> None:
-    slow = {"timeouts": {"backendRequest": "300ms"}, "retry": {"attempts": 2, "codes": [504]}}
-    soon = {**slow, "timeouts": {"backendRequest": "300ms", "request": "400ms"}}
+    # Long enough for a try to reach the backend on a busy machine.
+    slow = {"timeouts": {"backendRequest": "1s"}, "retry": {"attempts": 2, "codes": [504]}}
+    soon = {**slow, "timeouts": {"backendRequest": "1s", "request": "1800ms"}}
     api.apply(
         gateway("late", listener("http")),
         route("late", "late", rule(prefix("/late"), backends=[to("one")], **slow),
@@ -118,9 +119,9 @@ def test_retries_of_requests_that_take_too_long(api: Api) -> None:
     def tries(key: str) -> int:
         return int(caller.ask("x.test", f"/seen?key={key}").json()["tries"])
 
-    assert caller.ask("x.test", "/late?delay=900&statuses=200&key=late").status == 504
+    assert caller.ask("x.test", "/late?delay=2000&statuses=200&key=late").status == 504
     eventually(lambda: tries("late") == 3, "the first try and two more")
-    assert caller.ask("x.test", "/soon?delay=900&statuses=200&key=soon").status == 504
+    assert caller.ask("x.test", "/soon?delay=2000&statuses=200&key=soon").status == 504
     eventually(lambda: tries("soon") == 2, "the time for all tries ends the second one")
 
 
