@@ -109,7 +109,10 @@ def test_who_gets_in(native: bool, tmp_path: Path) -> None:
 @NATIVE
 def test_grpc_is_told_in_its_own_words(native: bool, tmp_path: Path) -> None:
     """A refusal that says `grpc-status: 0` would be an answer without messages to the client."""
-    text = MANIFESTS + plugin("few", "rate-limiting", "{day: 1, limit_by: service}") + route("few", "few")
+    text = MANIFESTS + plugin(
+        "few", "rate-limiting", "{day: 1, limit_by: service, error_message: 100 % voll für heute}"
+    )
+    text += route("few", "few")
     kind = ("content-type", "application/grpc")
     asks = [
         Ask("/key", "POST", (kind,)),
@@ -123,6 +126,12 @@ def test_grpc_is_told_in_its_own_words(native: bool, tmp_path: Path) -> None:
         (200, "16"),
         (200, "14"),
     ]
+    words = [str(a.header("grpc-message")) for a in (missing, wrong, second)]
+    expected = ["No API key found in request", "Unauthorized", "100 %25 voll f%C3%BCr heute"]
+    # Envoy's own filters put what others get into it.
+    assert (
+        words == expected if native else all(one in many for one, many in zip(expected, words, strict=True))
+    )
 
 
 GUARD = """---

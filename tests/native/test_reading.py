@@ -4,53 +4,24 @@ from __future__ import annotations
 
 import random
 import shutil
-import struct
-import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from meshgate.native import LIBRARY
 from meshgate.policies.native import items
+from tests.native.sanitized import built, said
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler here")
 
-HERE = Path(__file__).parent
 WINDOWS = (-1, 2, -1, 5, -1, -1)
 CONSUMERS = items(["x-key", 2, "a", 1, "x-consumer-id", "1", "b", 2, "x-consumer-id", "2", "x-gone", ""])
-LIMITS = items([1, "rule", "consumer", "", 429, 0, *WINDOWS, 1, "ada", *WINDOWS])
+LIMITS = items([1, "rule", "consumer", "", 429, "Too many", 0, *WINDOWS, 1, "ada", *WINDOWS])
 KEYS = items([1, 1, 2, "apikey", "x-key"]) + LIMITS
 
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("reading") / "reading"
-    sources = [str(path) for path in LIBRARY.parent.glob("*.c") if path.name != "module.c"]
-    argv = [
-        "cc",
-        "-std=c11",
-        "-g",
-        "-D_GNU_SOURCE",
-        "-fsanitize=address,undefined",
-        "-fno-sanitize-recover=all",
-    ]
-    made = subprocess.run(
-        [*argv, f"-I{LIBRARY.parent}", *sources, str(HERE / "reading.c"), "-o", str(program)],
-        capture_output=True,
-        text=True,
-    )
-    if "sanitize" in made.stderr or "libasan" in made.stderr:
-        pytest.skip("this compiler has no AddressSanitizer")
-    assert made.returncode == 0, made.stderr
-    return program
-
-
-def said(reader: Path, texts: Iterable[tuple[str, bytes]]) -> list[str]:
-    given = b"".join(kind.encode() + struct.pack("<I", len(text)) + text for kind, text in texts)
-    done = subprocess.run([reader], input=given, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")
-    return done.stdout.decode().split()
+    return built("reading", tmp_path_factory.mktemp("reading"), without="module.c")
 
 
 def test_reads_what_the_control_plane_writes(reader: Path) -> None:
@@ -75,6 +46,7 @@ def test_reads_what_the_control_plane_writes(reader: Path) -> None:
         ("c", items(["x-key", 10**9])),
         ("c", items(["x-key", 2, "a", 0, "a", 0])),
         ("c", CONSUMERS + b"0:"),
+        ("c", items(["x-key", 1, "a", 17, *["x", "y"] * 17])),
         ("k", b""),
         ("k", items([2, 1, 0, 0])),
         ("k", items([1, 1, 2, "apikey"])),
@@ -83,11 +55,11 @@ def test_reads_what_the_control_plane_writes(reader: Path) -> None:
         ("k", KEYS + b"0:"),
         ("l", LIMITS[:-3]),
         ("l", LIMITS + b"1:x"),
-        ("l", items([1, "rule", "nobody", "", 429, 0, *WINDOWS, 0])),
-        ("l", items([1, "rule", "ip", "", 1000, 0, *WINDOWS, 0])),
-        ("l", items([1, "rule", "ip", "", 429, 2, *WINDOWS, 0])),
-        ("l", items([1, "rule", "ip", "", 429, 0, -2, *WINDOWS[1:], 0])),
-        ("l", items([1, "rule", "ip", "", 429, 0, 10**30, *WINDOWS[1:], 0])),
+        ("l", items([1, "rule", "nobody", "", 429, "", 0, *WINDOWS, 0])),
+        ("l", items([1, "rule", "ip", "", 1000, "", 0, *WINDOWS, 0])),
+        ("l", items([1, "rule", "ip", "", 429, "", 2, *WINDOWS, 0])),
+        ("l", items([1, "rule", "ip", "", 429, "", 0, -2, *WINDOWS[1:], 0])),
+        ("l", items([1, "rule", "ip", "", 429, "", 0, 10**30, *WINDOWS[1:], 0])),
         ("l", items([101])),
     ],
 )

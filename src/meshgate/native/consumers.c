@@ -6,7 +6,7 @@
 #include "filters.h"
 #include "hash.h"
 
-#define MOST_VALUES 10000000 /* Of any list in a configuration: what is longer is a mistake. */
+#define MOST_VALUES 10000000 /* What is longer is a mistake. */
 #define LONGEST_VALUE 4096   /* Of all values of the header together; no credential's name is longer. */
 
 typedef struct {
@@ -25,7 +25,7 @@ typedef struct {
 
 static void read_entry(items *from, entry *to) {
     to->value = copied(from, next_item(from));
-    size_t count = (size_t)next_number(from, MOST_VALUES);
+    size_t count = (size_t)next_number(from, MOST_FIELDS);
     to->hash = hash_of(process_key(), to->value);
     if (from->bad || (to->fields = calloc(count + 1, sizeof(field))) == NULL) {
         from->bad = true;
@@ -116,9 +116,9 @@ const void *consumers_find(const void *which, bytes value) {
     return found->value.ptr != NULL ? found : NULL;
 }
 
-void consumers_give(const void *which, void *stream) {
+void consumers_give(const void *which, headers *request) {
     const entry *found = which;
-    set_fields(stream, REQUEST_HEADER, found->fields, found->field_count);
+    set_fields(request, found->fields, found->field_count);
 }
 
 void consumers_on_request(const void *which, void *stream) {
@@ -130,5 +130,8 @@ void consumers_on_request(const void *which, void *stream) {
         return;
     if (count > 1 && !joined(known, stream, value, count, room, &value)) return;
     const void *found = consumers_find(known, value);
-    if (found != NULL) consumers_give(found, stream);
+    if (found == NULL) return;
+    headers request;
+    headers_of(&request, stream, REQUEST_HEADER);
+    consumers_give(found, &request);
 }

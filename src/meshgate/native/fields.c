@@ -2,33 +2,68 @@
 
 #include <string.h>
 
-#define MOST_LISTED 128
 #define TEXT(literal) ((bytes){literal, sizeof(literal) - 1})
 
-static bool listed(const listed_header *there, size_t count, bytes name) {
-    for (size_t i = 0; i < count; i++)
-        if (there[i].name_length == name.length && memcmp(there[i].name, name.ptr, name.length) == 0) return true;
-    return false;
+void headers_of(headers *new, void *stream, enum header_kind kind) {
+    new->stream = stream, new->kind = kind, new->listed = false;
+    new->count = new->given_count = 0;
+}
+
+void list_headers(headers *all) {
+    all->count = envoy_dynamic_module_callback_http_get_headers_size(all->stream, all->kind);
+    all->listed = all->count <= MOST_LISTED &&
+                  envoy_dynamic_module_callback_http_get_headers(all->stream, all->kind, all->there);
+}
+
+static bool same(bytes one, const char *other, size_t length) {
+    return one.length == length && memcmp(one.ptr, other, length) == 0;
+}
+
+size_t header_values(const headers *all, bytes name, bytes *first) {
+    size_t count = 0;
+    if (!all->listed)
+        return envoy_dynamic_module_callback_http_get_header(all->stream, all->kind, name, first, 0, &count) ? count : 0;
+    for (size_t i = 0; i < all->given_count; i++) {
+        if (!same(name, all->given[i].name.ptr, all->given[i].name.length)) continue;
+        *first = all->given[i].value;
+        return first->length > 0 ? 1 : 0;
+    }
+    for (size_t i = 0; i < all->count; i++) {
+        const listed_header *one = &all->there[i];
+        if (same(name, one->name, one->name_length) && count++ == 0) *first = (bytes){one->value, one->value_length};
+    }
+    return count;
+}
+
+/* Which of the fields are there, bit by bit. Names of other lengths are passed over without a look. */
+static uint32_t those_there(const headers *all, const field *fields, size_t count) {
+    uint64_t lengths = 0;
+    uint32_t found = 0;
+    for (size_t i = 0; i < count; i++) lengths |= (uint64_t)1 << (fields[i].name.length & 63);
+    for (size_t h = 0; h < all->count; h++) {
+        const listed_header *one = &all->there[h];
+        if (!(lengths >> (one->name_length & 63) & 1)) continue;
+        for (size_t i = 0; i < count; i++)
+            if (same(fields[i].name, one->name, one->name_length)) found |= (uint32_t)1 << i;
+    }
+    return found;
 }
 
 /* Envoy's `set` looks a header up before it adds it, and makes an index of all headers for that:
  * half of the whole cost. So headers that are not there, as is usual, are added without. */
-void set_fields(void *stream, enum header_kind kind, const field *fields, size_t count) {
-    listed_header there[MOST_LISTED];
-    size_t size = envoy_dynamic_module_callback_http_get_headers_size(stream, kind);
-    bool known = size <= MOST_LISTED && envoy_dynamic_module_callback_http_get_headers(stream, kind, there);
+void set_fields(headers *all, const field *fields, size_t count) {
+    if (!all->listed) list_headers(all);
+    uint32_t there = all->listed ? those_there(all, fields, count) : UINT32_MAX;
     for (size_t i = 0; i < count; i++) {
         bytes value = fields[i].value;
-        bool absent = known && !listed(there, size, fields[i].name);
-        if (value.length == 0) {
-            value.ptr = NULL;
-            if (!absent) envoy_dynamic_module_callback_http_set_header(stream, kind, fields[i].name, value);
-        } else if (absent) {
-            envoy_dynamic_module_callback_http_add_header(stream, kind, fields[i].name, value);
-        } else {
-            envoy_dynamic_module_callback_http_set_header(stream, kind, fields[i].name, value);
+        if (there >> i & 1) {
+            if (value.length == 0) value.ptr = NULL;
+            envoy_dynamic_module_callback_http_set_header(all->stream, all->kind, fields[i].name, value);
+        } else if (value.length > 0) {
+            envoy_dynamic_module_callback_http_add_header(all->stream, all->kind, fields[i].name, value);
         }
     }
+    all->given = fields, all->given_count = count;
 }
 
 static bool is_grpc(void *stream) {

@@ -2,13 +2,14 @@
 #ifndef MESHGATE_FILTERS_H
 #define MESHGATE_FILTERS_H
 
+#include "fields.h"
 #include "items.h"
 #include "windows.h"
 
 /* Consumers: which headers a request gets for the value of one of its headers.
  *
  * Configuration: the header's name; how many values follow; for each the value, how many headers
- * follow, and for each its name and its value. An empty value removes the header.
+ * follow (at most MOST_FIELDS), and for each its name and its value. An empty value removes the header.
  * NULL where the configuration cannot be read.
  */
 void *consumers_new(items *from);
@@ -18,7 +19,7 @@ void consumers_on_request(const void *consumers, void *stream);
 /* The same in two steps: what a value stands for (NULL: nothing), as long as the table is there; and
  * giving that to a request. */
 const void *consumers_find(const void *consumers, bytes value);
-void consumers_give(const void *found, void *stream);
+void consumers_give(const void *found, headers *request);
 
 /* A number that no other table of this process has had. */
 uint64_t consumers_id(const void *consumers);
@@ -34,13 +35,13 @@ void keys_free(void *keys);
 
 /* Whether the request may go on; where not it has been answered with 401. Where a route says nothing of
  * keys (`keys` is NULL), nobody has one. */
-bool keys_on_request(const void *consumers, const void *keys, void *stream);
+bool keys_on_request(const void *consumers, const void *keys, headers *request);
 
 /* Limits: so many requests in each window of the calendar, counted per rule and per somebody.
  *
  * Configuration of a route: how many rules follow; for each its name, who is counted ("consumer",
  * "credential", "header", "ip", "path", "service"), the header or the path that this needs, the
- * status of refusals, "1" where clients must not see the limits, the six windows (second first,
+ * status of refusals, what gRPC's clients are told then, "1" where clients must not see the limits, the six windows (second first,
  * -1: no limit), how many exceptions follow, and for each who it is for and the six windows.
  * NULL where the configuration cannot be read.
  */
@@ -56,7 +57,7 @@ typedef struct {
 
 /* Whether the request may go on; where not it has been answered, and `limits_on_response` is not
  * called. `refused`: the counter of that. */
-bool limits_on_request(const void *limits, void *stream, limits_stream *told, size_t refused);
+bool limits_on_request(const void *limits, const headers *request, limits_stream *told, size_t refused);
 void limits_on_response(void *stream, const limits_stream *told);
 
 #endif

@@ -14,36 +14,52 @@
 #define TEXT(literal) ((bytes){literal, sizeof(literal) - 1})
 
 typedef struct {
+    bytes written, lower; /* Queries care for the case, headers do not. */
+} key_name;
+
+typedef struct {
     bool in_header, in_query;
     size_t count;
-    bytes names[]; /* As written; headers do not care for the case. */
+    key_name names[];
 } key_places;
 
 enum found { NONE, ONE, SEVERAL };
 
 void keys_free(void *which) {
     key_places *places = which;
-    for (size_t i = 0; i < places->count; i++) free((void *)places->names[i].ptr);
+    for (size_t i = 0; i < places->count; i++) {
+        free((void *)places->names[i].written.ptr);
+        free((void *)places->names[i].lower.ptr);
+    }
     free(places);
+}
+
+static bytes lowered(items *from, bytes name) {
+    bytes copy = copied(from, name);
+    char *letters = (char *)copy.ptr;
+    for (size_t i = 0; i < copy.length; i++)
+        if (letters[i] >= 'A' && letters[i] <= 'Z') letters[i] = (char)(letters[i] | 32);
+    return copy;
 }
 
 void *keys_new(items *from) {
     bool in_header = next_number(from, 1) == 1, in_query = next_number(from, 1) == 1;
     size_t count = (size_t)next_number(from, MOST_NAMES);
-    key_places *places = from->bad ? NULL : calloc(1, sizeof *places + count * sizeof(bytes));
+    key_places *places = from->bad ? NULL : calloc(1, sizeof *places + count * sizeof(key_name));
     if (places == NULL) return NULL;
     places->in_header = in_header, places->in_query = in_query;
-    for (; places->count < count && !from->bad; places->count++)
-        places->names[places->count] = copied(from, next_item(from));
+    for (; places->count < count && !from->bad; places->count++) {
+        bytes name = next_item(from);
+        places->names[places->count] = (key_name){copied(from, name), lowered(from, name)};
+    }
     if (!from->bad) return places;
     keys_free(places);
     return NULL;
 }
 
-static enum found in_header(void *stream, bytes name, bytes *key) {
-    size_t count = 0;
-    if (!envoy_dynamic_module_callback_http_get_header(stream, REQUEST_HEADER, name, key, 0, &count)) return NONE;
-    return count > 1 ? SEVERAL : ONE;
+static enum found in_header(const headers *request, bytes name, bytes *key) {
+    size_t count = header_values(request, name, key);
+    return count == 0 ? NONE : count == 1 ? ONE : SEVERAL;
 }
 
 /* In a query's order: the first with a value counts, and another of the name, even without, is one too many. */
@@ -61,16 +77,13 @@ static enum found in_query(bytes query, bytes name, char *room, bytes *key) {
     return valued ? ONE : NONE;
 }
 
-static enum found find(const key_places *places, void *stream, char *room, bytes *key) {
-    bytes query = {"", 0};
-    if (places->in_query) {
-        bytes path;
-        if (envoy_dynamic_module_callback_http_get_header(stream, REQUEST_HEADER, TEXT(":path"), &path, 0, NULL))
-            query = query_of(path);
-    }
+static enum found find(const key_places *places, const headers *request, char *room, bytes *key) {
+    bytes path = {"", 0};
     for (size_t i = 0; i < places->count; i++) {
-        enum found found = places->in_header ? in_header(stream, places->names[i], key) : NONE;
-        if (found == NONE && query.length > 0) found = in_query(query, places->names[i], room, key);
+        const key_name *name = &places->names[i];
+        enum found found = places->in_header ? in_header(request, name->lower, key) : NONE;
+        if (found == NONE && places->in_query && header_values(request, TEXT(":path"), &path) > 0)
+            found = in_query(query_of(path), name->written, room, key);
         if (found != NONE) return found;
     }
     return NONE;
@@ -98,20 +111,20 @@ static const void *bearer_of(const void *consumers, bytes key) {
     return bearer;
 }
 
-static bool turn_away(void *stream, bytes reason, bytes message) {
-    refuse(stream, 401, NULL, 0, reason, message);
+static bool turn_away(const headers *request, bytes reason, bytes message) {
+    refuse(request->stream, 401, NULL, 0, reason, message);
     return false;
 }
 
-bool keys_on_request(const void *consumers, const void *which, void *stream) {
+bool keys_on_request(const void *consumers, const void *which, headers *request) {
     char room[LONGEST_KEY + 1];
     bytes key = {"", 0};
-    enum found found = which != NULL ? find(which, stream, room, &key) : NONE;
-    if (found == SEVERAL) return turn_away(stream, TEXT("matched_policy[duplicate-api-key]"), TEXT("Duplicate API key found"));
-    if (found == NONE || key.length == 0) return turn_away(stream, TEXT("missing_api_key"), TEXT("No API key found in request"));
-    if (key.length > LONGEST_KEY) return turn_away(stream, TEXT("unknown_api_key"), TEXT("Unauthorized"));
-    const void *bearer = bearer_of(consumers, key);
-    if (bearer == NULL) return turn_away(stream, TEXT("unknown_api_key"), TEXT("Unauthorized"));
-    consumers_give(bearer, stream);
+    list_headers(request);
+    enum found found = which != NULL ? find(which, request, room, &key) : NONE;
+    if (found == SEVERAL) return turn_away(request, TEXT("matched_policy[duplicate-api-key]"), TEXT("Duplicate API key found"));
+    if (found == NONE || key.length == 0) return turn_away(request, TEXT("missing_api_key"), TEXT("No API key found in request"));
+    const void *bearer = key.length <= LONGEST_KEY ? bearer_of(consumers, key) : NULL;
+    if (bearer == NULL) return turn_away(request, TEXT("unknown_api_key"), TEXT("Unauthorized"));
+    consumers_give(bearer, request);
     return true;
 }

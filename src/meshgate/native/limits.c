@@ -20,6 +20,7 @@ typedef struct {
     char who;     /* The first letter of who is counted; 'd' for a credential. */
     bytes source; /* The header or the path. */
     uint32_t status;
+    bytes message;
     bool hidden;
     limits allowed;
     exception *exceptions; /* In the order of `who.low`. */
@@ -71,6 +72,7 @@ static void read_rule(items *from, rule *to) {
     to->who = letter_of(from, next_item(from));
     to->source = copied(from, next_item(from));
     to->status = (uint32_t)next_number(from, 599);
+    to->message = copied(from, next_item(from));
     to->hidden = next_number(from, 1) == 1;
     to->allowed = read_limits(from);
     size_t count = (size_t)next_number(from, MOST_EXCEPTIONS);
@@ -88,6 +90,7 @@ void limits_free(void *which) {
     route_limits *all = which;
     for (size_t i = 0; i < all->count; i++) {
         free((void *)all->rules[i].source.ptr);
+        free((void *)all->rules[i].message.ptr);
         free(all->rules[i].exceptions);
     }
     free(all);
@@ -104,9 +107,8 @@ void *limits_new(items *from) {
     return NULL;
 }
 
-static bool header(void *stream, bytes name, bytes *value) {
-    return envoy_dynamic_module_callback_http_get_header(stream, REQUEST_HEADER, name, value, 0, NULL) &&
-           value->length > 0;
+static bool header(const headers *request, bytes name, bytes *value) {
+    return header_values(request, name, value) > 0 && value->length > 0;
 }
 
 /* The client's address without its port: "10.0.0.1:80", "[2001:db8::1]:80", or a socket's path. */
@@ -119,29 +121,29 @@ static bytes address(void *stream) {
     return found;
 }
 
-static bool path_is(void *stream, bytes path) {
+static bool path_is(const headers *request, bytes path) {
     bytes asked;
-    if (!header(stream, TEXT(":path"), &asked)) return false;
+    if (!header(request, TEXT(":path"), &asked)) return false;
     const char *query = memchr(asked.ptr, '?', asked.length);
     size_t length = query ? (size_t)(query - asked.ptr) : asked.length;
     return length == path.length && memcmp(asked.ptr, path.ptr, length) == 0;
 }
 
 /* Who is counted, as a hash that no other rule's and no other kind's meets. */
-static hash128 counted(const rule *by, void *stream) {
+static hash128 counted(const rule *by, const headers *request) {
     bytes value = {"", 0};
     bool known = true;
     switch (by->who) {
-    case 'c': known = header(stream, TEXT("x-consumer-id"), &value); break;
-    case 'd': known = header(stream, TEXT("x-credential-identifier"), &value); break;
-    case 'h': known = header(stream, by->source, &value); break;
-    case 'p': known = path_is(stream, by->source); break;
+    case 'c': known = header(request, TEXT("x-consumer-id"), &value); break;
+    case 'd': known = header(request, TEXT("x-credential-identifier"), &value); break;
+    case 'h': known = header(request, by->source, &value); break;
+    case 'p': known = path_is(request, by->source); break;
     case 'i': known = false; break;
     }
     if (known) return hash_of(by->key, value);
     hash128 of_addresses = by->key;
     of_addresses.high ^= 1;
-    return hash_of(of_addresses, address(stream));
+    return hash_of(of_addresses, address(request->stream));
 }
 
 static const limits *limits_for(const rule *by, hash128 who) {
@@ -158,45 +160,52 @@ typedef struct {
     size_t count;
 } lines;
 
-static void say(lines *to, bytes name, uint64_t number) {
+static void say(lines *to, bytes name, bytes value) { to->fields[to->count++] = (field){name, value}; }
+
+/* In the room of the next line. */
+static bytes digits_of(lines *to, uint64_t number) {
     char *digits = to->digits[to->count];
     size_t at = LONGEST_NUMBER;
     do digits[--at] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    to->fields[to->count++] = (field){name, {digits + at, LONGEST_NUMBER - at}};
+    return (bytes){digits + at, LONGEST_NUMBER - at};
 }
 
 /* What clients are told; nothing where the rule hides it. */
 static void tell(lines *to, const limits_stream *told) {
     to->count = 0;
     if (!told->counted || told->hidden) return;
+    bytes most = TEXT("0"), left = TEXT("0");
     for (int w = 0; w < WINDOWS; w++) {
         if (!(told->allowed.set & 1 << w)) continue;
-        say(to, LIMIT[w], told->allowed.most[w]);
-        say(to, REMAINING[w], told->its.left[w]);
+        bytes its_most = digits_of(to, told->allowed.most[w]);
+        say(to, LIMIT[w], its_most);
+        bytes its_left = digits_of(to, told->its.left[w]);
+        say(to, REMAINING[w], its_left);
+        if ((int)told->its.tightest == w) most = its_most, left = its_left;
     }
-    say(to, TEXT("ratelimit-limit"), told->allowed.most[told->its.tightest]);
-    say(to, TEXT("ratelimit-remaining"), told->its.left[told->its.tightest]);
-    say(to, TEXT("ratelimit-reset"), told->its.reset);
-    if (!told->its.passes) say(to, TEXT("retry-after"), told->its.reset);
+    say(to, TEXT("ratelimit-limit"), most);
+    say(to, TEXT("ratelimit-remaining"), left);
+    bytes reset = digits_of(to, told->its.reset);
+    say(to, TEXT("ratelimit-reset"), reset);
+    if (!told->its.passes) say(to, TEXT("retry-after"), reset);
 }
 
-bool limits_on_request(const void *which, void *stream, limits_stream *told, size_t refused) {
+bool limits_on_request(const void *which, const headers *request, limits_stream *told, size_t refused) {
     const route_limits *all = which;
     for (size_t i = 0; i < all->count; i++) {
         const rule *by = &all->rules[i];
-        hash128 who = counted(by, stream);
+        hash128 who = counted(by, request);
         const limits *allowed = limits_for(by, who);
         outcome its = windows_take(who, allowed);
         bool speaks = !told->counted || !its.passes ||
                       its.left[its.tightest] < told->its.left[told->its.tightest];
         if (speaks) *told = (limits_stream){true, by->hidden, its, *allowed};
         if (its.passes) continue;
-        envoy_dynamic_module_callback_http_filter_increment_counter(stream, refused, NULL, 0, 1);
+        envoy_dynamic_module_callback_http_filter_increment_counter(request->stream, refused, NULL, 0, 1);
         lines said;
         tell(&said, told);
-        refuse(stream, by->status, said.fields, said.count, TEXT("meshgate_rate_limited"),
-               TEXT("API rate limit exceeded"));
+        refuse(request->stream, by->status, said.fields, said.count, TEXT("meshgate_rate_limited"), by->message);
         return false;
     }
     return true;
@@ -205,5 +214,8 @@ bool limits_on_request(const void *which, void *stream, limits_stream *told, siz
 void limits_on_response(void *stream, const limits_stream *told) {
     lines said;
     tell(&said, told);
-    if (said.count > 0) set_fields(stream, RESPONSE_HEADER, said.fields, said.count);
+    if (said.count == 0) return;
+    headers answer;
+    headers_of(&answer, stream, RESPONSE_HEADER);
+    set_fields(&answer, said.fields, said.count);
 }

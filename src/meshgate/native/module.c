@@ -92,8 +92,10 @@ SHOWN void envoy_dynamic_module_on_http_filter_destroy(const void *which) {
 static bool may_go_on(void *stream, stream_state *state) {
     const route_config *said = envoy_dynamic_module_callback_get_most_specific_route_config(stream);
     const filter_config *config = state->config;
-    if (state->kind == KEYS && !keys_on_request(config->consumers, said ? said->keys : NULL, stream)) return false;
-    return said == NULL || limits_on_request(said->limits, stream, &state->counted, config->refused);
+    headers request;
+    headers_of(&request, stream, REQUEST_HEADER);
+    if (state->kind == KEYS && !keys_on_request(config->consumers, said ? said->keys : NULL, &request)) return false;
+    return said == NULL || limits_on_request(said->limits, &request, &state->counted, config->refused);
 }
 
 SHOWN int envoy_dynamic_module_on_http_filter_request_headers(void *stream, const void *which, bool ended) {

@@ -16,6 +16,7 @@ from meshgate.model.policies.bridged import BRIDGED
 from meshgate.model.policy import (
     AUTHENTICATION,
     Acl,
+    ExternalAuth,
     GrpcGateway,
     IpRestriction,
     KeyAuth,
@@ -33,7 +34,7 @@ from meshgate.policies.parts import RouteParts
 
 FILTER = "meshgate.keys"
 
-_BETWEEN = (Acl, GrpcGateway, IpRestriction, RequestSize)
+BETWEEN = (Acl, ExternalAuth, GrpcGateway, IpRestriction, RequestSize)
 """What the chain asks between keys and limits, beside the bridge."""
 
 
@@ -68,7 +69,7 @@ def listener_filters(
 
 def counts_too(policies: tuple[Policy, ...], edge: EdgePolicies) -> bool:
     """Whether the filter counts the route's local limits too: nothing that decides stands between."""
-    between = any(isinstance(p, (*_BETWEEN, *BRIDGED)) for p in policies)
+    between = any(isinstance(p, (*BETWEEN, *BRIDGED)) for p in policies)
     return decides(policies) is not None and not (between or edge.varies or edge.guarded)
 
 

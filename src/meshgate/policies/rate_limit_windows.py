@@ -55,12 +55,18 @@ def _rule(policy: RateLimit) -> Iterator[str | int]:
     yield policy.limit_by.value
     yield policy.header_name.lower() or policy.path
     yield policy.error_code
+    yield _grpc_message(policy.error_message)
     yield int(policy.hide_client_headers)
     yield from _windows(policy.limits)
     yield len(policy.consumer_limits)
     for exception in policy.consumer_limits:
         yield exception.consumer_id
         yield from _windows(exception.limits)
+
+
+def _grpc_message(text: str) -> str:
+    """As gRPC writes it into a header: bytes that are no printable ASCII, and `%`, as %XX."""
+    return "".join(chr(b) if 0x20 <= b < 0x7F and b != 0x25 else f"%{b:02X}" for b in text.encode())
 
 
 def _windows(limits: Limits) -> Iterator[int]:
