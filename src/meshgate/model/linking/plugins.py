@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from meshgate.core.findings import Findings
-from meshgate.model.declared import (
-    ConsumerObject,
-    EdgeRules,
-    Plugin,
-)
+from meshgate.model.declared import ConsumerObject, EdgeRules, Plugin
 from meshgate.model.linking.authorities import Authorities
 from meshgate.model.linking.consumer_plugins import SCOPABLE, ConsumerPlugins
 from meshgate.model.linking.consumers import consumer_id
@@ -28,17 +25,7 @@ from meshgate.model.policies.openid import OpenidSession
 from meshgate.model.policies.session_store import SessionsInRedis
 from meshgate.model.policy import (
     AUTHENTICATION,
-    LOGS,
-    TRACERS,
-    Acl,
-    Acme,
-    BotDetection,
     ConsumerLimits,
-    CorrelationId,
-    CrossOrigin,
-    GrpcGateway,
-    GrpcWeb,
-    IpRestriction,
     LdapAuth,
     Limits,
     MtlsAuth,
@@ -46,46 +33,15 @@ from meshgate.model.policy import (
     Opa,
     OpenIdConnect,
     Policy,
-    PostFunction,
-    PreFunction,
-    Prometheus,
     ProxyCache,
     RateLimit,
-    Redirection,
     RedisTarget,
-    RequestSize,
-    RequestTransformer,
     ResponseRateLimit,
-    ResponseTransformer,
-    Termination,
 )
 from meshgate.model.route import ConsumerVariant
 from meshgate.model.service import Service
 
-_OF_ROUTES = (
-    *AUTHENTICATION,
-    Acl,
-    Acme,
-    BotDetection,
-    CorrelationId,
-    CrossOrigin,
-    GrpcGateway,
-    GrpcWeb,
-    IpRestriction,
-    PostFunction,
-    PreFunction,
-    Prometheus,
-    Opa,
-    ProxyCache,
-    Redirection,
-    RequestSize,
-    RequestTransformer,
-    ResponseRateLimit,
-    ResponseTransformer,
-    Termination,
-    *LOGS,
-    *TRACERS,
-)
+_OF_ROUTES = tuple(k for k in dict.fromkeys((*AUTHENTICATION, *get_args(Policy))) if k is not RateLimit)
 """Kinds of which a route has at most one: the most specific; limits are more than that."""
 
 
