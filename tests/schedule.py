@@ -44,6 +44,7 @@ SECONDS: Mapping[str, float] = {
     "e2e/test_shop_changes.py": 16,
     "e2e/test_shop_crash.py": 14,
     "e2e/test_sidecar.py": 12,
+    "e2e/test_reload.py": 20,
     "golden/test_validate.py": 25,
     "e2e/": 8,
     "docs/test_shell.py::test_the": 7,

@@ -185,7 +185,6 @@ class ControlPlane:
         taken = taken_ports(model, self.options.http_port, self.options.https_port)
         self._told = (*built.diagnostics, *problems, *cannot_run, *taken)
         self._tell_problems()
-        self.live.pods = {pod.key: pod for pod in pods}
         self._publish_svids()
         instances = self.live.instances
         await self.runtime.want(self._limits.write(model, instances) | self._bridge.write(model, instances))
@@ -197,6 +196,8 @@ class ControlPlane:
             self._told = (*self._told, *tried)
             self._tell_problems()
         self._publish_names()
+        # Not before what leads to them is published: until then what was wanted before is wanted.
+        self.live.pods = {pod.key: pod for pod in pods}
         await self.runtime.apply(self._with_nodes_in_use(pods))
         await self.lane.tell_kernel()
         await self.lane.take(self.runtime.pods())

@@ -21,7 +21,8 @@ from meshgate.runtime.records import Records
 
 _POLL_S = 0.05
 _GRACE_S = 3
-_FIRST_READY_S = 10
+_FIRST_READY_S = 60
+"""On a machine that has other things to do; one that cannot begin is not waited for."""
 _CONNECT_S = 0.5
 """A first packet that gets lost is sent again after a second, then two, then four: better asked anew."""
 _log = structlog.get_logger(__name__)
@@ -88,14 +89,17 @@ class Daemons:
         return keeper.run
 
     async def wait_until_ready(self) -> None:
-        """Returns once all of them have been ready, or after 10 s: pods count on them from the start."""
+        """Returns once each of them has been ready or has ended, or after 60 s: what comes counts on them."""
         try:
             async with asyncio.timeout(_FIRST_READY_S):
-                for keeper in self._keepers:
-                    await keeper.became_ready.wait()
+                while self._late():
+                    await asyncio.sleep(_POLL_S)
         except TimeoutError:
-            late = {k.name: k.message for k in self._keepers if not k.became_ready.is_set()}
-            _log.warning("daemons_late", waited_s=_FIRST_READY_S, daemons=late)
+            _log.warning("daemons_late", waited_s=_FIRST_READY_S, daemons=self._late())
+
+    def _late(self) -> dict[str, str]:
+        """Those that may become ready yet, and why they are not."""
+        return {k.name: k.message for k in self._keepers if not (k.became_ready.is_set() or k.restarts)}
 
     def logs(self) -> tuple[Path, ...]:
         """Their log files."""

