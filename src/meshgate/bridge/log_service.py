@@ -41,6 +41,7 @@ from meshgate.bridge.tools import Directory
 from meshgate.bridge.traced import Traced, noted_ids
 from meshgate.bridge.zipkin_spans import zipkin_spans
 from meshgate.core.clock import Clock
+from meshgate.core.retiring import Retiring
 from meshgate.core.typed_json import dump
 from meshgate.model.policies.logs import (
     FileLog,
@@ -61,6 +62,9 @@ from meshgate.policies.traces import OPENTELEMETRY, ZIPKIN
 SERVICE = "envoy.service.accesslog.v3.AccessLogService"
 METHOD = "StreamAccessLogs"
 SYSLOG_SOCKET = Path("/dev/log")
+KEEP_REPLACED_S = 60.0
+"""How long requests are told of that came before a route or the names of credentials changed: Envoy tells of
+them later, and of long ones at their end."""
 GRACE_S = 2.0
 """How long what waits may be sent when a receiver is no longer named, or the bridge stops."""
 
@@ -74,6 +78,8 @@ class LogService:
     def __init__(self, clock: Clock, refresh: Callable[[], object], syslog: Path = SYSLOG_SOCKET) -> None:
         """`refresh` takes up a configuration that is newer than the last one."""
         self._clock, self._refresh, self._syslog = clock, refresh, syslog
+        self._known: Retiring[LoggedRoute] = Retiring(clock, KEEP_REPLACED_S)
+        self._hidden: Retiring[None] = Retiring(clock, KEEP_REPLACED_S)
         self._routes: Mapping[str, LoggedRoute] = {}
         self._directory = Directory(())
         self._redaction = Redaction(())
@@ -83,8 +89,8 @@ class LogService:
 
     def replace(self, config: BridgeConfig, directory: Directory) -> None:
         """Writes down the requests of its routes from now on."""
-        self._routes, self._directory = config.logged, directory
-        self._redaction = Redaction(config.hidden)
+        self._routes, self._directory = self._known.replace(config.logged), directory
+        self._redaction = Redaction(self._hidden.replace(dict.fromkeys(config.hidden)))
         self._places.replace(config.places)
         named = {dump(one) for route in config.logged.values() for one in (*route.logs, *route.tracers)}
         for key in self._outlets.keys() - named:
@@ -110,7 +116,7 @@ class LogService:
         return bytes(als_pb2.StreamAccessLogsResponse().SerializeToString())
 
     def take(self, entry: accesslog_pb2.HTTPAccessLogEntry) -> None:
-        """Hands one entry to the receivers of its route; of routes that are gone nothing is told."""
+        """Hands one entry to the receivers of its route; of routes that are long gone nothing is told."""
         route = self._routes.get(entry.common_properties.custom_tags.get(ROUTE_TAG, ""))
         if route is None:
             return

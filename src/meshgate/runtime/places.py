@@ -38,6 +38,8 @@ class Places:
         self._services: Services = {}
         self._service_pods: dict[PodKey, str] = {}
         """Pods without a sidecar and their namespaces: the kernel sends them to services."""
+        self._outdated: set[PodKey] = set()
+        """Those of them whose rules could not be loaded; tried again with the next change of any pod."""
         self._loading = asyncio.Lock()
 
     @property
@@ -127,20 +129,32 @@ class Places:
     async def set_services(self, services: Services) -> None:
         """Makes the service addresses lead to these pods, in all pods without a sidecar."""
         async with self._loading:
-            if self._network is None or services == self._services:
+            if self._network is None:
                 return
-            self._services = services
-            text = service_ruleset(services)
-            for key, netns in tuple(self._service_pods.items()):
-                try:
-                    await self._network.load_rules(netns, text)
-                except CommandFailed as failed:
-                    # A namespace that is being removed; a pod that stays gets the next change.
-                    _log.warning("service_rules_failed", pod=str(key), reason=str(failed))
+            changed, self._services = services != self._services, services
+            late = [key for key in self._service_pods if changed or key in self._outdated]
+            await asyncio.gather(*(self._load_services(self._network, key) for key in late))
+
+    async def _load_services(self, network: Network, key: PodKey) -> None:
+        """Tries it twice: a machine that is busy for a moment must leave no pod with rules of yesterday."""
+        for _ in range(2):
+            netns = self._service_pods.get(key)
+            if netns is None:
+                break
+            try:
+                await network.load_rules(netns, service_ruleset(self._services))
+                break
+            except CommandFailed as failed:
+                _log.warning("service_rules_failed", pod=str(key), reason=str(failed))
+        else:
+            self._outdated.add(key)
+            return
+        self._outdated.discard(key)
 
     async def remove(self, pod: PodSpec, placement: Placement) -> None:
         """Removes what `prepare` made, and gives address and ports back."""
         self._service_pods.pop(pod.key, None)
+        self._outdated.discard(pod.key)
         if self._network is not None and placement.netns:
             await self._network.delete_pod(_network_of(placement))
             self._network.release(pod.key)

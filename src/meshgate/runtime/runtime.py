@@ -348,7 +348,4 @@ class LocalRuntime:
         self._adoptable.clear()
         gateways = [pod for pod in self._pods.values() if pod.spec.host_network]
         for pods in (gateways, tuple(self._pods.values())):
-            ended = await asyncio.gather(*(pod.begin_stop() for pod in pods), return_exceptions=True)
-            for pod, result in zip(pods, ended, strict=True):
-                if isinstance(result, BaseException):
-                    _log.error("pod_stop_failed", pod=str(pod.spec.key), exc_info=result)
+            await asyncio.gather(*(pod.begin_stop() for pod in pods), return_exceptions=True)

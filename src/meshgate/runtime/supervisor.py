@@ -39,7 +39,7 @@ class PodSupervisor:
         self._stopping = False
         self._adopted = False
         self._gone = False
-        self._place_message = ""
+        self._place_message = self._stop_failed = ""
         self._bypassed: bool | None = False
         """None: not known, because an earlier control plane may have changed it."""
         self._ready_since: float | None = None
@@ -213,7 +213,7 @@ class PodSupervisor:
         if self._gone or self.ready:
             return ""
         if self._stopping:
-            return "stopping"
+            return self._stop_failed or "stopping"
         if self._place_message:
             return self._place_message
         for keeper in self._keepers:
@@ -242,7 +242,16 @@ class PodSupervisor:
         if self._stop_task is None:
             self._stopping = True
             self._stop_task = asyncio.get_running_loop().create_task(self._stop())
+            self._stop_task.add_done_callback(self._stopped)
         return self._stop_task
+
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        """Says why a pod stays as it is: a process that SIGKILL does not end, a disk that is full."""
+        failed = None if task.cancelled() else task.exception()
+        if failed is not None:
+            self._stop_failed = f"cannot be ended: {str(failed) or type(failed).__name__}"
+            _log.error("pod_stop_failed", pod=str(self.spec.key), exc_info=failed)
+            self._changed()
 
     async def _stop(self) -> None:
         """Withdraw, drain and hooks, SIGTERM to the containers, then to Envoy, then remove the place."""

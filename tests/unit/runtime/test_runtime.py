@@ -14,6 +14,7 @@ import pytest
 from meshgate.runtime.envoy_admin import active_requests
 from meshgate.runtime.options import RuntimeOptions
 from meshgate.runtime.placement import Placement
+from meshgate.runtime.places import Places
 from meshgate.runtime.process_id import identify, is_alive, marked_processes
 from meshgate.runtime.records import StateInUse
 from meshgate.runtime.runtime import LocalRuntime
@@ -322,5 +323,25 @@ def test_an_envoy_that_cannot_start_says_its_last_words(tmp_path: Path) -> None:
             assert not (tmp_path / "logs/default/echo-1/app.log").exists()
         finally:
             await runtime.shutdown()
+
+    run(body())
+
+
+def test_a_pod_that_cannot_be_ended_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        pod = make_pod("echo-1")
+        runtime = await served(tmp_path, pod)
+        await ready(runtime, pod)
+
+        async def remove(self: Places, pod: PodSpec, placement: Placement) -> None:
+            raise OSError("the disk is full")
+
+        monkeypatch.setattr(Places, "remove", remove)
+        await runtime.apply([])
+        await until(
+            lambda: bool((s := status_of(runtime, pod)) and s.message == "cannot be ended: the disk is full"),
+            "it says so",
+        )
+        await runtime.shutdown()
 
     run(body())
