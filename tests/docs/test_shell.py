@@ -45,6 +45,7 @@ RUN = (
     "docs/analyze.md",
     "docs/import.md",
     "docs/local-runtime.md",
+    "docs/discovery.md",
 )
 FIRST = ("README.md", "docs/getting-started.md", "docs/mtls.md", "docs/authorization.md")
 COMMAND_S = 120.0
