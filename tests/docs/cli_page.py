@@ -28,13 +28,22 @@ def lines() -> Iterator[str]:
     """The page's lines after its head."""
     root: Any = typer.main.get_command(build(()))
     for name, command in root.commands.items():
-        yield from (f"## {name}", "", flat(command.help), "")
+        said, shown_by = explained(command.help)
+        yield from (f"## {name}", "", said, "")
         hints = get_type_hints(inspect.unwrap(command.callback))
         shown = [p for p in command.params if p.name != "help"]
         arguments = " ".join(_usage(p) for p in shown if p.param_type_name == "argument")
         yield from (f"    meshgate {name} {'[OPTIONS] ' if _options(shown) else ''}{arguments}".rstrip(), "")
         if shown:
             yield from ("| | |", "|---|---|", *(_parameter(p, hints.get(p.name)) for p in shown), "")
+        if shown_by:
+            yield from ("Such as:", "", *(f"    {example}" for example in shown_by), "")
+
+
+def explained(text: str | None) -> tuple[str, tuple[str, ...]]:
+    """What a command's help says, and its examples."""
+    said, _, examples = flat(text).partition(" Example")
+    return said, tuple(examples.partition(": ")[2].removesuffix(".").split("; ")) if examples else ()
 
 
 def _options(parameters: list[Any]) -> bool:
@@ -43,8 +52,9 @@ def _options(parameters: list[Any]) -> bool:
 
 def _usage(argument: Any) -> str:
     """`PATH...`, in brackets where it may be left out."""
-    name = str(argument.metavar or argument.name.upper()).strip("{}[]")
-    return name if argument.required else f"[{name}]"
+    name = str(argument.metavar or argument.name.upper())
+    more = "..." if argument.nargs == -1 and not name.endswith("...") and "." not in name else ""
+    return f"{name}{more}" if argument.required else f"[{name}{more}]"
 
 
 def _parameter(parameter: Any, hint: object) -> str:

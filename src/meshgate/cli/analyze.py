@@ -33,7 +33,10 @@ def analyze(
     output: Annotated[OnlyJson | None, typer.Option("-o", "--output", help="For programs.")] = None,
     allow_lua: AllowLua = False,
 ) -> None:
-    """Check manifests; exits with 1 where there are errors."""
+    """Check manifests; exits with 1 where there are errors.
+
+    Example: meshgate analyze manifests.
+    """
     texts, unreadable = read_paths(paths)
     documents, unread = read_texts(texts)
     built = build(documents, allow_lua=allow_lua)

@@ -26,7 +26,10 @@ def apply(
     namespace: Annotated[str, typer.Option("-n", "--namespace", help="For objects that name none.")] = "",
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Create or change objects by manifests."""
+    """Create or change objects by manifests.
+
+    Example: meshgate apply -f canary.yaml.
+    """
     texts = read_manifests(files)
     with connect(state) as client:
         changes = client.call(wire.APPLY, ApplyRequest(texts=texts, namespace=namespace))

@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def cache(
-    action: Annotated[Action, typer.Argument(metavar="stats|purge")],
+    action: Annotated[Action, typer.Argument(metavar="stats|purge", help="What is kept, or forget it.")],
     route: Annotated[str, typer.Option(metavar="NS/NAME", help="purge: of this Ingress or route.")] = "",
     service: Annotated[str, typer.Option(metavar="NS/NAME", help="purge: of this Service.")] = "",
     host: Annotated[str, typer.Option(help="purge: of this host.")] = "",
@@ -49,6 +49,8 @@ def cache(
     """Show or forget the answers that proxy-cache has kept.
 
     `purge` forgets what meets all options.
+
+    Example: meshgate cache purge --host shop.example.com --path "/news/*".
     """
     selector = {"route": route, "service": service, "host": host, "path": path, "key": key}
     if action is Action.PURGE and everything == any(selector.values()):

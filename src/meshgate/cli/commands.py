@@ -46,6 +46,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app = typer.Typer(
         name="meshgate",
         help="An API gateway and a service mesh in one, from the manifests you have.",
+        epilog="Begin with: meshgate demo, or meshgate up PATH. Each command's --help has an example.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

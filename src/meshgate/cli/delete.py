@@ -20,8 +20,8 @@ def register(app: typer.Typer) -> None:
 
 
 def delete(
-    kinds: Annotated[str, typer.Argument(metavar="[KIND]", help="deploy, vs, or KIND/NAME")] = "",
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]")] = None,
+    kinds: Annotated[str, typer.Argument(metavar="KIND", help="deploy, vs, or KIND/NAME; not with -f.")] = "",
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Of the objects.")] = None,
     files: Annotated[
         list[str] | None, typer.Option("-f", "--filename", metavar="FILE", help="Manifests of the objects.")
     ] = None,
@@ -32,6 +32,8 @@ def delete(
     """Remove objects.
 
     One that a file holds stays away until the file changes it.
+
+    Examples: meshgate delete vs web; meshgate delete -f canary.yaml.
     """
     if bool(kinds) == bool(files):
         raise CliError("name what to delete: KIND NAME..., or -f FILE", code=2)

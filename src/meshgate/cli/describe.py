@@ -26,13 +26,19 @@ def register(app: typer.Typer) -> None:
 
 def describe(
     kinds: Kinds = "",
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Or how it begins; all of the kind without one."),
+    ] = None,
     namespace: Namespace = "default",
     all_namespaces: AllNamespaces = False,
     selector: Selector = "",
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Show objects at length, each condition with its reason."""
+    """Show objects at length, each condition with its reason.
+
+    Example: meshgate describe pod web.
+    """
     query = query_of(kinds, names, namespace, all_namespaces=all_namespaces, selector=selector)
     with connect(state) as client:
         answer = client.call(wire.GET, query)

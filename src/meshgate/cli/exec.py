@@ -23,12 +23,15 @@ def register(app: typer.Typer) -> None:
 
 
 def execute(
-    target: Annotated[str, typer.Argument(metavar="DEPLOYMENT[.NS]")],
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...")],
+    target: Annotated[str, typer.Argument(metavar="DEPLOYMENT[.NS]", help="Whose first pod.")],
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="With its arguments.")],
     namespace: Namespace = "default",
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Run a command in a pod's network, environment and identity."""
+    """Run a command in a pod's network, environment and identity.
+
+    Example: meshgate exec web -- curl -s http://payment/.
+    """
     name, found = split_target(target, namespace)
     argv = tuple(command)
     with connect(state) as client:

@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     method: Annotated[
-        str, typer.Argument(metavar="[METHOD]", help="GET, POST, ...; GET where only a URL is given.")
+        str, typer.Argument(metavar="METHOD", help="GET, POST, ...; GET where only a URL is given.")
     ] = "",
     url: Annotated[str, typer.Argument(metavar="URL", help="As the client would write it.")] = "",
     header: Annotated[
@@ -63,6 +63,8 @@ def explain(
     Listener, rule, policies, destinations, and what comes of it.
 
     Nothing is sent. Whether a token's signature is right and a limit is used up, only Envoy can tell.
+
+    Examples: meshgate explain http://shop.example.com/; meshgate explain POST http://pay/ --from web.
     """
     if not url and set(method) & set("./:"):
         method, url = "GET", method

@@ -34,7 +34,9 @@ def register(app: typer.Typer) -> None:
 
 def get(
     kinds: Kinds = "",
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="All of the kind without one.")
+    ] = None,
     namespace: Namespace = "default",
     all_namespaces: AllNamespaces = False,
     selector: Selector = "",
@@ -42,7 +44,10 @@ def get(
     no_headers: Annotated[bool, typer.Option("--no-headers", help="Rows only.")] = False,
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Show objects: what was written, and what has come of it."""
+    """Show objects: what was written, and what has come of it.
+
+    Examples: meshgate get pods -A; meshgate get vs,dr; meshgate get ingress web -o yaml.
+    """
     query = query_of(kinds, names, namespace, all_namespaces=all_namespaces, selector=selector)
     with connect(state) as client:
         answer = client.call(wire.GET, query)

@@ -30,8 +30,9 @@ def import_(
     """Turn a kong.yaml into manifests; says what is not taken over.
 
     Variables (${{ env "DECK_NAME" }}) get their values, as in decK. Exits with 1 where something could not
-    be taken over. The manifests hold the file's
-    credentials as Secrets: a FILE is made for its owner alone.
+    be taken over. The manifests hold the file's credentials as Secrets: a FILE is made for its owner alone.
+
+    Example: meshgate import kong.yaml -o manifests.yaml.
     """
     if file.is_dir():
         raise CliError(f"{file} is a folder", "name the file, such as kong.yaml")

@@ -21,12 +21,17 @@ def register(app: typer.Typer) -> None:
 
 def label(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="ns, svc, or KIND/NAME")],
-    rest: Annotated[list[str], typer.Argument(metavar="[NAME...] KEY=VALUE... | KEY-...")],
+    rest: Annotated[
+        list[str], typer.Argument(metavar="[NAME...] KEY=VALUE... | KEY-...", help="Whose, and what.")
+    ],
     namespace: Namespace = "default",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Change a label that is there.")] = False,
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Set labels (KEY=VALUE) and remove them (KEY-)."""
+    """Set labels (KEY=VALUE) and remove them (KEY-).
+
+    Example: meshgate label namespace default istio-injection=enabled.
+    """
     labels: dict[str, str | None] = {}
     names: list[str] = []
     for part in rest:

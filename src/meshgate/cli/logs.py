@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def logs(
-    target: Annotated[str, typer.Argument(metavar="DEPLOYMENT[.NS]|POD|gateway")],
+    target: Annotated[str, typer.Argument(metavar="DEPLOYMENT[.NS]|POD|gateway", help="Whose.")],
     container: Annotated[
         str,
         typer.Option(
@@ -31,7 +31,10 @@ def logs(
     namespace: Namespace = "default",
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Print logs."""
+    """Print logs.
+
+    Examples: meshgate logs web -f; meshgate logs gateway --tail 20.
+    """
     name, found = split_target(target, namespace)
     request = LogsRequest(target=name, namespace=found, follow=follow, tail=tail, container=container)
     with connect(state) as client:

@@ -24,7 +24,7 @@ Files = Annotated[
 
 Kinds = Annotated[
     str,
-    typer.Argument(metavar="KIND", help="pods, svc, ingress, vs,dr, all, or KIND/NAME", show_default=False),
+    typer.Argument(metavar="KIND", help="pods, svc, ingress, vs,dr, all, or KIND/NAME.", show_default=False),
 ]
 
 AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="Of every namespace.")]

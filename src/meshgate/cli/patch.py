@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 def patch(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="vs, deploy, or KIND/NAME")],
-    name: Annotated[str, typer.Argument(metavar="[NAME]")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Where KIND does not say it.")] = "",
     content: Annotated[
         str, typer.Option("-p", "--patch", metavar="JSON", help="What to change; null removes.")
     ] = "",
@@ -38,7 +38,10 @@ def patch(
     namespace: Namespace = "default",
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Change fields of an object by a JSON merge patch."""
+    """Change fields of an object by a JSON merge patch.
+
+    Example: meshgate patch deploy web -p '{"spec": {"replicas": 2}}'.
+    """
     assert patch_type is PatchType.MERGE
     if not name:
         kind, _, name = kind.partition("/")

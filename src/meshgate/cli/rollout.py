@@ -22,7 +22,7 @@ from meshgate.sources.backend import GetQuery, PatchRequest
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _POLL_S = 0.1
-Target = Annotated[list[str], typer.Argument(metavar="deploy/NAME")]
+Target = Annotated[list[str], typer.Argument(metavar="deploy/NAME", help="Which.")]
 
 
 class Action(enum.StrEnum):
@@ -38,14 +38,19 @@ def register(app: typer.Typer) -> None:
 
 
 def rollout(
-    action: Annotated[Action, typer.Argument(metavar="restart|status")],
+    action: Annotated[
+        Action, typer.Argument(metavar="restart|status", help="Replace them, or tell how far that is.")
+    ],
     target: Target,
     namespace: Namespace = "default",
     watch: Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="status: wait for the end.")] = True,
     timeout: Annotated[str, typer.Option(metavar="30s", help="status: how long; 0s waits on.")] = "0s",
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Replace a Deployment's pods step by step, or wait for that."""
+    """Replace a Deployment's pods step by step, or wait for that.
+
+    Example: meshgate rollout restart deploy/web.
+    """
     name = deployment_name(target)
     limit_ms = parse_duration_ms(timeout)
     if limit_ms is None:

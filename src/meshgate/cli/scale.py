@@ -26,7 +26,10 @@ def scale(
     namespace: Namespace = "default",
     state: State = DEFAULT_STATE,
 ) -> None:
-    """Set how many pods a Deployment has."""
+    """Set how many pods a Deployment has.
+
+    Example: meshgate scale deploy/web --replicas 3.
+    """
     name = deployment_name(target)
     request = PatchRequest(
         kind="deploy", name=name, namespace=namespace, patch={"spec": {"replicas": replicas}}

@@ -42,6 +42,8 @@ def translate(
     For reading, and for `envoy --mode validate`.
 
     Addresses, certificates and keys in it are placeholders.
+
+    Example: meshgate translate --proxy gateway manifests.
     """
     texts, unreadable = read_paths(paths)
     documents, unread = read_texts(texts)

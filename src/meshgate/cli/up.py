@@ -85,7 +85,12 @@ def up(
     ] = 1,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once the gateway is ready.")] = False,
 ) -> None:
-    """Run these services, a gateway before and a mesh between them."""
+    """Run these services, a gateway before and a mesh between them.
+
+    An edit takes effect when the file is saved. Ctrl-C, or `meshgate down` where it was detached, ends all.
+
+    Examples: meshgate up manifests; meshgate up examples/hello --detach.
+    """
     for path in paths:
         if path == STANDARD_INPUT:
             raise CliError("the standard input cannot be watched", "name a folder; `apply -f -` adds to it")

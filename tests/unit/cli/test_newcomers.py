@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import replace
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 from rich.console import Console
 
+from meshgate.cli.commands import build
 from meshgate.cli.status import print_hosts
 from meshgate.sources.backend import StatusReport
+from tests.docs.cli_page import explained
 from tests.unit.cli.conftest import Meshgate
 from tests.unit.sources.control import service
 
@@ -20,6 +25,16 @@ def test_help_says_whole_sentences(meshgate: Meshgate) -> None:
     ran = meshgate("--help")
     assert ran.code == 0
     assert "..." not in ran.out.replace("[ARGS]...", "")
+
+
+def test_the_examples_of_each_command_are_commands() -> None:
+    root: Any = typer.main.get_command(build(()))
+    examples = [one for command in root.commands.values() for one in explained(command.help)[1]]
+    assert len(examples) > len(root.commands)
+    for example in examples:
+        program, name, *arguments = shlex.split(example)
+        assert program == "meshgate"
+        root.commands[name].make_context(name, arguments)
 
 
 @pytest.mark.parametrize("command", ["get", "describe"])
