@@ -28,8 +28,8 @@ from meshgate.simulate.certificates import leaf
 from meshgate.simulate.stand_in import gateway_proxy, sidecar_proxy
 from meshgate.translate.self_contained import self_contained
 
-START_S = 30.0
-ANSWER_S = 5.0
+START_S = 60.0
+ANSWER_S = 60.0
 NO_OTHERS: Mapping[str, int] = MappingProxyType({})
 SHARED_KEY = "a key that is shared for the tests only"
 KEY_SET = json.dumps(

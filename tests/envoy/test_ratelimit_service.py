@@ -36,7 +36,7 @@ from tests.redis_server import RedisServer, redis_server
 
 pytestmark = [pytest.mark.envoy, pytest.mark.redis]
 
-START_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 60.0
 METADATA = "envoy.filters.http.ratelimit"
 
 

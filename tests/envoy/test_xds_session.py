@@ -32,7 +32,7 @@ from tests.unit.xds.small import SmallModel, SmallReader, SmallStore, small_stor
 pytestmark = pytest.mark.envoy
 
 NODE = "sidecar~test"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 ROUTES = "outbound"
 SmallServer = Server[SmallModel, SmallReader, str]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 from watchfiles import awatch
 
-from meshgate.core.diagnostics import Diagnostic, Severity
+from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
 from meshgate.dialects.yaml_text import read_documents
 from meshgate.sources.manifests import Found, Seen, look, read
 from meshgate.sources.objects import ObjectStore
@@ -26,7 +26,10 @@ _LOOK_EVERY_MS = 1_000
 _QUIET_MS = 30
 _LONGEST_MS = 100
 _GRACE_S = 0.3
-"""How long a file may be empty or gone before that counts: editors truncate or rename, then write."""
+"""How long a file must be as it is before what it has no more counts: editors truncate or rename, then write,
+and a large file is written in parts, between which a busy machine does something else."""
+
+_LOOK_AGAIN_S = 0.03
 
 _log = structlog.get_logger(__name__)
 
@@ -47,7 +50,11 @@ class FileSource:
         self._store = store
         self._files: Mapping[str, Seen] = {}
         self._problems: tuple[Diagnostic, ...] = ()
-        self._doubtful_since: dict[str, float] = {}
+        self._objects: dict[str, frozenset[ObjectRef]] = {}
+        """What each file held that is in the store."""
+        self._read: dict[str, tuple[Seen, SourceText]] = {}
+        """What was read and is not in the store yet."""
+        self._doubtful_since: dict[tuple[str, Seen | None], float] = {}
         self._directories: frozenset[str] = frozenset()
 
     def load(self) -> None:
@@ -63,6 +70,9 @@ class FileSource:
             said = replace(problem, severity=Severity.WARNING) if lost else problem
             changes[problem.origin.file] = SourceText(diagnostics=(said,))
         self._files, self._directories, self._problems = found.files, found.directories, found.diagnostics
+        for file, text in changes.items():
+            self._objects[file] = frozenset(document.ref for document in text.documents)
+        self._read.clear()
         self._store.replace_sources(changes)
 
     async def run(self) -> None:
@@ -75,33 +85,41 @@ class FileSource:
                     break
 
     async def _refresh(self) -> None:
-        found = await asyncio.to_thread(look, self._paths)
-        while self._half_saved(found):
-            await asyncio.sleep(_GRACE_S / 10)
-            found = await asyncio.to_thread(look, self._paths)
-        changed = [f for f, seen in found.files.items() if self._files.get(f) != seen]
+        found, texts = await self._look()
+        while self._half_saved(found, texts):
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            found, texts = await self._look()
         unreadable = {problem.origin.file for problem in found.diagnostics}
         gone = sorted(f for f in self._known() if f not in found.files and f not in unreadable)
-        if not changed and not gone and found.diagnostics == self._problems:
+        if not texts and not gone and found.diagnostics == self._problems:
             self._directories = found.directories
             return
-        texts = {file: await asyncio.to_thread(_read_source, file) for file in changed}
-        _log.info("files_changed", changed=changed, removed=gone)
+        _log.info("files_changed", changed=sorted(texts), removed=gone)
         self._take(found, texts, gone)
+
+    async def _look(self) -> tuple[Found, Mapping[str, SourceText]]:
+        """What is there, and what is in the files that are not as they were."""
+        found = await asyncio.to_thread(look, self._paths)
+        changed = {file: seen for file, seen in found.files.items() if self._files.get(file) != seen}
+        for file, seen in changed.items():
+            if file not in self._read or self._read[file][0] != seen:
+                self._read[file] = seen, await asyncio.to_thread(_read_source, file)
+        return found, {file: self._read[file][1] for file in changed}
 
     def _known(self) -> set[str]:
         return {*self._files, *(problem.origin.file for problem in self._problems)}
 
-    def _half_saved(self, found: Found) -> bool:
-        """Whether a file has just become empty or gone, which is often the first half of a save."""
+    def _half_saved(self, found: Found, texts: Mapping[str, SourceText]) -> bool:
+        """Whether a file has just lost something, which is often the first half of a save."""
         now = asyncio.get_running_loop().time()
-        doubtful = {
-            file
-            for file, before in self._files.items()
-            if before.size and ((now_there := found.files.get(file)) is None or not now_there.size)
-        }
-        self._doubtful_since = {file: self._doubtful_since.get(file, now) for file in doubtful}
+        lost = {file for file, before in self._files.items() if before.size and file not in found.files}
+        lost |= {file for file, text in texts.items() if self._lacks(file, text)}
+        doubtful = ((file, found.files.get(file)) for file in lost)
+        self._doubtful_since = {key: self._doubtful_since.get(key, now) for key in doubtful}
         return any(now - since < _GRACE_S for since in self._doubtful_since.values())
+
+    def _lacks(self, file: str, text: SourceText) -> bool:
+        return not self._objects.get(file, frozenset()) <= {document.ref for document in text.documents}
 
 
 async def _alarms(directories: frozenset[str]) -> AsyncIterator[None]:

@@ -28,7 +28,7 @@ async def run(options: UpOptions, started: asyncio.Event | None = None) -> int:
     server = AdminServer(socket_of(options.state), ObjectApi(store, backend), backend)
     tasks = [asyncio.create_task(server.run()), asyncio.create_task(source.run())]
     try:
-        await asyncio.wait_for(server.started.wait(), 10)
+        await asyncio.wait_for(server.started.wait(), 60)
         if started is not None:
             started.set()
         await backend.stopped.wait()

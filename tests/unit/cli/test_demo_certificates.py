@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from meshgate.cli.demo_certificates import certificate_of, life
 from meshgate.cli.demo_shop import free_port
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 ID = "spiffe://cluster.local/ns/default/sa/web"
 
 

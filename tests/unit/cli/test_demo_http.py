@@ -14,7 +14,7 @@ from meshgate.cli.demo_http import Answer, Ask, Load, ask_many, ask_once
 from meshgate.cli.demo_shop import free_port
 from meshgate.cli.demo_steps_traffic import plaintext
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class _Handler(BaseHTTPRequestHandler):

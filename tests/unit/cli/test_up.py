@@ -25,7 +25,7 @@ from meshgate.sources.up_options import UpOptions
 from tests.unit.cli.conftest import Meshgate
 from tests.unit.sources.control import service
 
-_DEADLINE_S = 30.0
+_DEADLINE_S = 60.0
 _ROOT = Path(__file__).parents[3]
 
 

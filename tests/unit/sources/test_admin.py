@@ -62,7 +62,7 @@ def served(tmp_path: Path, scenario: Callable[[Caller], Awaitable[T]]) -> T:
         server = AdminServer(socket, ObjectApi(store, backend), backend)
         task = asyncio.create_task(server.run())
         try:
-            await asyncio.wait_for(server.started.wait(), 10)
+            await asyncio.wait_for(server.started.wait(), 60)
             assert stat.S_IMODE(socket.stat().st_mode) == 0o600
             async with grpc.aio.insecure_channel(f"unix:{socket}", options=wire.OPTIONS) as channel:
                 return await asyncio.wait_for(_as_coroutine(scenario(Caller(channel, store, backend))), 30)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from meshgate.sources import files
 from meshgate.sources.files import FileSource
 from meshgate.sources.manifests import read_paths
 from meshgate.sources.objects import ObjectStore
+from meshgate.sources.stored import SourceText
 from tests.unit.sources.control import HandClock, check, service
 
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 
 
 def test_folders_are_read_with_all_in_them_but_hidden_names(tmp_path: Path) -> None:
@@ -187,10 +190,27 @@ def test_the_target_of_a_link_is_followed(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_file_emptied_at_the_start_of_a_save_takes_nothing_away(tmp_path: Path) -> None:
+TWO = service("web", port=80) + "\n---\n" + service("api", port=80)
+
+
+@pytest.mark.parametrize("half", ["", service("web", port=81) + "\n---\n"], ids=["nothing", "the-first-part"])
+def test_a_save_in_parts_takes_nothing_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, half: str
+) -> None:
+    path, looked, read = tmp_path / "a.yaml", threading.Event(), files._read_source
+
+    def noted(file: str) -> SourceText:
+        found = read(file)
+        if path.read_text() == half:
+            looked.set()
+        return found
+
+    monkeypatch.setattr(files, "_read_source", noted)
+    # However long the writer is kept from going on.
+    monkeypatch.setattr(files, "_GRACE_S", 3600)
+
     async def scenario() -> list[dict[str, object]]:
-        path = tmp_path / "a.yaml"
-        path.write_text(service())
+        path.write_text(TWO)
         seen: list[dict[str, object]] = []
         async with watching(tmp_path) as watched:
 
@@ -201,14 +221,28 @@ def test_a_file_emptied_at_the_start_of_a_save_takes_nothing_away(tmp_path: Path
 
             noting = asyncio.create_task(note())
             with path.open("w") as opened:
-                # The save ends only after a look at the empty file had every chance to be taken.
-                await asyncio.to_thread(os.sync)
-                opened.write(service(port=81))
-            await watched.until({"web": 81})
+                opened.write(half)
+                opened.flush()
+                assert await asyncio.to_thread(looked.wait, _DEADLINE_S)
+                opened.write(TWO.replace("80", "81")[len(half) :])
+            await watched.until({"web": 81, "api": 81})
             noting.cancel()
         return seen
 
-    assert {} not in asyncio.run(scenario())
+    assert asyncio.run(scenario()) == [{"web": 81, "api": 81}]
+
+
+def test_what_a_file_has_no_more_is_gone_in_the_end(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        path = tmp_path / "a.yaml"
+        path.write_text(TWO)
+        async with watching(tmp_path) as watched:
+            path.write_text(service("api", port=80))
+            await watched.until({"api": 80})
+            path.write_text("")
+            await watched.until({})
+
+    asyncio.run(scenario())
 
 
 def test_a_broken_save_keeps_the_last_good_version_and_says_so(tmp_path: Path) -> None:

@@ -286,7 +286,7 @@ def test_who_waits_is_told_once_for_many_changes(store: ObjectStore) -> None:
         await asyncio.sleep(0)
         for number in (1, 2, 3):
             put_text(store, service(port=number))
-        seen = await asyncio.wait_for(waiting, 5)
+        seen = await asyncio.wait_for(waiting, 60)
         later = asyncio.create_task(store.changed_after(seen))
         await asyncio.sleep(0)
         quiet = not later.done()

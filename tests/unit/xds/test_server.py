@@ -26,7 +26,7 @@ from meshgate.xds.tokens import Tokens
 from meshgate.xds.types import CLUSTER, ENDPOINT, VIRTUAL_HOST
 from tests.unit.xds.small import SmallModel, SmallReader, small_store
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 NODE = "node"
 
 
