@@ -7,6 +7,8 @@ configuration means, or let a traceback reach a user: `main` is the one border f
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 
@@ -29,8 +31,13 @@ def run() -> int:
     from meshgate.cli.commands import build
 
     debug = os.environ.get(DEBUG) == "1"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a letter of a manifest shows its number.
+            stream.reconfigure(errors="backslashreplace")
     try:
         build(sys.argv[1:])()
+        sys.stdout.flush()
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except CliError as error:
@@ -45,6 +52,9 @@ def run() -> int:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            say_error(f"what must be written cannot be: {error.strerror}", "make room, and try again")
+            return 1
         say_error(
             f"meshgate met a bug of its own ({type(error).__name__})",
             f"set {DEBUG}=1 to see where, and please report it",

@@ -12,7 +12,7 @@ from meshgate.cli.errors import CliError
 from meshgate.cli.printing import as_yaml
 from meshgate.core.diagnostics import has_errors
 from meshgate.dialects.kong.declarative import convert
-from meshgate.sources.manifests import read
+from meshgate.sources.manifests import is_so, read
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def import_(
 
     Example: meshgate import kong.yaml -o manifests.yaml.
     """
-    if file.is_dir():
+    if is_so(file.is_dir):
         raise CliError(f"{file} is a folder", "name the file, such as kong.yaml")
     text, problem = read(str(file))
     if problem is not None:
@@ -47,8 +47,11 @@ def import_(
     if output is None:
         typer.echo(written, nl=False)
     else:
-        with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as target:
-            os.fchmod(target.fileno(), 0o600)
-            target.write(written)
+        try:
+            with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as target:
+                os.fchmod(target.fileno(), 0o600)
+                target.write(written)
+        except OSError as error:
+            raise CliError(f"{output} cannot be written: {error.strerror}", "name another with -o") from error
     if has_errors(converted.diagnostics):
         raise typer.Exit(1)

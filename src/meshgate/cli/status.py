@@ -11,6 +11,7 @@ from rich.text import Text
 from meshgate.cli.client import connect
 from meshgate.cli.options import DEFAULT_STATE, OnlyJson, State
 from meshgate.cli.printing import columns
+from meshgate.core.origin import Origin
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
 from meshgate.sources.backend import DiagnosticLine, StatusReport
@@ -91,7 +92,7 @@ def print_problems(console: Console, report: StatusReport) -> None:
 
 def diagnostic_text(line: DiagnosticLine) -> str:
     """A diagnostic as `core.diagnostics.Diagnostic` prints it."""
-    place = f"{line.file}:{line.line}:{line.column}" if line.line else line.file
+    place = Origin(line.file, line.line, line.column)
     subject = "".join(f" {part}" for part in (line.object, line.field) if part)
     remedy = f"; {line.remedy}" if line.remedy else ""
     return f"{place}: {line.severity} {line.code}{subject}: {line.message}{remedy}"

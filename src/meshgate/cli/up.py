@@ -94,8 +94,10 @@ def up(
     for path in paths:
         if path == STANDARD_INPUT:
             raise CliError("the standard input cannot be watched", "name a folder; `apply -f -` adds to it")
-        if not Path(path).exists():
-            raise CliError(f"{path} does not exist", "name files or folders with manifests")
+        try:
+            Path(path).stat()
+        except OSError as error:
+            raise CliError(f"{path}: {error.strerror}", "name files or folders with manifests") from error
     if not has_manifests(paths):
         typer.echo(f"note: {', '.join(paths)}: no file with the ending .yaml, .yml or .json yet", err=True)
     if http_port == https_port:

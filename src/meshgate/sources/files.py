@@ -17,7 +17,7 @@ from watchfiles import awatch
 
 from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
 from meshgate.dialects.yaml_text import read_documents
-from meshgate.sources.manifests import Found, Seen, look, read
+from meshgate.sources.manifests import Found, Seen, is_so, look, read
 from meshgate.sources.objects import ObjectStore
 from meshgate.sources.stored import SourceText
 
@@ -66,7 +66,7 @@ class FileSource:
         changes = {**dict.fromkeys(gone, SourceText()), **texts}
         for problem in found.diagnostics:
             # What is gone is gone; only what is there and cannot be read keeps its objects.
-            lost = not Path(problem.origin.file).exists() and problem.origin.file in self._known()
+            lost = not is_so(Path(problem.origin.file).exists) and problem.origin.file in self._known()
             said = replace(problem, severity=Severity.WARNING) if lost else problem
             changes[problem.origin.file] = SourceText(diagnostics=(said,))
         self._files, self._directories, self._problems = found.files, found.directories, found.diagnostics
@@ -124,7 +124,7 @@ class FileSource:
 
 async def _alarms(directories: frozenset[str]) -> AsyncIterator[None]:
     """Something may have changed: when the system says so, and at least once per second."""
-    there = [path for path in sorted(directories) if Path(path).is_dir()]
+    there = [path for path in sorted(directories) if is_so(Path(path).is_dir)]
     if not there:
         while True:
             await asyncio.sleep(_LOOK_EVERY_MS / 1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,14 @@ def _unreadable(file: str, error: OSError) -> Diagnostic:
     )
 
 
+def is_so(check: Callable[[], bool]) -> bool:
+    """What a look at a path says; no where it cannot be looked at (a link to itself, a closed folder)."""
+    try:
+        return check()
+    except OSError:
+        return False
+
+
 def _standard_input() -> str:
     return sys.stdin.buffer.read(MAX_TEXT_BYTES + 1).decode(errors="replace")
 
@@ -57,7 +65,7 @@ def look(paths: Iterable[str]) -> Found:
     """What is at the paths now, unread."""
     seen = _Look()
     for path in paths:
-        if Path(path).is_dir():
+        if is_so(Path(path).is_dir):
             seen.folder(path, set())
         else:
             seen.file(path)
@@ -74,7 +82,7 @@ class _Look:
     def folder(self, path: str, above: set[str]) -> None:
         """Reads a folder; `above` are the real paths on the way, against links that lead in circles."""
         real = os.path.realpath(path)
-        if real in above or Path(path, STATE_MARK).is_file():
+        if real in above or is_so(Path(path, STATE_MARK).is_file):
             return
         if len(self.files) >= _MAX_FILES:
             error = OSError(0, f"more than {_MAX_FILES} files; this folder was left out")
@@ -89,7 +97,7 @@ class _Look:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if is_so(entry.is_dir):
                 self.folder(entry.path, above | {real})
             elif entry.name.endswith(SUFFIXES):
                 self.file(entry.path)

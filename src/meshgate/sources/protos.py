@@ -29,6 +29,7 @@ from meshgate.model.policies.grpc import ProtoDescriptor, Transcoding
 from meshgate.policies.grpc_json import transcoder
 from meshgate.policies.packing import http_filter, pack
 from meshgate.sources.http_rules import call_by_name, rule_problems
+from meshgate.sources.manifests import is_so
 
 DEADLINE_S = 30.0
 _SHIPPED = (
@@ -65,7 +66,7 @@ class Compiled:
 def compile_file(path: str, folder: str) -> Compiled:
     """A file with all that it imports, from its own folder and the manifest's; raises `NoDescriptor`."""
     file = Path(folder, path)
-    if not file.is_file():
+    if not is_so(file.is_file):
         raise NoDescriptor(f"{file}: there is no such file")
     folders = (str(file.parent), *((folder,) if Path(folder) != file.parent else ()))
     return _protoc(str(file), folders, {})
@@ -99,7 +100,7 @@ def _protoc(file: str, folders: Sequence[str], hide: Mapping[str, str]) -> Compi
         content = out.read_bytes()
     names = [one.name for one in descriptor_pb2.FileDescriptorSet.FromString(content).file]
     found = (Path(folder, name) for name in names for folder in folders)
-    return Compiled(content, tuple(str(path) for path in found if path.is_file()))
+    return Compiled(content, tuple(str(path) for path in found if is_so(path.is_file)))
 
 
 def _said(text: str, hide: Mapping[str, str]) -> str:

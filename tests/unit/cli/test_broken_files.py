@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,8 @@ BROKEN: dict[str, bytes] = {
     "terminal\x1b[31m.yaml": b"a: [",
 }
 
+OTHERS = ("link.yaml", "self.yaml", "pipe.yaml")
+
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
@@ -44,6 +48,7 @@ def broken(tmp_path: Path) -> Path:
     for name, content in BROKEN.items():
         (folder / name).write_bytes(content)
     (folder / "link.yaml").symlink_to("/nowhere")
+    (folder / "self.yaml").symlink_to("self.yaml")
     os.mkfifo(folder / "pipe.yaml")
     return folder
 
@@ -70,10 +75,10 @@ def test_every_broken_file_of_a_folder_is_told(
     meshgate: Meshgate, broken: Path, command: tuple[str, ...]
 ) -> None:
     ran = meshgate(*command, broken)
-    _check(ran.out + ran.err, ran.code, {*BROKEN, "link.yaml", "pipe.yaml"})
+    _check(ran.out + ran.err, ran.code, {*BROKEN, *OTHERS})
 
 
-@pytest.mark.parametrize("name", [*BROKEN, "link.yaml", "pipe.yaml"])
+@pytest.mark.parametrize("name", [*BROKEN, *OTHERS])
 def test_import_tells_of_each(meshgate: Meshgate, broken: Path, name: str) -> None:
     ran = meshgate("import", broken / name)
     assert (ran.code, ran.out) == (1, "")
@@ -83,3 +88,30 @@ def test_import_tells_of_each(meshgate: Meshgate, broken: Path, name: str) -> No
 def test_import_of_a_folder(meshgate: Meshgate, broken: Path) -> None:
     ran = meshgate("import", broken)
     assert ran.err == f"error: {broken} is a folder\n  name the file, such as kong.yaml\n"
+
+
+def test_import_into_what_cannot_be_written(meshgate: Meshgate, tmp_path: Path) -> None:
+    (tmp_path / "kong.yaml").write_text('_format_version: "3.0"\n')
+    ran = meshgate("import", tmp_path / "kong.yaml", "-o", tmp_path)
+    assert ran.err == f"error: {tmp_path} cannot be written: Is a directory\n  name another with -o\n"
+
+
+def test_what_a_terminal_cannot_show_is_told_by_number(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text('apiVersion: v1\nkind: Service\nmetadata: {name: "\u00fc"}\n')
+    command = [sys.executable, "-m", "meshgate", "analyze", "a.yaml"]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "got '\\xfc'" in done.stdout
+
+
+def test_a_full_disk_is_no_bug_of_ours() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "meshgate", "version"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: what must be written cannot be: No space left on device\n  make room, and try again\n",
+    )

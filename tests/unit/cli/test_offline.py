@@ -138,7 +138,7 @@ def test_translate_for_whom(meshgate: Meshgate) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["/nowhere"], "does not exist"),
+        (["/nowhere"], "/nowhere: No such file or directory"),
         ([".", "--svid-lifetime", "10s"], "at least 30s"),
         ([".", "--svid-lifetime", "soon"], "must be a duration"),
         ([".", "--gateway-address", "localhost"], "must be an IP address"),
