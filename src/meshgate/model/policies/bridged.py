@@ -111,7 +111,7 @@ def servers(policy: Bridged) -> tuple[tuple[str, int], ...]:
     match policy:
         case Opa() | LdapAuth():
             return ((policy.host, policy.port),)
-        case OpenIdConnect(session=OpenidSession(store=SessionsInRedis(redis=redis))):
-            return ((redis.host, redis.port),)
+        case OpenIdConnect(session=OpenidSession(store=SessionsInRedis() as store)):
+            return store.servers
         case _:
             return ()

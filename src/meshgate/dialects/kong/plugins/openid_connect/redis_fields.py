@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from meshgate.core.secret import Secret
 from meshgate.dialects.kong.plugins.config import Config, Line, Report, Word
 from meshgate.dialects.kong.plugins.redis import Milliseconds, Port, RedisConfig, record_values
-from meshgate.dialects.schema import Items, SecretText
+from meshgate.dialects.schema import Items, SecretText, show
 from meshgate.model.policies.limits import RedisTarget
-from meshgate.model.policies.session_store import SessionsInRedis
+from meshgate.model.policies.session_store import Node, RedisSentinel, SessionsInRedis
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -68,25 +70,15 @@ class FlatSessionRedis(Config):
     session_redis_cluster_max_redirections: Count | None = None
 
 
-_CLOSES = {
-    "socket": "a Unix socket is not supported",
-    "cluster_nodes": "a Redis cluster is not supported",
-    "cluster_addresses": "a Redis cluster is not supported",
-    "sentinel_addresses": "Redis Sentinel is not supported",
-    "sentinel_nodes": "Redis Sentinel is not supported",
-    "sentinel_master": "Redis Sentinel is not supported",
-}
 _NO_EFFECT = {
-    "cluster_max_redirections": "there is no Redis cluster",
-    "sentinel_role": "there is no Redis Sentinel",
-    "sentinel_username": "there is no Redis Sentinel",
-    "sentinel_password": "there is no Redis Sentinel",
+    "cluster_max_redirections": "up to five redirections are followed",
     "keepalive_pool_size": "up to 32 connections are kept",
     "keepalive_backlog": "who finds all connections busy waits up to the timeout",
     "connection_is_proxied": "Redis is asked in the same way",
 }
 _DEFAULTS = {"cluster_max_redirections": 5, "keepalive_pool_size": 256, "connection_is_proxied": False}
 """Kong's own, which its exports hold."""
+_ADDRESS = re.compile(r"(.+):([0-9]{1,5})")
 _TIMEOUTS = ("timeout", "connect_timeout", "read_timeout", "send_timeout")
 
 
@@ -95,9 +87,8 @@ def lower_session_store(config: FlatSessionRedis, report: Report, *, wanted: boo
     values = record_values(config, config.redis, "session_redis_", SessionRedis.model_fields, report)
     if not wanted:
         return None
-    for name, message in _CLOSES.items():
-        if values.get(name):
-            report.error("MG1104", ("redis", name), message)
+    if values.get("socket"):
+        report.error("MG1104", ("redis", "socket"), "a Unix socket is not supported")
     for name, message in _NO_EFFECT.items():
         if name in values and values[name] != _DEFAULTS.get(name):
             report.warn("MG1103", ("redis", name), message)
@@ -113,5 +104,56 @@ def lower_session_store(config: FlatSessionRedis, report: Report, *, wanted: boo
             timeout_ms=max(timeouts, default=2000),
             **target,  # type: ignore[arg-type]
         ),
+        sentinel=_sentinel(values, report),
+        cluster=_cluster(values, report),
         prefix=str(values.get("prefix", "sessions")),
     )
+
+
+def _sentinel(values: Mapping[str, object], report: Report) -> RedisSentinel | None:
+    nodes = (*_nodes(values, "sentinel_nodes", "host"), *_addresses(values, "sentinel_addresses", report))
+    master, role = values.get("sentinel_master"), values.get("sentinel_role", "master")
+    if not nodes and not master:
+        for name in ("sentinel_role", "sentinel_username", "sentinel_password"):
+            if values.get(name):
+                report.warn("MG1103", ("redis", name), "there is no Redis Sentinel")
+        return None
+    if not nodes or not master:
+        missing = "sentinel_master" if nodes else "sentinel_nodes"
+        report.error("MG2103", ("redis", missing), "is required for Redis Sentinel")
+        return None
+    if role != "master":
+        report.warn("MG1103", ("redis", "sentinel_role"), "sessions are written, so the master is asked")
+    password = values.get("sentinel_password")
+    return RedisSentinel(
+        nodes=nodes,
+        master=str(master),
+        username=str(values.get("sentinel_username") or ""),
+        password=password if isinstance(password, Secret) else None,
+    )
+
+
+def _cluster(values: Mapping[str, object], report: Report) -> tuple[Node, ...]:
+    nodes = (*_nodes(values, "cluster_nodes", "ip"), *_addresses(values, "cluster_addresses", report))
+    if nodes and (values.get("sentinel_nodes") or values.get("sentinel_addresses")):
+        report.error("MG2103", ("redis",), "must be a cluster or be found by Sentinel, not both")
+    if nodes and values.get("database"):
+        report.error("MG2103", ("redis", "database"), "must be 0: a cluster has no others")
+    return nodes
+
+
+def _nodes(values: Mapping[str, object], name: str, address: str) -> tuple[Node, ...]:
+    given = values.get(name)
+    nodes = given if isinstance(given, tuple) else ()
+    return tuple((getattr(node, address), node.port) for node in nodes)
+
+
+def _addresses(values: Mapping[str, object], name: str, report: Report) -> Iterator[Node]:
+    """The spelling until Kong 3.8: `host:port`."""
+    given = values.get(name)
+    for i, text in enumerate(given if isinstance(given, tuple) else ()):
+        found = _ADDRESS.fullmatch(text)
+        if found is None or not 1 <= int(found[2]) <= 65535:
+            report.error("MG2103", ("redis", name, i), f"must be HOST:PORT, got {show(text)}")
+        else:
+            yield found[1].strip("[]"), int(found[2])
