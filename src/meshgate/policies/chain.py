@@ -44,7 +44,6 @@ from meshgate.policies import (
     grpc_web,
     ip_restriction,
     jwt,
-    jwt_rules,
     key_auth,
     key_duplicates,
     key_hidden,
@@ -111,12 +110,10 @@ CHAIN: tuple[EdgeFilter, ...] = (
     Plain(BotDetection, bot_detection.listener_filters, bot_detection.route_parts, bot_detection.replies),
     # Kong's priority 2000: preflights come without credentials.
     Cors(),
-    # Kong takes one token; Envoy's filter would take the first.
-    Plain(JwtAuth, jwt_rules.duplicate_filters, jwt_rules.duplicate_parts, jwt_rules.duplicate_replies),
     # Who is it? Kong's priority 1450.
-    NativeAuthentication(JwtAuth, jwt.listener_filters, lambda policy, _: jwt.route_parts(policy)),
-    # What it does not look for in a good token.
-    Plain(JwtAuth, jwt_rules.not_before_filters, jwt_rules.not_before_parts, jwt_rules.not_before_replies),
+    NativeAuthentication(
+        JwtAuth, jwt.listener_filters, lambda policy, _: jwt.route_parts(policy), jwt.replies
+    ),
     # Where a key may be in the body, it is found before somebody asks for it.
     Plain(KeyAuth, key_in_body.listener_filters, key_in_body.route_parts, key_in_body.replies),
     # Kong takes no key that is there twice; Envoy's filter would take the first.

@@ -90,20 +90,9 @@ def early_removal(more: tuple[str, ...] = ()) -> extension_pb2.TypedExtensionCon
     )
 
 
-def listener_filters(
-    consumers: tuple[Consumer, ...], most_tokens: int, *, native: bool = False
-) -> tuple[hcm.HttpFilter, ...]:
-    """One lookup per kind of credential that any consumer has, off until a route switches it on.
-
-    A token that came in several places names its credential several times, up to `most_tokens`.
-    Without those keys its bearer would have no name, and so pass every limit of his.
-    """
-    by_jwt = {
-        ",".join([c.key] * times): (consumer, c.key)
-        for consumer in consumers
-        for c in consumer.jwt
-        for times in range(1, most_tokens + 1)
-    }
+def listener_filters(consumers: tuple[Consumer, ...], *, native: bool = False) -> tuple[hcm.HttpFilter, ...]:
+    """One lookup per kind of credential that any consumer has, off until a route switches it on."""
+    by_jwt = {jwt.credential_text(c.key): (consumer, c.key) for consumer in consumers for c in consumer.jwt}
     by_key = {c.id: (consumer, c.id) for consumer in consumers for c in consumer.keys}
     by_login = {c.username: (consumer, c.username) for consumer in consumers for c in consumer.basic}
     tables = [

@@ -14,8 +14,8 @@ from meshgate.model.consumer import Consumer
 from meshgate.model.edge import EdgeHost
 from meshgate.model.policies.bridged import BRIDGED, OpenIdConnect
 from meshgate.model.policies.grpc import ProtoDescriptor
-from meshgate.model.policy import JwtAuth, KeyAuth, Policy, ProxyCache, RateLimit
-from meshgate.policies import bridge, jwt, key_auth, proxy_cache
+from meshgate.model.policy import KeyAuth, Policy, ProxyCache, RateLimit
+from meshgate.policies import bridge, key_auth, proxy_cache
 from meshgate.policies.consumer_headers import identity_values
 from meshgate.policies.parts import RouteParts
 
@@ -96,8 +96,6 @@ def parts_key(policy: Policy) -> str:
     match policy:
         case RateLimit():
             return f"rate-limit/{policy.rule_id}"
-        case JwtAuth():
-            return f"jwt/{jwt.requirement_name(policy)}"
         case KeyAuth():
             return f"key-auth/{key_auth.config_name(policy)}/{policy.anonymous}"
         case ProxyCache():

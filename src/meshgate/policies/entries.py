@@ -29,7 +29,6 @@ from meshgate.policies import (
     cors,
     grpc_json,
     https_only,
-    jwt,
     key_auth_native,
     rate_limit_local,
     rate_limit_windows,
@@ -105,8 +104,7 @@ class ConsumerHeaders:
     def listener(self, edge: EdgePolicies) -> tuple[hcm.HttpFilter, ...]:
         if not any(isinstance(policy, JwtAuth | KeyAuth | BasicAuth) for policy in edge.policies):
             return ()
-        most_tokens = jwt.most_tokens(edge.of(JwtAuth))
-        return consumer_headers.listener_filters(edge.consumers, most_tokens, native=edge.native_filters)
+        return consumer_headers.listener_filters(edge.consumers, native=edge.native_filters)
 
     def route(self, policies: tuple[Policy, ...], edge: EdgePolicies) -> RouteParts:
         return consumer_headers.route_parts(policies)

@@ -1,173 +1,143 @@
-"""Kong's `jwt` with Envoy's `jwt_authn`: one provider per credential, any of them will do.
+"""Kong's `jwt`: a program finds the token and whose it is, Envoy's `jwt_authn` verifies its signature
+with that one credential's key, and a second program judges its claims. Kong's words at each step.
 
-Differences that Envoy imposes (see docs/jwt.md): `exp` and `nbf` are checked wherever a
-token has them, also without `claims_to_verify`; the clock may be off by one second.
+`jwt_authn` is used for signatures alone: it would check `exp` and `nbf` wherever a token has them, take
+several tokens, and know a credential by `iss` only.
 """
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import hashlib
-import itertools
 import json
+from urllib.parse import quote
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
-from envoy.config.core.v3 import base_pb2
+from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
+from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as pb
+from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from google.protobuf import empty_pb2
 
 from meshgate.model.consumer import Consumer, JwtCredential
 from meshgate.model.policy import JwtAuth
-from meshgate.policies.packing import duration, http_filter, pack
+from meshgate.policies import jwt_keys, scripts
+from meshgate.policies.packing import http_filter, switched_on
 from meshgate.policies.parts import RouteParts
 
 FILTER = "envoy.filters.http.jwt_authn"
+TOKEN_FILTER, KEY_FILTER, VERIFIED_FILTER = "meshgate.jwt.token", "meshgate.jwt.key", "meshgate.jwt.verified"
 CREDENTIAL_HEADER = "x-meshgate-jwt-credential"
-"""Carries the issuer claim of a verified token to the filters behind; never leaves the gateway."""
+"""Carries the name of a verified token's credential, quoted, to the filters behind."""
 
-PAYLOAD = "meshgate"
-"""Key of the filter's metadata with the claims, where a filter behind asks for one."""
-
-_PREFIXES = ("Bearer ", "bearer ")
-"""Kong takes either case of the B, and no other spelling."""
-
-_CURVES = {"secp256r1": ("P-256", 32), "secp384r1": ("P-384", 48), "secp521r1": ("P-521", 66)}
-
-
-def requirement_name(policy: JwtAuth) -> str:
-    """Names what a token must fulfil; equal for policies that ask for the same."""
-    parts = (
-        policy.header_names,
-        policy.uri_param_names,
-        policy.cookie_names,
-        policy.verify_exp,
-        policy.verify_nbf,
-        policy.secret_is_base64,
-        policy.maximum_expiration_s,
-        policy.run_on_preflight,
-        *(("anonymous",) if policy.anonymous else ()),
-    )
-    return "jwt-" + hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+_TOKEN_HEADER = "x-meshgate-jwt-token"
+"""Carries the token from the first program to Envoy's filter; a client's own is removed."""
+_STATE, _REQUIREMENT = "meshgate.jwt", "requirement"
+_PROOF = "meshgate/jwt"
+"""Under this name Envoy notes that it has verified; no key of a RequestAuthentication's."""
+_NO_TIME_S = (1 << 32) - 1
+"""As far as clocks may differ for Envoy: it looks at no token's times. Our program does."""
 
 
-def most_tokens(policies: tuple[JwtAuth, ...]) -> int:
-    """How many tokens Envoy may find in one request: one in each place that a policy names.
-
-    It checks them all, and adds the credential header once for each.
-    """
-    places = (
-        len(p.header_names) * len(_PREFIXES) + len(p.uri_param_names) + len(p.cookie_names) for p in policies
-    )
-    return max(places, default=0)
+def credential_text(key: str) -> str:
+    """A credential's name as it stands in `CREDENTIAL_HEADER`."""
+    return quote(key, safe="")
 
 
 def listener_filters(
     policies: tuple[JwtAuth, ...], consumers: tuple[Consumer, ...]
 ) -> tuple[hcm.HttpFilter, ...]:
-    """The filter with a requirement for each policy in use; off where no route asks for it."""
+    """The programs, and the filter with a requirement for each credential; off where no route asks for it."""
     if not policies:
         return ()
-    config = pb.JwtAuthentication(bypass_cors_preflight=all(not p.run_on_preflight for p in policies))
-    for policy in {requirement_name(p): p for p in policies}.values():
-        name = requirement_name(policy)
-        credentials = [c for consumer in consumers for c in consumer.jwt]
-        providers = {f"{name}/{c.key}": _provider(policy, c) for c in credentials}
-        if not providers:
-            # Nobody may come in: a provider whose key verifies nothing that anybody can sign.
-            providers = {f"{name}/-": _provider(policy, None)}
-        for provider_name, provider in providers.items():
-            config.providers[provider_name].CopyFrom(provider)
-        config.requirement_map[name].CopyFrom(_any_of(sorted(providers), strangers=bool(policy.anonymous)))
-    return (http_filter(FILTER, config, disabled=True),)
+    config = pb.JwtAuthentication()
+    config.filter_state_rules.name = _STATE
+    for is_base64 in sorted({p.secret_is_base64 for p in policies}):
+        for credential in (c for consumer in consumers for c in consumer.jwt):
+            name = _provider_name(credential, is_base64=is_base64)
+            if name not in config.providers:
+                config.providers[name].CopyFrom(_provider(credential, is_base64=is_base64))
+            for optional in sorted({bool(p.anonymous) for p in policies if p.secret_is_base64 == is_base64}):
+                kind = _kind(is_base64=is_base64, optional=optional)
+                requirement = _requirement(name, optional=optional)
+                config.filter_state_rules.requires[f"{kind}/{credential_text(credential.key)}"].CopyFrom(
+                    requirement
+                )
+    return (
+        scripts.script_filter(
+            TOKEN_FILTER, "json", "form", "guard", "base64url", "jwt_answer", "jwt_places", "jwt_token"
+        ),
+        http_filter(KEY_FILTER, _key_choice(), disabled=True),
+        http_filter(FILTER, config, disabled=True),
+        scripts.script_filter(VERIFIED_FILTER, "json", "guard", "jwt_answer", "jwt_verified"),
+    )
 
 
 def route_parts(policy: JwtAuth) -> RouteParts:
-    """Asks for the policy's requirement on a route."""
-    per_route = pb.PerRouteConfig(requirement_name=requirement_name(policy))
-    metadata = {"auth": "jwt", "realm": f' realm="{policy.realm}"' if policy.realm else ""}
-    return RouteParts(filters={FILTER: pack(per_route)}, metadata=metadata)
+    """Where this route's tokens are looked for, and what they must hold."""
+    realm = f' realm="{policy.realm}"' if policy.realm else ""
+    challenge, invalid = f"Bearer{realm}", f'Bearer{realm}{"," if realm else ""} error="invalid_token"'
+    answers = {"claim": policy.key_claim_name, "challenge": challenge, "invalid": invalid}
+    optional = bool(policy.anonymous)
+    looked_for = {
+        "parameters": list(policy.uri_param_names),
+        "cookies": list(policy.cookie_names),
+        "headers": list(policy.header_names),
+        "kind": _kind(is_base64=policy.secret_is_base64, optional=optional),
+        "exp": policy.verify_exp,
+        "nbf": policy.verify_nbf,
+        "longest": str(policy.maximum_expiration_s or ""),
+        "not_of_preflights": not policy.run_on_preflight,
+    }
+    filters = {
+        TOKEN_FILTER: scripts.script_data({**answers, **looked_for, "optional": optional}),
+        KEY_FILTER: switched_on(),
+        FILTER: switched_on(),
+        VERIFIED_FILTER: scripts.script_data({**answers, "optional": optional}),
+    }
+    return RouteParts(filters=filters, metadata={"auth": "jwt", "token_realm": f"{realm}," if realm else ""})
 
 
-def _any_of(names: list[str], *, strangers: bool) -> pb.JwtRequirement:
-    """One of the providers; with `strangers`, whoever has no valid token passes without a name."""
-    if len(names) == 1 and not strangers:
-        return pb.JwtRequirement(provider_name=names[0])
-    each = [pb.JwtRequirement(provider_name=name) for name in names]
-    if strangers:
-        each.append(pb.JwtRequirement(allow_missing_or_failed=empty_pb2.Empty()))
-    return pb.JwtRequirement(requires_any=pb.JwtRequirementOrList(requirements=each))
+def replies(policies: tuple[JwtAuth, ...]) -> tuple[hcm.ResponseMapper, ...]:
+    """What the programs answer."""
+    return scripts.replies() if policies else ()
 
 
-def _provider(policy: JwtAuth, credential: JwtCredential | None) -> pb.JwtProvider:
-    jwks = {"keys": [_jwk(credential, policy.secret_is_base64) if credential else _nobodys_key()]}
+def _kind(*, is_base64: bool, optional: bool) -> str:
+    """Begins the name of a requirement: how its secret is read, and whether strangers may pass."""
+    return ("base64" if is_base64 else "plain") + ("-optional" if optional else "")
+
+
+def _provider_name(credential: JwtCredential, *, is_base64: bool) -> str:
+    read = "base64" if is_base64 and jwt_keys.is_shared(credential) else "plain"
+    return f"{read}/{credential_text(credential.key)}"
+
+
+def _requirement(name: str, *, optional: bool) -> pb.JwtRequirement:
+    """That provider's token; where strangers may pass, whoever has none passes without a proof."""
+    one = pb.JwtRequirement(provider_name=name)
+    if not optional:
+        return one
+    anything = pb.JwtRequirement(allow_missing_or_failed=empty_pb2.Empty())
+    return pb.JwtRequirement(requires_any=pb.JwtRequirementOrList(requirements=[one, anything]))
+
+
+def _provider(credential: JwtCredential, *, is_base64: bool) -> pb.JwtProvider:
+    jwks = {"keys": [jwt_keys.jwk(credential, secret_is_base64=is_base64)]}
     provider = pb.JwtProvider(
-        issuer=credential.key if credential else "-",
         local_jwks=base_pb2.DataSource(inline_string=json.dumps(jwks, sort_keys=True)),
-        forward=True,
-        require_expiration=policy.verify_exp,
-        from_params=policy.uri_param_names,
-        from_cookies=policy.cookie_names,
-        # The least that Envoy takes: 0 would mean its default of 60 s.
-        clock_skew_seconds=1,
+        header_in_metadata=_PROOF,
+        clock_skew_seconds=_NO_TIME_S,
     )
-    for header_name in policy.header_names:
-        for prefix in _PREFIXES:
-            provider.from_headers.add(name=header_name, value_prefix=prefix)
-    provider.claim_to_headers.add(header_name=CREDENTIAL_HEADER, claim_name=policy.key_claim_name)
-    if policy.verify_nbf:
-        provider.payload_in_metadata = PAYLOAD
-    if policy.maximum_expiration_s:
-        provider.max_lifetime.CopyFrom(duration(policy.maximum_expiration_s * 1000))
+    provider.from_headers.add(name=_TOKEN_HEADER)
     return provider
 
 
-def _jwk(credential: JwtCredential, secret_is_base64: bool) -> dict[str, str]:
-    """The credential's key as a JSON Web Key (RFC 7517), bound to its one algorithm."""
-    if credential.secret is not None and credential.algorithm.startswith("HS"):
-        secret = credential.secret.reveal()
-        if secret_is_base64:
-            secret = base64.b64decode(secret)
-        return {"kty": "oct", "alg": credential.algorithm, "k": _base64url(secret)}
-    return {**_public_jwk(credential.public_key_pem), "alg": credential.algorithm}
-
-
-def _nobodys_key() -> dict[str, str]:
-    """A public key whose private half nobody knows, for Envoy refuses a provider without keys.
-
-    It is a point of the curve found by hashing words, never by multiplying the generator.
-    """
-    for number in itertools.count():
-        x = hashlib.sha256(f"meshgate: nobody's key, try {number}".encode()).digest()
-        with contextlib.suppress(ValueError):  # every other x is on the curve
-            point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x02" + x)
-            pem = point.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-            return {**_public_jwk(pem.decode()), "alg": "ES256"}
-    raise AssertionError("unreachable: half of all numbers are on the curve")
-
-
-def _public_jwk(pem: str) -> dict[str, str]:
-    key = load_pem_public_key(pem.encode())
-    match key:
-        case rsa.RSAPublicKey():
-            numbers = key.public_numbers()
-            return {"kty": "RSA", "n": _number(numbers.n), "e": _number(numbers.e)}
-        case ec.EllipticCurvePublicKey():
-            point = key.public_numbers()
-            curve, size = _CURVES[key.curve.name]
-            x, y = point.x.to_bytes(size, "big"), point.y.to_bytes(size, "big")
-            return {"kty": "EC", "crv": curve, "x": _base64url(x), "y": _base64url(y)}
-        case ed25519.Ed25519PublicKey():
-            return {"kty": "OKP", "crv": "Ed25519", "x": _base64url(key.public_bytes_raw())}
-        case _:
-            raise ValueError("a public key of a kind that no JOSE algorithm uses")
-
-
-def _number(value: int) -> str:
-    return _base64url(value.to_bytes((value.bit_length() + 7) // 8, "big"))
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def _key_choice() -> set_filter_state_pb2.Config:
+    """Tells Envoy's filter which requirement the token must fulfil: what the first program has noted."""
+    text = f"%DYNAMIC_METADATA({_STATE}:{_REQUIREMENT})%"
+    noted = substitution_format_string_pb2.SubstitutionFormatString(
+        text_format_source=base_pb2.DataSource(inline_string=text), omit_empty_values=True
+    )
+    choice = value_pb2.FilterStateValue(
+        object_key=_STATE, factory_key="envoy.string", format_string=noted, skip_if_empty=True
+    )
+    return set_filter_state_pb2.Config(on_request_headers=[choice])

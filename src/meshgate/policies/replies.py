@@ -43,6 +43,8 @@ _KEY_MESSAGES: tuple[tuple[str, str], ...] = (
 )
 
 _REALM = f"%METADATA(ROUTE:{METADATA_NAMESPACE}:realm)%"
+_TOKEN_REALM = f"%METADATA(ROUTE:{METADATA_NAMESPACE}:token_realm)%"
+"""The same of `jwt`, with the comma that Kong puts before what follows."""
 
 
 def local_replies(
@@ -81,14 +83,6 @@ def challenge_reply(reason: str, message: str, scheme: str) -> hcm.ResponseMappe
     """Kong's error object with 401 for a refusal by `rbac` of that name, with the route's realm."""
     mapper = error_reply(reason, 401, message)
     mapper.headers_to_add.append(header("WWW-Authenticate", f"{scheme}{_REALM}"))
-    return mapper
-
-
-def refused_token_reply(reason: str, body: str) -> hcm.ResponseMapper:
-    """Kong's 401 of `jwt` for a refusal by `rbac` of that name; `body` is its JSON."""
-    mapper = hcm.ResponseMapper(filter=_refused_for(reason, "true"), status_code=uint32(401))
-    mapper.body_format_override.CopyFrom(_text(body))
-    mapper.headers_to_add.append(header("WWW-Authenticate", f'Bearer{_REALM} error="invalid_token"'))
     return mapper
 
 
@@ -187,8 +181,8 @@ def _unauthorized(details: str, body: str, scheme: str, *, invalid: bool) -> hcm
     mapper = hcm.ResponseMapper(
         filter=_cel(f"response.code == 401 && {reason}"), body_format_override=_text(body)
     )
-    error = ' error="invalid_token"' if invalid else ""
-    mapper.headers_to_add.append(header("WWW-Authenticate", f"{scheme}{_REALM}{error}"))
+    told = f'{_TOKEN_REALM} error="invalid_token"' if invalid else _REALM
+    mapper.headers_to_add.append(header("WWW-Authenticate", f"{scheme}{told}"))
     return mapper
 
 

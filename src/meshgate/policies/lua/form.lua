@@ -11,7 +11,7 @@ function form.unescape(text)
   end))
 end
 
-local function escape(text)
+function form.escape(text)
   return (text:gsub("[^%w%-%._~]", function(c)
     return string.format("%%%02X", c:byte())
   end))
@@ -56,7 +56,7 @@ function Form:encode()
   local parts, done = {}, {}
   for _, name in ipairs(self.names) do
     for _, value in ipairs(not done[name] and self.values[name] or {}) do
-      parts[#parts + 1] = value == true and escape(name) or escape(name) .. "=" .. escape(value)
+      parts[#parts + 1] = value == true and form.escape(name) or form.escape(name) .. "=" .. form.escape(value)
     end
     done[name] = true
   end
