@@ -166,6 +166,11 @@ def problem(
     )
 
 
+def written(document: Document, path: FieldPath) -> Json:
+    """What stands at a path, also where no model takes it; `{}` where nothing does."""
+    return _at(document.data, path)
+
+
 def _at(data: Json, path: FieldPath) -> Json:
     for part in path:
         if isinstance(data, Mapping) and isinstance(part, str):

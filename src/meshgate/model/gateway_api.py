@@ -223,6 +223,8 @@ class BackendTlsPolicyObject:
     hostname: str
     authorities: tuple[Reference, ...] = ()
     system_authorities: bool = False
+    unknown_authorities: str = ""
+    """Well-known ones of somebody else's: the Service is closed."""
     subject_alt_names: tuple[str, ...] = ()
     created: str = ""
     generation: int = 0

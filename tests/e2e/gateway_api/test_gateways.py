@@ -183,14 +183,14 @@ def test_protocols_and_listeners_that_collide(api: Api) -> None:
         gateway("proto-bad", listener("x", protocol="example.com/x")),
         gateway("proto-some", listener("x", protocol="example.com/x"), listener("http")),
         secret("collide", "a.test"),
-        gateway("collide", listener("first"), listener("second"), https("tls", "collide", port=80),
+        gateway("collide", listener("first"), https("tls", "collide", port=80),
                 listener("good", 8093)),
     )  # fmt: skip
     assert conditions(api.gateway("proto-bad"))["Accepted"] == ("False", "ListenersNotValid")
     assert conditions(api.listener("proto-bad", "x"))["Accepted"] == ("False", "UnsupportedProtocol")
     assert conditions(api.gateway("proto-some"))["Accepted"] == ("True", "ListenersNotValid")
     assert conditions(api.listener("proto-some", "http"))["Accepted"] == ("True", "Accepted")
-    assert conditions(api.listener("collide", "second"))["Conflicted"] == ("True", "HostnameConflict")
+    assert conditions(api.listener("collide", "first"))["Conflicted"] == ("True", "ProtocolConflict")
     assert conditions(api.listener("collide", "tls"))["Conflicted"] == ("True", "ProtocolConflict")
     assert conditions(api.listener("collide", "good"))["Programmed"] == GOOD
 

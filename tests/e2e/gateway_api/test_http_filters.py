@@ -362,7 +362,16 @@ def test_tls_to_backends(api: Api, filtered: Caller) -> None:
     def wide(hostname: str) -> list[dict[str, str]]:
         return [{"type": "Hostname", "hostname": hostname}]
 
-    names = ("tls-good", "tls-host", "tls-names", "tls-wide", "tls-too-wide", "tls-absent", "tls-kind")
+    names = (
+        "tls-good",
+        "tls-host",
+        "tls-names",
+        "tls-wide",
+        "tls-too-wide",
+        "tls-absent",
+        "tls-kind",
+        "tls-known",
+    )
     api.apply(
         authorities("backend-roots"),
         *(service(name) for name in names),
@@ -380,6 +389,7 @@ def test_tls_to_backends(api: Api, filtered: Caller) -> None:
         policy("tls-too-wide", "other.test", subjectAltNames=wide("*.backend.test")),
         policy("tls-absent", caCertificateRefs=refs()),
         policy("tls-kind", caCertificateRefs=refs(group="x.y", kind="Thing")),
+        policy("tls-known", caCertificateRefs=[], wellKnownCACertificates="x.y/everybody"),
     )
     assert filtered.pod("tls-good.test") == "one"
     assert verdict("tls-good") == {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}
@@ -392,3 +402,5 @@ def test_tls_to_backends(api: Api, filtered: Caller) -> None:
         assert verdict(name)["ResolvedRefs"] == ("False", reason)
         assert verdict(name)["Accepted"] == ("False", "NoValidCACertificate")
         assert filtered.ask(f"{name}.test").status == 500
+    assert verdict("tls-known")["Accepted"] == ("False", "Invalid")
+    assert filtered.ask("tls-known.test").status == 500

@@ -131,7 +131,7 @@ def test_tls_that_is_passed_on_beside_tls_that_is_ended(api: Api, tmp_path: Path
         route("pass", "tls-mixed", rule(backends=[to("one", port=9000)]), kind="TLSRoute",
               hostnames=["pass.test", "b.pass.test"]),
         route("end", [{"name": "tls-mixed", "sectionName": "end"}],
-              rule(backends=[to("two", port=9000)]), kind="TLSRoute"),
+              rule(backends=[to("two", port=9000)]), kind="TLSRoute", hostnames=["ends.test"]),
         route("pass-absent", "tls-mixed", rule(backends=[to("absent", port=9000)]), kind="TLSRoute",
               hostnames=["absent.pass.test"]),
         route("pass-kind", "tls-mixed", rule(backends=[to("one", kind="X", group="x.y", port=1)]),

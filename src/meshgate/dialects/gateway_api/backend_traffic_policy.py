@@ -5,18 +5,28 @@ from __future__ import annotations
 import math
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
+from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
-from meshgate.dialects.gateway_api.references import Duration, ObjectRefSpec
+from meshgate.dialects.gateway_api.references import Duration, ObjectRefSpec, duration_ms
 from meshgate.dialects.gateway_api.routes import PersistenceSpec
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import ObjectSpec
-from meshgate.dialects.schema import Items, Spec, check
+from meshgate.dialects.schema import Items, Spec, check, fault, problem, written
 from meshgate.model.declared import Declared
 from meshgate.model.destination import RetryBudget
 from meshgate.model.gateway_api import XGATEWAY_GROUP, BackendTrafficPolicyObject
 from meshgate.model.names import Name
+
+_HOUR_MS = 3_600_000
+
+
+def _at_most_an_hour(milliseconds: float) -> float:
+    if milliseconds > _HOUR_MS:
+        raise fault("MG2002", "must be at most 1h")
+    return milliseconds
 
 
 class BudgetSpec(Spec):
@@ -33,7 +43,14 @@ class RateSpec(Spec):
     """`RequestRate`."""
 
     count: Annotated[int, Field(ge=1, le=1_000_000)] = 10
-    interval: Annotated[Duration, Field(ge=1)] = 1000.0
+    interval: Annotated[Duration, Field(ge=1), AfterValidator(_at_most_an_hour)] = 1000.0
+
+
+def _is_span(text: object) -> bool:
+    try:
+        return 1000 <= duration_ms(text) <= _HOUR_MS
+    except PydanticCustomError:
+        return False
 
 
 class RetryConstraintSpec(Spec):
@@ -64,6 +81,9 @@ def lower_backend_traffic_policy(document: Document) -> Lowered:
     if value is None:
         return Lowered(diagnostics=tuple(said))
     spec = value.spec
+    interval: FieldPath = ("spec", "retryConstraint", "budget", "interval")
+    if (text := written(document, interval)) and not _is_span(text):
+        said.append(problem(document, "MG2002", interval, "must be a duration from 1s to 1h"))
     declared = BackendTrafficPolicyObject(
         ref=document.ref,
         name=Name(document.namespace, document.ref.name),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
+from meshgate.dialects.gateway_api.cors import CorsSpec
 from meshgate.dialects.gateway_api.external_auth import ExternalAuthSpec, lower_external_auth
+from meshgate.dialects.gateway_api.limits import Group, Kind, ObjectName, Unique
 from meshgate.dialects.gateway_api.references import (
     BackendObjectSpec,
     PortNumber,
@@ -32,7 +34,7 @@ from meshgate.model.gateway_api_routes import (
     UnsupportedFilter,
 )
 from meshgate.model.names import Name
-from meshgate.model.route import Cors, HeaderChanges, MatchKind, StringMatch
+from meshgate.model.route import HeaderChanges
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELDS = {
@@ -78,8 +80,6 @@ HeaderValue = Annotated[str, AfterValidator(_value)]
 PathText = Annotated[str, AfterValidator(_path)]
 Target = Annotated[str, AfterValidator(_target)]
 """A path that may have a query."""
-Origin = Annotated[str, Field(min_length=1, max_length=253)]
-Token = Annotated[str, Field(pattern=r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+|\*)$")]
 
 
 class HeaderSpec(Spec):
@@ -87,12 +87,15 @@ class HeaderSpec(Spec):
     value: HeaderValue
 
 
+Headers = Annotated[Items[HeaderSpec], Field(max_length=16), Unique]
+
+
 class HeaderFilterSpec(Spec):
     """`HTTPHeaderFilter`."""
 
-    set: Items[HeaderSpec] = ()
-    add: Items[HeaderSpec] = ()
-    remove: Items[HeaderName] = ()
+    set: Headers = ()
+    add: Headers = ()
+    remove: Annotated[Items[HeaderName], Field(max_length=16), Unique] = ()
 
     def lower(self) -> HeaderChanges:
         """The changes; of two entries for one name the first counts, as the specification says."""
@@ -109,6 +112,14 @@ class PathModifierSpec(Spec):
     type: Literal["ReplaceFullPath", "ReplacePrefixMatch"]
     replace_full_path: Target | None = None
     replace_prefix_match: PathText | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        full, prefix = self.replace_full_path is not None, self.replace_prefix_match is not None
+        if (full, prefix) != (self.type == "ReplaceFullPath", self.type == "ReplacePrefixMatch"):
+            field = "replaceFullPath" if self.type == "ReplaceFullPath" else "replacePrefixMatch"
+            raise fault("MG2006", f"must have {field}, and no other, with the type {self.type}")
+        return self
 
     def lower(self) -> PathChange:
         """What of the path is replaced."""
@@ -147,42 +158,12 @@ class MirrorSpec(Spec):
     fraction: FractionSpec | None = None
 
 
-class CorsSpec(Spec):
-    """`HTTPCORSFilter`."""
-
-    allow_origins: Items[Origin] = ()
-    allow_credentials: bool | None = None
-    allow_methods: Items[Token] = ()
-    allow_headers: Items[Token] = ()
-    expose_headers: Items[Token] = ()
-    max_age: Annotated[int, Field(ge=1)] = 5
-
-    def lower(self) -> Cors:
-        """The policy."""
-        return Cors(
-            allow_origins=tuple(_origin(o) for o in self.allow_origins),
-            allow_methods=self.allow_methods,
-            allow_headers=self.allow_headers,
-            expose_headers=self.expose_headers,
-            max_age_s=self.max_age,
-            allow_credentials=self.allow_credentials or None,
-            # Who may not ask is answered here, without the headers that would let a browser go on.
-            forward_unmatched=False,
-        )
-
-
-def _origin(text: str) -> StringMatch:
-    if "*" not in text or text == "*":
-        return StringMatch(kind=MatchKind.EXACT, value=text)
-    return StringMatch(kind=MatchKind.REGEX, value=".+".join(re.escape(part) for part in text.split("*")))
-
-
 class ExtensionSpec(Spec):
     """`LocalObjectReference`."""
 
-    group: str
-    kind: Annotated[str, Field(min_length=1)]
-    name: Annotated[str, Field(min_length=1)]
+    group: Group
+    kind: Kind
+    name: ObjectName
 
 
 class FilterSpec(Spec):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from ipaddress import ip_address
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from meshgate.core.origin import FieldPath
-from meshgate.dialects.document import Document
+from meshgate.dialects.document import Document, is_dns_name
+from meshgate.dialects.gateway_api.limits import Group, Kind, ObjectName, repeated
 from meshgate.dialects.gateway_api.listeners import ListenerSpec, lower_listeners
 from meshgate.dialects.gateway_api.references import NamespacesSpec, ObjectRefSpec, PortNumber
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import Annotations, Labels, ObjectSpec
-from meshgate.dialects.schema import Items, Spec, check
+from meshgate.dialects.schema import Items, Spec, check, fault
 from meshgate.model.declared import Declared
 from meshgate.model.gateway_api import GATEWAY_GROUP, ApiGateway, ClientValidation, NamespacePolicy
 from meshgate.model.names import Name
@@ -23,15 +25,43 @@ class AddressSpec(Spec):
     """`GatewaySpecAddress`."""
 
     type: Annotated[str, Field(min_length=1)] = "IPAddress"
-    value: str = ""
+    value: Annotated[str, Field(max_length=253)] = ""
+
+    @model_validator(mode="after")
+    def _is_of_its_type(self) -> Self:
+        if self.type == "Hostname" and self.value and not is_dns_name(self.value.removeprefix("*.")):
+            raise fault("MG2004", "must have a host name as its value, with the type Hostname")
+        if self.type == "IPAddress" and self.value and not _is_address(self.value):
+            raise fault("MG2004", "must have an IP address as its value, with the type IPAddress")
+        return self
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
+
+
+def _each_once(addresses: tuple[AddressSpec, ...]) -> tuple[AddressSpec, ...]:
+    for kind in ("IPAddress", "Hostname"):
+        if twice := repeated(a.value for a in addresses if a.type == kind and a.value):
+            raise fault("MG2006", f"has {twice} twice")
+    return addresses
+
+
+def _each_port_once(ports: tuple[TlsPortSpec, ...]) -> tuple[TlsPortSpec, ...]:
+    if twice := repeated(str(one.port) for one in ports):
+        raise fault("MG2006", f"has the port {twice} twice")
+    return ports
 
 
 class ParametersSpec(Spec):
     """`LocalParametersReference`."""
 
-    group: str
-    kind: str
-    name: str
+    group: Group
+    kind: Kind
+    name: ObjectName
 
 
 class InfrastructureSpec(Spec):
@@ -45,7 +75,7 @@ class InfrastructureSpec(Spec):
 class ValidationSpec(Spec):
     """`FrontendTLSValidation`."""
 
-    ca_certificate_refs: Annotated[Items[ObjectRefSpec], Field(min_length=1)]
+    ca_certificate_refs: Annotated[Items[ObjectRefSpec], Field(min_length=1, max_length=16)]
     mode: Literal["AllowValidOnly", "AllowInsecureFallback"] = "AllowValidOnly"
 
     def lower(self, document: Document, path: FieldPath) -> ClientValidation:
@@ -76,7 +106,7 @@ class FrontendSpec(Spec):
     """`FrontendTLSConfig`."""
 
     default: TlsConfigSpec
-    per_port: Items[TlsPortSpec] = ()
+    per_port: Annotated[Items[TlsPortSpec], Field(max_length=64), AfterValidator(_each_port_once)] = ()
 
 
 class BackendTlsSpec(Spec):
@@ -101,9 +131,9 @@ class AllowedListenersSpec(Spec):
 class GatewaySpec(Spec):
     """Fields of v1, standard and experimental."""
 
-    gateway_class_name: Annotated[str, Field(min_length=1)]
-    listeners: Items[ListenerSpec] = ()
-    addresses: Items[AddressSpec] = ()
+    gateway_class_name: ObjectName
+    listeners: Annotated[Items[ListenerSpec], Field(min_length=1, max_length=64)]
+    addresses: Annotated[Items[AddressSpec], Field(max_length=16), AfterValidator(_each_once)] = ()
     infrastructure: InfrastructureSpec = InfrastructureSpec()
     allowed_listeners: AllowedListenersSpec = AllowedListenersSpec()
     tls: GatewayTlsSpec = GatewayTlsSpec()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.gateway_api.filters import FilterLowering
 from meshgate.dialects.gateway_api.matching import GrpcMatchSpec, MatchLowering
-from meshgate.dialects.gateway_api.request_rules import RequestRuleSpec, request_rule
-from meshgate.dialects.gateway_api.routes import HostnamesSpec, lowered_route
+from meshgate.dialects.gateway_api.request_rules import RequestRuleSpec, bounded, request_rule
+from meshgate.dialects.gateway_api.routes import MAX_RULES, HostnamesSpec, lowered_route
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Items, check
@@ -21,11 +25,16 @@ _FILTERS = ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", 
 class RuleSpec(RequestRuleSpec):
     """`GRPCRouteRule`."""
 
-    matches: Items[GrpcMatchSpec] = ()
+    matches: Annotated[Items[GrpcMatchSpec], Field(max_length=64)] = ()
+
+
+def _bounded(rules: tuple[RuleSpec, ...]) -> tuple[RuleSpec, ...]:
+    bounded(rules, sum(len(rule.matches) for rule in rules))
+    return rules
 
 
 class GrpcRouteSpec(HostnamesSpec):
-    rules: Items[RuleSpec] = (RuleSpec(),)
+    rules: Annotated[Items[RuleSpec], Field(max_length=MAX_RULES), AfterValidator(_bounded)] = (RuleSpec(),)
 
 
 class GrpcRoute(ObjectSpec):

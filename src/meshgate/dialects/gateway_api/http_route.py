@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
 from meshgate.dialects.gateway_api.filters import FilterLowering
+from meshgate.dialects.gateway_api.limits import Unique
 from meshgate.dialects.gateway_api.matching import HttpMatchSpec, MatchLowering
 from meshgate.dialects.gateway_api.references import Duration
-from meshgate.dialects.gateway_api.request_rules import RequestRuleSpec, request_rule
-from meshgate.dialects.gateway_api.routes import HostnamesSpec, lowered_route
+from meshgate.dialects.gateway_api.request_rules import RequestRuleSpec, bounded, request_rule
+from meshgate.dialects.gateway_api.routes import MAX_RULES, HostnamesSpec, lowered_route
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import ObjectSpec
 from meshgate.dialects.schema import Items, Spec, check, problem
@@ -45,7 +46,7 @@ class TimeoutsSpec(Spec):
 class RetrySpec(Spec):
     """`HTTPRouteRetry`."""
 
-    codes: Items[StatusCode] = ()
+    codes: Annotated[Items[StatusCode], Unique] = ()
     attempts: Annotated[int, Field(ge=0)] | None = None
     backoff: Duration | None = None
 
@@ -53,13 +54,18 @@ class RetrySpec(Spec):
 class RuleSpec(RequestRuleSpec):
     """`HTTPRouteRule`."""
 
-    matches: Items[HttpMatchSpec] = ()
+    matches: Annotated[Items[HttpMatchSpec], Field(max_length=64)] = ()
     timeouts: TimeoutsSpec = TimeoutsSpec()
     retry: RetrySpec | None = None
 
 
+def _bounded(rules: tuple[RuleSpec, ...]) -> tuple[RuleSpec, ...]:
+    bounded(rules, sum(len(rule.matches) for rule in rules))
+    return rules
+
+
 class HttpRouteSpec(HostnamesSpec):
-    rules: Items[RuleSpec] = (RuleSpec(),)
+    rules: Annotated[Items[RuleSpec], Field(max_length=MAX_RULES), AfterValidator(_bounded)] = (RuleSpec(),)
 
 
 class HttpRoute(ObjectSpec):
@@ -113,8 +119,9 @@ def _check(rule: RouteRule, document: Document, path: FieldPath, said: list[Diag
         )
     used = [*rule.filters, *(f for b in rule.backends for f in b.filters)]
     changes = [f.path for f in used if isinstance(f, RedirectFilter | RewriteFilter)]
-    if any(c.prefix is not None for c in changes) and not all(map(_prefixed, rule.matches)):
-        message = "ReplacePrefixMatch needs matches by PathPrefix only"
+    by_prefix = any(c.prefix is not None for c in changes)
+    if by_prefix and not (len(rule.matches) == 1 and _prefixed(rule.matches[0])):
+        message = "ReplacePrefixMatch needs exactly one match, by PathPrefix; give each a rule of its own"
         said.append(problem(document, "MG2006", path, message))
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from meshgate.dialects.document import Document
 from meshgate.dialects.gateway_api.listeners import ListenerSpec, lower_listeners
 from meshgate.dialects.gateway_api.references import ParentRefSpec
@@ -15,7 +19,7 @@ from meshgate.model.names import Name
 
 class ListenerSetSpec(Spec):
     parent_ref: ParentRefSpec
-    listeners: Items[ListenerSpec]
+    listeners: Annotated[Items[ListenerSpec], Field(min_length=1, max_length=64)]
 
 
 class ListenerSet(ObjectSpec):

@@ -10,6 +10,7 @@ from pydantic import Field
 from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
+from meshgate.dialects.gateway_api.limits import Group, Kind
 from meshgate.dialects.gateway_api.references import (
     Hostname,
     NamespacesSpec,
@@ -17,7 +18,7 @@ from meshgate.dialects.gateway_api.references import (
     PortNumber,
     SectionName,
 )
-from meshgate.dialects.schema import Items, Spec, problem
+from meshgate.dialects.schema import Items, Spec, problem, written
 from meshgate.model.gateway_api import GATEWAY_GROUP, ApiListener
 
 _WITHOUT_TLS = ("HTTP", "TCP", "UDP")
@@ -30,21 +31,21 @@ class ListenerTlsSpec(Spec):
     UNSUPPORTED: ClassVar[dict[str, str]] = {"options": "has no effect; TLS 1.2 is the oldest that is spoken"}
 
     mode: Literal["Terminate", "Passthrough"] = "Terminate"
-    certificate_refs: Items[ObjectRefSpec] = ()
+    certificate_refs: Annotated[Items[ObjectRefSpec], Field(max_length=64)] = ()
 
 
 class RouteKindSpec(Spec):
     """`RouteGroupKind`."""
 
-    group: str = GATEWAY_GROUP
-    kind: Annotated[str, Field(min_length=1)]
+    group: Group = GATEWAY_GROUP
+    kind: Kind
 
 
 class AllowedRoutesSpec(Spec):
     """`AllowedRoutes`."""
 
     namespaces: NamespacesSpec = NamespacesSpec()
-    kinds: Items[RouteKindSpec] = ()
+    kinds: Annotated[Items[RouteKindSpec], Field(max_length=8)] = ()
 
 
 class ListenerSpec(Spec):
@@ -69,6 +70,10 @@ def lower_listeners(
     for name, count in Counter(s.name for s in specs).items():
         if count > 1:
             said.append(problem(document, "MG2006", path, f"the name {name!r} is there {count} times"))
+    for (port, protocol, host), count in Counter((s.port, s.protocol, s.hostname) for s in specs).items():
+        if count > 1:
+            message = f"{count} of them are {protocol} at port {port} for {host or 'every host'}"
+            said.append(problem(document, "MG2006", path, message))
     return tuple(_listener(s, document, (*path, i), said) for i, s in enumerate(specs))
 
 
@@ -84,12 +89,18 @@ def _listener(spec: ListenerSpec, document: Document, path: FieldPath, said: lis
             problem(document, "MG2006", (*path, "tls", "mode"), message, remedy="use the protocol TLS")
         )
     unshown = "; the listener is not opened, the others are"
-    if spec.protocol in ("HTTPS", "TLS") and tls is None:
-        message = f"is required with {spec.protocol}{unshown}"
+    if spec.protocol == "HTTPS" and tls is None:
+        message = f"is required with HTTPS{unshown}"
         said.append(problem(document, "MG2003", (*path, "tls"), message, severity=Severity.WARNING))
+    if spec.protocol == "TLS" and tls is None:
+        said.append(problem(document, "MG2003", (*path, "tls"), "is required with TLS"))
     if tls is not None and tls.mode == "Terminate" and not tls.certificate_refs:
-        message, field = f"is required with the mode Terminate{unshown}", (*path, "tls", "certificateRefs")
-        said.append(problem(document, "MG2003", field, message, severity=Severity.WARNING))
+        field = (*path, "tls", "certificateRefs")
+        # An API server takes `options` in their place; here none of them brings a certificate.
+        taken = bool(written(document, (*path, "tls", "options")))
+        severity = Severity.WARNING if taken else Severity.ERROR
+        message = f"is required with the mode Terminate{unshown if taken else ''}"
+        said.append(problem(document, "MG2003", field, message, severity=severity))
     return ApiListener(
         name=spec.name,
         port=spec.port,

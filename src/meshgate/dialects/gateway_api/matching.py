@@ -10,11 +10,16 @@ from pydantic import Field
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document
+from meshgate.dialects.gateway_api.limits import Unique, is_plain_path
 from meshgate.dialects.re2 import regex_problem
 from meshgate.dialects.schema import Items, Spec, problem, show
 from meshgate.model.route import MatchKind, NamedMatch, PathKind, PathMatch, RequestMatch, StringMatch
 
 _PATHS = {"Exact": PathKind.EXACT, "PathPrefix": PathKind.SEGMENTS, "RegularExpression": PathKind.REGEX}
+_GRPC_NAMES = {
+    "service": re.compile(r"\.?[A-Za-z_][A-Za-z_0-9]*(\.[A-Za-z_][A-Za-z_0-9]*)*"),
+    "method": re.compile(r"[A-Za-z_][A-Za-z_0-9]*"),
+}
 _BAD_PATHS = ("//", "/./", "/../", "%2f", "%2F", "#")
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$", max_length=256)]
@@ -36,12 +41,15 @@ class NamedSpec(Spec):
     value: Annotated[str, Field(min_length=1, max_length=4096)]
 
 
+Named = Annotated[Items[NamedSpec], Field(max_length=16), Unique]
+
+
 class HttpMatchSpec(Spec):
     """`HTTPRouteMatch`."""
 
     path: PathSpec = PathSpec()
-    headers: Items[NamedSpec] = ()
-    query_params: Items[NamedSpec] = ()
+    headers: Named = ()
+    query_params: Named = ()
     method: Method | None = None
 
 
@@ -57,7 +65,7 @@ class GrpcMatchSpec(Spec):
     """`GRPCRouteMatch`."""
 
     method: GrpcMethodSpec | None = None
-    headers: Items[NamedSpec] = ()
+    headers: Named = ()
 
 
 class MatchLowering:
@@ -92,6 +100,9 @@ class MatchLowering:
                 self._add("MG2002", (*path, "value"), f"must not have {bad or 'dots as an element'}")
             if not spec.value.startswith("/"):
                 self._add("MG2002", (*path, "value"), f"must begin with a slash, got {show(spec.value)}")
+            elif not bad and not is_plain_path(spec.value):
+                message = f"must have other characters escaped as %XX, got {show(spec.value)}"
+                self._add("MG2002", (*path, "value"), message)
         return PathMatch(kind=kind, value=spec.value)
 
     def _named(
@@ -120,8 +131,8 @@ class MatchLowering:
             method = f"(?:{spec.method})" if spec.method else "[^/]+"
             return PathMatch(kind=PathKind.REGEX, value=f"/{service}/{method}")
         for name, text in (("service", spec.service), ("method", spec.method)):
-            if text is not None and re.fullmatch(r"[A-Za-z_][A-Za-z_0-9.]*", text) is None:
-                self._add("MG2004", (*path, name), f"must be a name of letters, digits, _ and ., got {text}")
+            if text is not None and _GRPC_NAMES[name].fullmatch(text) is None:
+                self._add("MG2004", (*path, name), f"must be the name of a gRPC {name}, got {show(text)}")
         if spec.service and spec.method:
             return PathMatch(kind=PathKind.EXACT, value=f"/{spec.service}/{spec.method}")
         if spec.service:

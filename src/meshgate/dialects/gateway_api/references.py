@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.document import Document, is_dns_label, is_dns_name
+from meshgate.dialects.gateway_api.limits import Group, Kind, ObjectName
 from meshgate.dialects.schema import Items, Spec, fault
 from meshgate.model.gateway_api import GATEWAY_GROUP, LabelSelector, NamespacePolicy, ParentRef, Reference
 from meshgate.model.names import Name
@@ -19,13 +20,14 @@ _DURATION = re.compile(r"(\d{1,5}(h|m|s|ms)){1,4}")
 _UNITS_MS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
 
-def _duration_ms(value: object) -> float:
+def duration_ms(value: object) -> float:
+    """Milliseconds of a duration as the API writes it."""
     if not isinstance(value, str) or _DURATION.fullmatch(value) is None:
         raise fault("MG2002", "must be a duration of h, m, s and ms", "write it like 30s, 1m30s or 250ms")
     return float(sum(int(n) * _UNITS_MS[u] for n, u in re.findall(r"(\d+)(h|ms|m|s)", value)))
 
 
-Duration = Annotated[float, BeforeValidator(_duration_ms)]
+Duration = Annotated[float, BeforeValidator(duration_ms)]
 """The Gateway API's duration (GEP-2257), in milliseconds."""
 
 
@@ -56,10 +58,10 @@ SectionName = Annotated[str, AfterValidator(_precise)]
 class ParentRefSpec(Spec):
     """`ParentReference`."""
 
-    group: str = GATEWAY_GROUP
-    kind: str = "Gateway"
+    group: Group = GATEWAY_GROUP
+    kind: Kind = "Gateway"
     namespace: NamespaceName | None = None
-    name: Annotated[str, Field(min_length=1)]
+    name: ObjectName
     section_name: SectionName = ""
     port: PortNumber | None = None
 
@@ -79,10 +81,10 @@ class ParentRefSpec(Spec):
 class ObjectRefSpec(Spec):
     """`ObjectReference`, `SecretObjectReference` and their like; a Secret where nothing is said."""
 
-    group: str = ""
-    kind: str = "Secret"
+    group: Group = ""
+    kind: Kind = "Secret"
     namespace: NamespaceName | None = None
-    name: Annotated[str, Field(min_length=1)]
+    name: ObjectName
 
     def lower(self, document: Document, path: FieldPath) -> Reference:
         """The reference, in the document's namespace where none is written."""
@@ -97,11 +99,17 @@ class ObjectRefSpec(Spec):
 class BackendObjectSpec(Spec):
     """`BackendObjectReference`."""
 
-    group: str = ""
-    kind: str = "Service"
+    group: Group = ""
+    kind: Kind = "Service"
     namespace: NamespaceName | None = None
-    name: Annotated[str, Field(min_length=1)]
+    name: ObjectName
     port: PortNumber | None = None
+
+    @model_validator(mode="after")
+    def _names_a_port(self) -> Self:
+        if self.group in ("", "core") and self.kind == "Service" and self.port is None:
+            raise fault("MG2003", "needs the port of the Service", "add `port`")
+        return self
 
 
 def lower_backend(spec: BackendObjectSpec, document: Document, path: FieldPath) -> Reference:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from meshgate.core.diagnostics import Diagnostic, Severity, has_errors
 from meshgate.core.origin import FieldPath, Origin
@@ -27,26 +27,44 @@ from meshgate.dialects.gateway_api.references import (
 )
 from meshgate.dialects.kind import Lowered
 from meshgate.dialects.metadata import ObjectMeta
-from meshgate.dialects.schema import Items, Spec, problem
+from meshgate.dialects.schema import Items, Spec, fault, problem
 from meshgate.model.declared import Declared
 from meshgate.model.gateway_api import RouteKind
 from meshgate.model.gateway_api_routes import ApiRoute, Backend, RouteAnnotations, RouteRule
 from meshgate.model.route import SessionPersistence
 
 MAX_WEIGHT = 1_000_000
+MAX_RULES = MAX_BACKENDS = MAX_FILTERS = 16
 DEFAULT_COOKIE = "meshgate-session"
+FieldName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$", max_length=256)]
 Weight = Annotated[int, Field(ge=0, le=MAX_WEIGHT)]
+
+
+def _apart(parents: tuple[ParentRefSpec, ...]) -> tuple[ParentRefSpec, ...]:
+    """Who names a parent more than once names sections or ports of it, each time another."""
+    named: dict[tuple[str, str, str, str], list[ParentRefSpec]] = {}
+    for one in parents:
+        named.setdefault((one.group, one.kind, one.namespace or "", one.name), []).append(one)
+    for (*_, kind, _, name), several in named.items():
+        forms = {(bool(one.section_name), one.port is not None) for one in several}
+        places = {(one.section_name, one.port) for one in several}
+        if len(several) > 1 and (len(forms) > 1 or len(places) < len(several)):
+            message = (
+                f"names {kind} {name} {len(several)} times, which needs another sectionName or port each"
+            )
+            raise fault("MG2006", message)
+    return parents
 
 
 class CommonRouteSpec(Spec):
     """`CommonRouteSpec`."""
 
-    parent_refs: Items[ParentRefSpec] = ()
+    parent_refs: Annotated[Items[ParentRefSpec], Field(max_length=32), AfterValidator(_apart)] = ()
     use_default_gateways: Literal["All", "None"] = "None"
 
 
 class HostnamesSpec(CommonRouteSpec):
-    hostnames: Items[Hostname] = ()
+    hostnames: Annotated[Items[Hostname], Field(max_length=16)] = ()
 
 
 class BackendRefSpec(BackendObjectSpec):
@@ -59,19 +77,19 @@ class StreamRuleSpec(Spec):
     """`TLSRouteRule`, `TCPRouteRule` and `UDPRouteRule`."""
 
     name: SectionName = ""
-    backend_refs: Items[BackendRefSpec] = ()
+    backend_refs: Annotated[Items[BackendRefSpec], Field(max_length=MAX_BACKENDS)] = ()
 
 
 class CookieSpec(Spec):
     """`CookieConfig`."""
 
-    name: str | None = None
-    path: str | None = None
+    name: FieldName | None = None
+    path: Annotated[str, Field(max_length=1024)] | None = None
     lifetime_type: Literal["Session", "Permanent"] = "Session"
 
 
 class HeaderConfigSpec(Spec):
-    name: str
+    name: FieldName
 
 
 class PersistenceSpec(Spec):
@@ -79,12 +97,25 @@ class PersistenceSpec(Spec):
 
     UNSUPPORTED: ClassVar[dict[str, str]] = {"idleTimeout": "sessions end by absoluteTimeout alone"}
 
-    session_name: str | None = None
+    session_name: Annotated[str, Field(max_length=128)] | None = None
     absolute_timeout: Duration | None = None
     type: Literal["Cookie", "Header"] = "Cookie"
     cookie_config: CookieSpec = CookieSpec()
     cookie: CookieSpec | None = None
     header: HeaderConfigSpec | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        if self.type == "Header" and self.cookie is not None:
+            raise fault("MG2006", "must not have cookie with the type Header")
+        if self.type == "Cookie" and self.header is not None:
+            raise fault("MG2006", "must not have header with the type Cookie")
+        if self.type == "Header" and not (self.header or self.session_name):
+            raise fault("MG2003", "needs header with the type Header")
+        cookie = self.cookie or self.cookie_config
+        if cookie.lifetime_type == "Permanent" and self.type == "Cookie" and self.absolute_timeout is None:
+            raise fault("MG2003", "needs absoluteTimeout with the lifetimeType Permanent")
+        return self
 
     def lower(self) -> SessionPersistence:
         """By a cookie, or by a header."""
@@ -101,14 +132,20 @@ class PersistenceSpec(Spec):
 def stream_rules(
     specs: tuple[StreamRuleSpec, ...], document: Document, said: list[Diagnostic]
 ) -> tuple[RouteRule, ...]:
-    """Rules that carry connections or datagrams. Only the first can count, for none has a match (MG1103)."""
+    """Rules that carry connections or datagrams. Only the first can count, for none has a match (MG1103);
+    since v1 there is exactly one, with a backend."""
     rules = []
-    if len(specs) > 1:
+    of_v1 = document.api_version.endswith("/v1")
+    if len(specs) > 1 and of_v1:
+        said.append(problem(document, "MG2002", ("spec", "rules"), "must have exactly one"))
+    elif len(specs) > 1:
         message = "the first rule takes everything; the others have no effect"
         second: FieldPath = ("spec", "rules", 1)
         said.append(problem(document, "MG1103", second, message, severity=Severity.WARNING))
     for index, spec in enumerate(specs):
         path: FieldPath = ("spec", "rules", index)
+        if of_v1 and not spec.backend_refs:
+            said.append(problem(document, "MG2003", (*path, "backendRefs"), "is required"))
         backends = tuple(
             Backend(target=lower_backend(b, document, (*path, "backendRefs", i)), weight=b.weight)
             for i, b in enumerate(spec.backend_refs)

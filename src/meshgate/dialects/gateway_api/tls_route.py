@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from meshgate.dialects.document import Document
+from meshgate.dialects.gateway_api.references import Hostname
 from meshgate.dialects.gateway_api.routes import HostnamesSpec, StreamRuleSpec, lowered_route, stream_rules
 from meshgate.dialects.kind import KindParser, Lowered
 from meshgate.dialects.metadata import ObjectSpec
-from meshgate.dialects.schema import Items, check
+from meshgate.dialects.schema import Items, check, problem
 from meshgate.model.gateway_api import GATEWAY_GROUP, RouteKind
 
 
 class TlsRouteSpec(HostnamesSpec):
+    hostnames: Annotated[Items[Hostname], Field(max_length=1024)] = ()
     rules: Items[StreamRuleSpec]
 
 
@@ -23,6 +29,8 @@ def lower_tls_route(document: Document) -> Lowered:
     value, said = check(TlsRoute, document)
     if value is None:
         return Lowered(diagnostics=tuple(said))
+    if document.api_version.endswith("/v1") and not value.spec.hostnames:
+        said.append(problem(document, "MG2003", ("spec", "hostnames"), "is required"))
     rules = stream_rules(value.spec.rules, document, said)
     return lowered_route(document, RouteKind.TLS, value.spec, rules, value.metadata, said)
 

@@ -62,10 +62,7 @@ def link_backend_tls(
             if taken.holds:
                 chosen.setdefault(target.name, {})[section] = settings
                 if settings is None:
-                    message = "none of its authorities can be had; the Service is closed at the gateway"
-                    taken = Condition(
-                        type="Accepted", holds=False, reason="NoValidCACertificate", message=message
-                    )
+                    taken = _closing(policy)
             conditions = conditions if conditions and not conditions[0].holds else (taken,)
         conditions = (*conditions, resolved(_named(problem)))
         report(conditions, policy.origin, policy.ref, findings)
@@ -124,6 +121,14 @@ class _ClientCertificates:
         return ClientTlsMode.MUTUAL, shown
 
 
+def _closing(policy: BackendTlsPolicyObject) -> Condition:
+    reason, which = "NoValidCACertificate", "none of its authorities can be had"
+    if policy.unknown_authorities:
+        reason, which = "Invalid", f"the authorities {policy.unknown_authorities} are not known here"
+    message = f"{which}; the Service is closed at the gateway"
+    return Condition(type="Accepted", holds=False, reason=reason, message=message)
+
+
 def _accepted(
     policy: BackendTlsPolicyObject,
     target: Reference,
@@ -147,6 +152,8 @@ def _settings(
     policy: BackendTlsPolicyObject, references: References, found: LinkedBackendTls
 ) -> ClientTls | None:
     """What TLS is begun with; None where nobody could be trusted."""
+    if policy.unknown_authorities:
+        return None
     names = policy.subject_alt_names
     wildcards = any(name.startswith("*.") for name in names)
     settings = ClientTls(sni=policy.hostname, subject_alt_names=names, wildcards=wildcards)

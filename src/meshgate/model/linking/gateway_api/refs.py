@@ -74,7 +74,11 @@ class References:
         found: dict[tuple[Name, str], str] = {}
         for policy in oldest_first(self._given.declared.backend_tls_policies):
             problem: bytes | Problem = b""
-            if not policy.system_authorities:
+            if policy.unknown_authorities:
+                problem = Problem(
+                    "Invalid", f"the authorities {policy.unknown_authorities} are not known here"
+                )
+            elif not policy.system_authorities:
                 problem = self.authorities(policy.ref.kind, policy.ref.namespace, policy.authorities)
             says = f"{policy.ref}: {problem.message}" if isinstance(problem, Problem) else ""
             for target, section in policy.targets:
