@@ -149,7 +149,7 @@ def _fields(spec: type[Spec]) -> Iterator[str]:
     seen: set[type[Spec]] = {ObjectMeta}
     for path, level in _levels(spec, "", seen):
         hidden = _HIDDEN if path == "" else frozenset()
-        works = [name for name in shape_of(level) if name not in hidden]
+        works = [name for name in shape_of(level) if name not in hidden and name not in level.IGNORED]
         columns = (works, level.IGNORED, level.UNSUPPORTED, level.UNSUPPORTED_SECURITY)
         cells = [", ".join(f"`{name}`" for name in names) for names in columns]
         if any(cells):

@@ -45,6 +45,7 @@ RUN = (
     "docs/analyze.md",
     "docs/import.md",
     "docs/local-runtime.md",
+    "docs/stand-ins.md",
     "docs/discovery.md",
 )
 FIRST = ("README.md", "docs/getting-started.md", "docs/mtls.md", "docs/authorization.md")

@@ -17,7 +17,13 @@ from meshgate.app import cache
 from meshgate.app.control_plane import ControlPlane
 from meshgate.app.events import Events
 from meshgate.app.gateway_statuses import Served
-from meshgate.app.generated import deployment_status, endpoint_slice_objects, endpoints_object, pod_object
+from meshgate.app.generated import (
+    deployment_status,
+    endpoint_slice_objects,
+    endpoints_object,
+    pod_object,
+    stood_in_for,
+)
 from meshgate.app.metrics import Metrics
 from meshgate.app.patches import refused_patches
 from meshgate.app.pods import served_namespace
@@ -144,6 +150,7 @@ class AppBackend:
                     ip=found.ip if found else "",
                     meshed=spec.meshed and not served_namespace(spec),
                     message=found.message if found else "",
+                    stand_in=stood_in_for(spec),
                 )
             )
         proxies = []

@@ -29,6 +29,7 @@ from meshgate.app.live import Live
 from meshgate.app.names import addressed_hosts, dns_table
 from meshgate.app.pods import gateway_pod, pod_specs, served_namespace
 from meshgate.app.proxies import GatewayPlace, ProxyTokens, Sidecars
+from meshgate.app.stand_ins import with_stand_ins
 from meshgate.app.wiring import EdgeStore, XdsServer, make_store
 from meshgate.core.clock import Clock, SystemClock
 from meshgate.core.diagnostics import Diagnostic, ordered
@@ -173,7 +174,7 @@ class ControlPlane:
         self.acme.update(built.model, certificates)
         await self._descriptors.update(built.model, built.declared)
         model = replace(
-            built.model,
+            with_stand_ins(built.model) if self.options.stand_ins else built.model,
             certificates={**certificates, **self.acme.certificates()},
             descriptors=self._descriptors.facet,
             addresses=self._service_addresses(built.model),

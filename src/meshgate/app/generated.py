@@ -15,12 +15,22 @@ from meshgate.runtime.status import PodStatus
 JsonObject = Mapping[str, object]
 
 
+STAND_IN = "meshgate.dev/stand-in"
+"""Annotation of pods in which a program of ours answers: the images that it stands in for."""
+
+
+def stood_in_for(spec: PodSpec) -> str:
+    """The images in whose place the pod runs programs of ours; empty where there are none."""
+    return ", ".join(c.stands_in_for for c in spec.containers if c.stands_in_for)
+
+
 def pod_object(spec: PodSpec, status: PodStatus | None) -> JsonObject:
     """A v1 Pod."""
     started = status.started_at.strftime("%Y-%m-%dT%H:%M:%SZ") if status else None
     ready = bool(status and status.ready)
     names = [c.name for c in spec.containers] + (["istio-proxy"] if spec.meshed else [])
     pids = status.pids if status else {}
+    stand_in = stood_in_for(spec)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -28,6 +38,7 @@ def pod_object(spec: PodSpec, status: PodStatus | None) -> JsonObject:
             "name": spec.name,
             "namespace": spec.namespace,
             "labels": dict(spec.labels),
+            **({"annotations": {STAND_IN: stand_in}} if stand_in else {}),
             "creationTimestamp": started,
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": spec.workload}],
         },
@@ -37,6 +48,7 @@ def pod_object(spec: PodSpec, status: PodStatus | None) -> JsonObject:
                 {
                     "name": c.name,
                     "command": list(c.argv),
+                    **({"image": c.stands_in_for} if c.stands_in_for else {}),
                     "ports": [{"containerPort": p.number, "name": p.name} for p in spec.ports],
                 }
                 for c in spec.containers

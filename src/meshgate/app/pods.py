@@ -201,6 +201,7 @@ def _container(workload: Workload, container: Container) -> spec.ContainerSpec:
     return spec.ContainerSpec(
         name=container.name,
         argv=container.argv,
+        stands_in_for=(container.image or "an image") if container.stand_in else "",
         env={
             e.name: e.value.reveal_text() if isinstance(e.value, Secret) else e.value for e in container.env
         },
@@ -277,7 +278,8 @@ def _cannot_run(workload: Workload, idle: list[Container]) -> Diagnostic:
         object=ObjectRef("Deployment", workload.name.namespace, workload.name.name, "apps"),
         field=("spec", "template", "spec", "containers"),
         message=f"no pod of it runs: {named}, and images are not run on this machine",
-        remedy="add `command`, or the annotation meshgate.dev/command to the pod template",
+        remedy="add `command`, or the annotation meshgate.dev/command to the pod template; "
+        "`meshgate up --stand-ins` runs something that answers in its place",
     )
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from meshgate.cli.client import answers, connect, socket_of
 from meshgate.cli.errors import CliError
-from meshgate.cli.status import STYLES, diagnostic_text, print_hosts
+from meshgate.cli.status import STYLES, diagnostic_text, print_hosts, print_stand_ins
 from meshgate.sources import admin_protocol as wire
 from meshgate.sources.admin_protocol import Nothing
 from meshgate.sources.backend import Event, StatusReport
@@ -57,6 +57,7 @@ def announce(state: Path, over: threading.Event) -> None:
                 for address in report.gateway_addresses:
                     console.print(Text.assemble(("gateway is ready: ", "bold"), (address, "bold green")))
                 print_hosts(console, report)
+                print_stand_ins(console, report)
                 console.print("Ctrl-C ends it all; `meshgate status` and `explain` tell more", style="dim")
                 return
         over.wait(_POLL_S)

@@ -83,7 +83,7 @@ def render(answer: GetAnswer, query: GetQuery, output: Output | None, *, headers
 
 
 def _table(listed: Listed, query: GetQuery, *, wide: bool, prefixed: bool, headers: bool) -> str:
-    before, after = columns_of(listed.kind, listed.resource, wide=wide)
+    before, after = columns_of(listed.kind, listed.resource, listed.objects, wide=wide)
     show_namespace = query.all_namespaces and listed.namespaced
     head = ["NAMESPACE"] if show_namespace else []
     head += ["NAME", *(c.title for c in before), "AGE", *(c.title for c in after)]

@@ -47,6 +47,7 @@ def _print(report: StatusReport, console: Console) -> None:
     console.print(f"meshgate {report.version} (pid {report.pid}{restarts}), isolation {report.isolation}")
     console.print(f"gateway  {ready}  {'  '.join(report.gateway_addresses)}", markup=False)
     print_hosts(console, report)
+    print_stand_ins(console, report)
     if report.pods:
         rows = [
             (
@@ -57,7 +58,7 @@ def _print(report: StatusReport, console: Console) -> None:
                 str(pod.restarts),
                 pod.ip or "-",
                 "mesh" if pod.meshed else "-",
-                pod.message,
+                "; ".join(filter(None, (pod.stand_in and f"stand-in for {pod.stand_in}", pod.message))),
             )
             for pod in report.pods
         ]
@@ -71,6 +72,18 @@ def _print(report: StatusReport, console: Console) -> None:
     notes = sum(line.severity == "info" for line in report.diagnostics)
     if notes:
         console.print(f"{notes} notes; `meshgate status -o json` and `meshgate analyze` show them")
+
+
+def print_stand_ins(console: Console, report: StatusReport) -> None:
+    """Says which workloads' pods are none of their own programs."""
+    found = sorted({pod.workload for pod in report.pods if pod.stand_in})
+    if found:
+        more = f", and {len(found) - _HOSTS} more" if len(found) > _HOSTS else ""
+        console.print(
+            f"stand-ins  {', '.join(found[:_HOSTS])}{more}: these answer with what arrived, "
+            "in place of their images",
+            markup=False,
+        )
 
 
 def print_hosts(console: Console, report: StatusReport) -> None:

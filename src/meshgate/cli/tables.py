@@ -19,9 +19,14 @@ class Column:
     cell: Cell
     wide: bool = False
     """Only with `-o wide`."""
+    rare: bool = False
+    """Only where some object has something to say there."""
 
 
-def _at(*path: str | int, default: str = "<none>") -> Cell:
+_NONE = "<none>"
+
+
+def _at(*path: str | int, default: str = _NONE) -> Cell:
     return lambda obj: text_in(obj, *path, default=default)
 
 
@@ -157,6 +162,7 @@ _COLUMNS: Mapping[str, Sequence[Column]] = MappingProxyType(
             Column("READY", _pod_ready),
             Column("STATUS", _pod_status),
             Column("RESTARTS", _pod_restarts),
+            Column("STAND-IN FOR", _at("metadata", "annotations", "meshgate.dev/stand-in"), rare=True),
         ),
         "Service": (
             Column("TYPE", _at("spec", "type", default="ClusterIP")),
@@ -240,7 +246,13 @@ _WIDE: Mapping[str, Sequence[Column]] = MappingProxyType(
 """After AGE, with `-o wide`."""
 
 
-def columns_of(kind: str, resource: str, *, wide: bool) -> tuple[Sequence[Column], Sequence[Column]]:
+def columns_of(
+    kind: str, resource: str, objects: Sequence[object], *, wide: bool
+) -> tuple[Sequence[Column], Sequence[Column]]:
     """The columns between NAME and AGE, and those after AGE; two groups may have a kind of one name."""
-    before = [c for c in _COLUMNS.get(resource, _COLUMNS.get(kind, ())) if wide or not c.wide]
+    before = [
+        column
+        for column in _COLUMNS.get(resource, _COLUMNS.get(kind, ()))
+        if (wide or not column.wide) and (not column.rare or any(column.cell(o) != _NONE for o in objects))
+    ]
     return before, _WIDE.get(kind, ()) if wide else ()

@@ -20,7 +20,7 @@ from meshgate.cli.client import answers, connect, socket_of
 from meshgate.cli.errors import CliError
 from meshgate.cli.events import announce, show_events
 from meshgate.cli.options import DEFAULT_STATE, AllowLua, State
-from meshgate.cli.status import print_hosts, print_problems
+from meshgate.cli.status import print_hosts, print_problems, print_stand_ins
 from meshgate.core.own_process import own_module
 from meshgate.core.units import parse_duration_ms
 from meshgate.model.policies.cached import CacheLimits
@@ -76,6 +76,9 @@ def up(
         int, typer.Option(min=0, max=65535, help="Prometheus scrapes 127.0.0.1 here; 0 for nowhere.")
     ] = 0,
     allow_lua: AllowLua = False,
+    stand_ins: Annotated[
+        bool, typer.Option("--stand-ins", help="Containers without a command answer with what arrived.")
+    ] = False,
     cache_memory: Annotated[
         int,
         typer.Option(min=4, max=1 << 20, metavar="MIB", help="For what proxy-cache keeps."),
@@ -116,6 +119,7 @@ def up(
         svid_lifetime=_lifetime(svid_lifetime),
         metrics_port=metrics_port,
         allow_lua=allow_lua,
+        stand_ins=stand_ins,
         cache_limits=CacheLimits(memory_bytes=cache_memory << 20, answer_bytes=cache_answer << 20),
         detach=detach,
     )
@@ -132,6 +136,7 @@ def up(
         for address in started.report.gateway_addresses:
             console.print(f"gateway  {address}", markup=False)
         print_hosts(console, started.report)
+        print_stand_ins(console, started.report)
         console.print(f"log      {started.log}", markup=False)
         for line in started.waiting:
             console.print(f"waiting  {line}", markup=False)

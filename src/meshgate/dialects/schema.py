@@ -206,6 +206,8 @@ class _Findings:
                 if not (name in known and _says_nothing(value, model.SILENT.get(name))):
                     self._not_taken(model, name, (*path, name), known=shape)
             elif value is not None:
+                if name in model.IGNORED:
+                    self.ignored.append((*self.base, *path, name))
                 child = shape[name]
                 inner = (*path, name)
                 if child is None:

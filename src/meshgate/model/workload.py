@@ -20,6 +20,7 @@ from meshgate.model.service import EMPTY, AppProtocol
 class ContainerPort:
     number: int
     name: str = ""
+    udp: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,10 @@ class Container:
     name: str
     argv: tuple[str, ...]
     """`command` then `args`; empty where the manifest leaves it to the image."""
+    image: str = ""
+    """Never run; told where something stands in for it."""
+    stand_in: bool = False
+    """A program of ours runs in place of the image's (`up --stand-ins`)."""
     env: tuple[EnvVar, ...] = ()
     env_from: tuple[EnvRef, ...] = ()
     """As declared: Secrets and ConfigMaps whose every key becomes a variable, before `env`.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +20,25 @@ from meshgate.runtime.log_files import tail
 from meshgate.runtime.netns import enter_argv
 from meshgate.runtime.placement import Placement, SidecarFactory
 from meshgate.runtime.probes import Prober, connect, first_success, startup, until_failed
-from meshgate.runtime.process import Launch
+from meshgate.runtime.process import Launch, SpawnFailed
 from meshgate.runtime.spec import ContainerSpec, PodSpec, Probe
 
 _log = structlog.get_logger(__name__)
 _IMPLICIT_WAIT_S = 5
 _ADMIN_POLL_S = 0.05
 _LAST_LINES = 5
+
+
+def _look_for(program: str, env: Mapping[str, str], cwd: str | None) -> None:
+    folder = Path(cwd or ".")
+    if not folder.is_dir():
+        raise SpawnFailed(f"cannot start {program!r}: the folder {cwd} is not on this machine")
+    # A path is meant from where the program runs; a name is looked up in its own environment.
+    path = str(folder / program) if "/" in program else program
+    if shutil.which(path, path=env.get("PATH", os.defpath)) is None:
+        raise SpawnFailed(
+            f"cannot start {program!r}: this machine has no such program, and images are not run here"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +52,14 @@ class Container:
     log: Path
 
     def launch(self, token: str) -> Launch:
-        """Its command, inside the pod's namespace where it has one."""
+        """Its command, inside the pod's namespace where it has one.
+
+        Raises `SpawnFailed` where the program is not there: a namespace's door would only say that it failed.
+        """
+        argv = expand_all(self.spec.argv, self.env)
+        _look_for(argv[0], self.env, self.spec.cwd)
         return Launch(
-            argv=enter_argv(self.placement.netns, expand_all(self.spec.argv, self.env)),
+            argv=enter_argv(self.placement.netns, argv),
             env=self.env,
             cwd=self.spec.cwd,
             log=self.log,

@@ -104,6 +104,8 @@ class ContainerSpec:
     """Done at each start; the container is not ready before, and is restarted where it fails."""
     pre_stop: Hook | None = None
     """Done before SIGTERM, within the pod's grace."""
+    stands_in_for: str = ""
+    """The image in whose place it runs; empty where it is the workload's own program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

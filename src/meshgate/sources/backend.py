@@ -40,6 +40,8 @@ class PodLine:
     meshed: bool = False
     message: str = ""
     """Why it is not ready."""
+    stand_in: str = ""
+    """Images in whose place programs of ours answer; empty where it runs its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

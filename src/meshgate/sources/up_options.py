@@ -34,6 +34,8 @@ class UpOptions:
     """Where Prometheus scrapes, on 127.0.0.1; 0: nowhere."""
     allow_lua: bool = False
     """Plugins may run Lua that stands in manifests."""
+    stand_ins: bool = False
+    """Containers without a command get a program that answers with what arrived."""
     cache_limits: CacheLimits = CACHE_LIMITS
     """Of `proxy-cache`."""
     detach: bool = False
@@ -54,6 +56,7 @@ class UpOptions:
                 "svidLifetimeSeconds": self.svid_lifetime.total_seconds(),
                 "metricsPort": self.metrics_port,
                 "allowLua": self.allow_lua,
+                "standIns": self.stand_ins,
                 "cacheMemoryBytes": self.cache_limits.memory_bytes,
                 "cacheAnswerBytes": self.cache_limits.answer_bytes,
                 "detach": self.detach,
@@ -77,6 +80,7 @@ class UpOptions:
             svid_lifetime=timedelta(seconds=data["svidLifetimeSeconds"]),
             metrics_port=data["metricsPort"],
             allow_lua=data["allowLua"],
+            stand_ins=data["standIns"],
             cache_limits=CacheLimits(
                 memory_bytes=data["cacheMemoryBytes"], answer_bytes=data["cacheAnswerBytes"]
             ),

@@ -109,9 +109,12 @@ def _container(
     return Container(
         name=spec.name,
         argv=argv,
+        image=spec.image if not argv else "",
         env=environment.env(spec.env),
         env_from=environment.env_from(spec.env_from),
-        ports=tuple(ContainerPort(number=p.container_port, name=p.name) for p in spec.ports),
+        ports=tuple(
+            ContainerPort(number=p.container_port, name=p.name, udp=p.protocol == "UDP") for p in spec.ports
+        ),
         readiness=lower_probe(spec.readiness_probe),
         liveness=lower_probe(spec.liveness_probe),
         startup=lower_probe(spec.startup_probe),

@@ -60,6 +60,8 @@ class ContainerSpec(Spec):
     }
 
     name: Annotated[DnsLabel, Field(min_length=1)]
+    image: str = ""
+    """Noted; remembered for who stands in for it."""
     command: Items[str] = ()
     args: Items[str] = ()
     working_dir: str = ""

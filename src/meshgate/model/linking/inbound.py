@@ -45,7 +45,8 @@ def link_inbound(
             policies.report_idle()
             reported = True
         default, by_port = policies.modes(workload)
-        numbers = {p.number: AppProtocol.UNKNOWN for p in workload.ports} | protocols.get(key, {})
+        numbers = {p.number: AppProtocol.UNKNOWN for p in workload.ports if not p.udp}
+        numbers |= protocols.get(key, {})
         inbound[key] = Inbound(
             workload=workload.name,
             service_account=workload.service_account,
