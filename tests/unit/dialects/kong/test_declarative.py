@@ -313,7 +313,28 @@ def test_a_second_document_is_told() -> None:
     """Kong reads the first alone, and so do we: not in silence."""
     text = '# ours\n---\n_format_version: "3.0"\nservices: [5]\n---\nservices: []\n'
     assert [str(d) for d in convert(text, "kong.yaml").diagnostics] == [
-        "kong.yaml:4:12: error MG2001 kong.yaml kong.yaml services[0]: must be an object",
+        "kong.yaml:4:12: error MG2001 kong.yaml kong.yaml services[0]: must be an object, got 5",
         "kong.yaml:6:1: error MG1003: a second document is not read, by Kong neither; "
         "put it into a file of its own",
     ]
+
+
+@pytest.mark.parametrize("url", ["shop", "http://a:99999/", "http://[::1", "http://a:0", "http:///x"])
+def test_an_address_that_is_none(url: str) -> None:
+    (found,) = _convert(f"services: [{{name: a, url: '{url}'}}]").diagnostics
+    assert str(found) == (
+        f"kong.yaml:2:27: error MG2002 kong.yaml kong.yaml services[0].url: is no address, got '{url}'; "
+        "write it like http://host:80/path"
+    )
+
+
+def test_an_address_that_is_none_shows_no_password() -> None:
+    (found,) = _convert("services: [{name: a, url: 'http://u:hush@/x'}]").diagnostics
+    assert "hush" not in str(found)
+
+
+@pytest.mark.parametrize("port", ["0", "99999", "9" * 5000])
+def test_a_target_has_a_port(port: str) -> None:
+    (found,) = _convert(f"upstreams: [{{name: u, targets: [{{target: 'x:{port}'}}]}}]").diagnostics
+    assert found.code == "MG2002"
+    assert found.message.startswith("must have a port from 1 to 65535, got ")

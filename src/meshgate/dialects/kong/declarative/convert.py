@@ -146,13 +146,13 @@ def _listed(out: Manifests, key: str) -> Iterator[FieldPath]:
     if listed is None:
         return
     if not isinstance(listed, list | tuple):
-        out.error((key,), "must be a list", code="MG2001")
+        out.error((key,), f"must be a list, got {show(listed)}", code="MG2001")
         return
     for i, item in enumerate(listed):
         if isinstance(item, Mapping):
             yield (key, i)
         else:
-            out.error((key, i), "must be an object", code="MG2001")
+            out.error((key, i), f"must be an object, got {show(item)}", code="MG2001")
 
 
 def _loose(out: Manifests, consumers: Consumers) -> None:
@@ -190,10 +190,8 @@ def _certificates(out: Manifests) -> None:
         data = {"tls.crt": entity.cert, "tls.key": entity.key}
         out.add("Secret", name, api="v1", type="kubernetes.io/tls", stringData=data)
         if not attach_tls(out.made, hosts, name):
-            shown = ", ".join(hosts) or "no host"
-            out.warn(
-                path, f"no route is for {shown}; the certificate is used by nothing", "name it in an Ingress"
-            )
+            why = f"no route is for {', '.join(hosts)}" if hosts else "it has no snis"
+            out.warn(path, f"{why}; the certificate is used by nothing", "name it in an Ingress")
     for path in _listed(out, "snis"):
         out.error(path, "write the SNI in its certificate's snis")
     for path in _listed(out, "ca_certificates"):

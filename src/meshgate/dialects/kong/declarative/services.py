@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 from meshgate.core.origin import FieldPath
 from meshgate.dialects.kong.declarative.entities import ServiceEntity, TargetEntity, UpstreamEntity
 from meshgate.dialects.kong.declarative.manifests import Manifest, Manifests, referred
-from meshgate.dialects.schema import check
+from meshgate.dialects.schema import check, show
 
 ISTIO = "networking.istio.io/v1"
 INTERNAL = "upstream.internal"
 """Hosts of upstreams end like this; nobody but the gateway's own rules asks for them."""
+MAX_PORT = 65535
 _PORTS = {"http": 80, "https": 443, "grpc": 80, "grpcs": 443}
 _ALGORITHMS = {"round-robin": "ROUND_ROBIN", "least-connections": "LEAST_REQUEST", "latency": "LEAST_REQUEST"}
 Target = tuple[str, int, int]
@@ -69,8 +70,12 @@ class Services:
             self.out.error((*path, "upstream"), f"upstream {name!r} is not in this file")
             return
         host, colon, port = entity.target.rpartition(":")
-        if not colon or not port.isdecimal():
+        if not colon or not (port.isascii() and port.isdecimal()):
             host, port = entity.target, "8000"
+        if len(port) > len(str(MAX_PORT)) or not 0 < int(port) <= MAX_PORT:
+            message = f"must have a port from 1 to {MAX_PORT}, got {show(port)}"
+            self.out.error((*path, "target"), message, code="MG2002")
+            return
         owner.targets.append((host.strip("[]"), int(port), entity.weight))
 
     def add(self, path: FieldPath) -> None:
@@ -81,6 +86,12 @@ class Services:
             self._lost(path)
             return
         protocol, host, port, prefix = _address(entity)
+        if entity.url and not (protocol and host):
+            got = "" if "@" in entity.url else f", got {show(entity.url)}"
+            remedy = "write it like http://host:80/path"
+            self.out.error((*path, "url"), f"is no address{got}", remedy, code="MG2002")
+            self._lost(path)
+            return
         if protocol not in _PORTS:
             self.out.error(
                 (*path, "protocol"), f"{protocol} services have no counterpart; this one is left out"
@@ -243,11 +254,15 @@ class Services:
 
 
 def _address(entity: ServiceEntity) -> tuple[str, str, int | None, str]:
-    """(protocol, host, port, path) of the fields or of `url`."""
+    """(protocol, host, port, path) of the fields or of `url`; no host where that is no address."""
     if not entity.url:
         return entity.protocol, entity.host, entity.port, entity.path
-    parts = urlsplit(entity.url)
-    return parts.scheme, parts.hostname or "", parts.port, entity.path or parts.path
+    try:
+        parts = urlsplit(entity.url)
+        port = parts.port
+    except ValueError:
+        return "", "", None, ""
+    return parts.scheme, (parts.hostname or "") if port != 0 else "", port, entity.path or parts.path
 
 
 def _with_port(host: str, port: int, protocol: str) -> str:
