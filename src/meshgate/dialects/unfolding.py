@@ -141,25 +141,7 @@ class _Identity:
         namespace, given = self._namespace(metadata or {}, (group, kind))
         # A name that is one stays whole: two long ones may differ at their ends alone.
         ref = ObjectRef(kind, one_line(namespace), name if is_dns_name(name) else one_line(name), group)
-        if not is_dns_name(name):
-            # Kubernetes lets a few kinds (roles) have other names; none of ours is one.
-            self._error(
-                "MG2004",
-                ("metadata", "name"),
-                "must be a lower-case DNS name (RFC 1123)",
-                ref,
-                value=name,
-                remedy=_better_name(name),
-            )
-        if given and not is_dns_label(namespace):
-            self._error(
-                "MG2004",
-                ("metadata", "namespace"),
-                "must be a DNS label (RFC 1123)",
-                ref,
-                value=namespace,
-                remedy=_better_name(namespace.replace(".", "-")),
-            )
+        self._check_names(ref, name, namespace if given else "")
         return Document(
             ref=ref,
             api_version=api_version,
@@ -170,6 +152,27 @@ class _Identity:
             source=self._source,
             base=self._base,
         )
+
+    def _check_names(self, ref: ObjectRef, name: str, namespace: str) -> None:
+        if not is_dns_name(name):
+            # Kubernetes lets a few kinds (roles) have other names; none of ours is one.
+            self._error(
+                "MG2004",
+                ("metadata", "name"),
+                "must be a lower-case DNS name (RFC 1123)",
+                ref,
+                value=name,
+                remedy=_better_name(name),
+            )
+        if namespace and not is_dns_label(namespace):
+            self._error(
+                "MG2004",
+                ("metadata", "namespace"),
+                "must be a DNS label (RFC 1123)",
+                ref,
+                value=namespace,
+                remedy=_better_name(namespace.replace(".", "-")),
+            )
 
     def _namespace(self, metadata: Mapping[str, Json], kind: tuple[str, str]) -> tuple[str, bool]:
         written = metadata.get("namespace")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import assert_never
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import proxy_protocol_pb2
@@ -119,21 +118,8 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     if policy.outliers:
         outliers(cluster, policy.outliers)
     _by_locality(cluster, proxy, locality_setting(reader, policy))
-    workloads = [w for key in reader.backends(parts.host) if (w := reader.workload(key))]
     machines = reader.endpoints(parts.host)
-    all_meshed = bool(workloads or machines) and all(w.meshed for w in workloads)
-    all_meshed = all_meshed and all(m.meshed for m in machines)
-    # Where sidecars were just ordered, pods without one serve until the new ones are ready.
-    # Envoy chooses TLS for each endpoint but HTTP/2 for the whole cluster (1.40).
-    instances = [i for key in reader.backends(parts.host) for i in reader.instances(key) if i.ready]
-    all_meshed = all_meshed and all(i.meshed for i in instances)
-    identities = {(w.name.namespace, w.service_account) for w in workloads if w.meshed}
-    # And where they were just taken away, pods with one serve until they are replaced.
-    identities |= {(i.pod.namespace, i.service_account) for i in instances if i.meshed}
-    accounts = {m.service_account or Name(service.name.namespace, "default") for m in machines if m.meshed}
-    identities |= {(account.namespace, account.name) for account in accounts}
-    if proxy.plain:
-        all_meshed, identities = False, set()
+    all_meshed, identities = (False, set()) if proxy.plain else _members(reader, service.name, parts.host)
     wanted = policy.pool is None or policy.pool.h2_upgrade is not False
     # A port that does not say what it speaks keeps what the client speaks (HTTP/2 goes as bytes).
     if port.protocol is AppProtocol.UNKNOWN:
@@ -143,27 +129,38 @@ def _outbound(reader: Reader, proxy: Proxy, name: str, parts: ClusterName) -> cl
     # Envoy takes a cluster that looks names up only with these, also where it speaks no TLS.
     by_request = by_request or bool(cluster.cluster_type.name)
     upstream_protocol.speak(cluster, port.protocol, policy, http2=http2, server_name_by_request=by_request)
-    match policy.tls:
-        case None | ClientTlsMode.ISTIO_MUTUAL:
-            asked = policy.tls is not None
-            if identities or (asked and service.external is not None):
-                required = asked and (all_meshed or service.external is not None)
-                spiffe = [*_spiffe(identities), *sans]
-                by_client = policy.pool is not None and policy.pool.use_client_protocol
-                alpn = _alpn(port.protocol, http2=http2, by_client=by_client)
-                _mesh_tls(cluster, alpn, spiffe, parts, required=required)
-        case ClientTlsMode.DISABLE:
-            pass
-        case ClientTlsMode.SIMPLE | ClientTlsMode.MUTUAL:
-            cluster.transport_socket.CopyFrom(begun)
-        case _:
-            assert_never(policy.tls)
+    if begun is not None:
+        cluster.transport_socket.CopyFrom(begun)
+    elif policy.tls in (None, ClientTlsMode.ISTIO_MUTUAL):
+        asked = policy.tls is not None
+        if identities or (asked and service.external is not None):
+            required = asked and (all_meshed or service.external is not None)
+            by_client = policy.pool is not None and policy.pool.use_client_protocol
+            alpn = _alpn(port.protocol, http2=http2, by_client=by_client)
+            _mesh_tls(cluster, alpn, [*_spiffe(identities), *sans], parts, required=required)
     if policy.proxy_protocol:
         _proxy_header(cluster, policy.proxy_protocol)
     add_check(cluster, (m for m in machines if m.has(chosen.labels if chosen else {})))
     if not cluster.health_checks:
         add_active_check(cluster, policy.check, http2=http2)
     return cluster
+
+
+def _members(reader: Reader, service: Name, host: str) -> tuple[bool, set[tuple[str, str]]]:
+    """Whether all that answers for a host has a sidecar, and the accounts (namespace, name) of what has."""
+    backends = reader.backends(host)
+    workloads = [w for key in backends if (w := reader.workload(key))]
+    machines = reader.endpoints(host)
+    # Where sidecars were just ordered, pods without one serve until the new ones are ready.
+    # Envoy chooses TLS for each endpoint but HTTP/2 for the whole cluster (1.40).
+    instances = [i for key in backends for i in reader.instances(key) if i.ready]
+    meshed = [*(w.meshed for w in workloads), *(m.meshed for m in machines)]
+    all_meshed = bool(meshed) and all(meshed) and all(i.meshed for i in instances)
+    identities = {(w.name.namespace, w.service_account) for w in workloads if w.meshed}
+    # And where they were just taken away, pods with one serve until they are replaced.
+    identities |= {(i.pod.namespace, i.service_account) for i in instances if i.meshed}
+    accounts = {m.service_account or Name(service.namespace, "default") for m in machines if m.meshed}
+    return all_meshed, identities | {(account.namespace, account.name) for account in accounts}
 
 
 def _by_locality(cluster: cluster_pb2.Cluster, proxy: Proxy, setting: LocalitySetting | None) -> None:

@@ -13,31 +13,19 @@ from meshgate.model.names import Name
 from meshgate.model.policy import (
     Acl,
     Acme,
-    BasicAuth,
+    Authentication,
     BotDetection,
     Buffering,
     CorrelationId,
     CrossOrigin,
-    Datadog,
     ExternalAuth,
-    FileLog,
     GrpcGateway,
     GrpcWeb,
-    HmacAuth,
-    HttpLog,
     HttpsOnly,
     IpRestriction,
-    JwtAuth,
-    KeyAuth,
-    LdapAuth,
     Log,
-    Loggly,
-    MtlsAuth,
-    OAuth2,
     OnlyVia,
     Opa,
-    OpenIdConnect,
-    OpenTelemetry,
     PostFunction,
     PreFunction,
     Prometheus,
@@ -48,14 +36,8 @@ from meshgate.model.policy import (
     RequestTransformer,
     ResponseRateLimit,
     ResponseTransformer,
-    Session,
-    Statsd,
-    Syslog,
-    TcpLog,
     Termination,
     Tracer,
-    UdpLog,
-    Zipkin,
 )
 
 SCOPABLE = (
@@ -76,6 +58,22 @@ SCOPABLE = (
 )
 """Plugins that can be for one consumer: they run when it is known who asks, or once more then (see
 `policies.late`). Limits can be too, in their own way."""
+
+OF_EVERYBODY = (
+    Authentication
+    | Opa
+    | Acl
+    | Acme
+    | BotDetection
+    | CrossOrigin
+    | ExternalAuth
+    | HttpsOnly
+    | OnlyVia
+    | Buffering
+    | PreFunction
+    | PostFunction
+)
+"""What holds before it is known who asks, or decides that: nothing for one consumer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,63 +137,16 @@ class ConsumerPlugins:
         if problem:
             self.closed.add(member.name)
         for entry in scoped:
-            match entry.policy:
-                case (
-                    JwtAuth()
-                    | KeyAuth()
-                    | BasicAuth()
-                    | HmacAuth()
-                    | LdapAuth()
-                    | MtlsAuth()
-                    | Session()
-                    | OAuth2()
-                    | Opa()
-                    | OpenIdConnect()
-                    | Acl()
-                    | Acme()
-                    | BotDetection()
-                    | CrossOrigin()
-                    | ExternalAuth()
-                    | HttpsOnly()
-                    | OnlyVia()
-                    | Buffering()
-                    | PreFunction()
-                    | PostFunction()
-                ):
-                    self._findings.warn(
-                        "MG2006",
-                        at,
-                        consumer.ref,
-                        f"plugin {entry.plugin.plugin} cannot be set for a consumer; it has no effect",
-                        "name it on the Ingress or the Service",
-                        PLUGINS_FIELD,
-                    )
-                case (
-                    RateLimit()
-                    | ResponseRateLimit()
-                    | IpRestriction()
-                    | ProxyCache()
-                    | RequestSize()
-                    | RequestTransformer()
-                    | ResponseTransformer()
-                    | Redirection()
-                    | Termination()
-                    | CorrelationId()
-                    | GrpcGateway()
-                    | GrpcWeb()
-                    | Zipkin()
-                    | OpenTelemetry()
-                    | Prometheus()
-                    | HttpLog()
-                    | FileLog()
-                    | UdpLog()
-                    | TcpLog()
-                    | Loggly()
-                    | Syslog()
-                    | Statsd()
-                    | Datadog()
-                ):
-                    pass
-                case _:
-                    assert_never(entry.policy)
+            if isinstance(entry.policy, RateLimit | SCOPABLE):
+                continue
+            if not isinstance(entry.policy, OF_EVERYBODY):
+                assert_never(entry.policy)
+            self._findings.warn(
+                "MG2006",
+                at,
+                consumer.ref,
+                f"plugin {entry.plugin.plugin} cannot be set for a consumer; it has no effect",
+                "name it on the Ingress or the Service",
+                PLUGINS_FIELD,
+            )
         return tuple(s.plugin for s in scoped if isinstance(s.policy, RateLimit | SCOPABLE))
