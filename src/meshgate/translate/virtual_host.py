@@ -9,6 +9,7 @@ from envoy.config.route.v3 import route_components_pb2 as pb
 from meshgate.model.graph import MeshHost
 from meshgate.model.mesh_config import OutboundMode
 from meshgate.model.names import requested_host
+from meshgate.model.policy import KeyAuth
 from meshgate.model.proxy import Isolation, Proxy
 from meshgate.model.reader import Reader
 from meshgate.model.route import Destination, Forward, Refuse, Rule, WeightedDestination
@@ -119,6 +120,7 @@ def edge(reader: Reader, proxy: Proxy, resource_name: str) -> pb.VirtualHost | N
     plain: list[pb.Route] = []
     for rule in edge_host.rules:
         parts, *others = _edge_parts(rule, policies)
+        plain.extend(_of_options(reader, proxy, rule, policies))
         plain.extend(routes(_edge_context(reader, proxy, parts), rule))
         for number, other in enumerate(others):
             context = _edge_context(reader, proxy, other)
@@ -138,6 +140,21 @@ def _challenge(asked: tuple[str, str]) -> pb.Route:
     route.direct_response.body.inline_string = answer
     route.metadata.filter_metadata[METADATA_NAMESPACE].update({acme.METADATA: "challenge"})
     return route
+
+
+def _of_options(reader: Reader, proxy: Proxy, rule: Rule, policies: EdgePolicies) -> list[pb.Route]:
+    """A rule's routes for OPTIONS where its `key-auth` says nothing to that; Kong's `run_on_preflight`.
+
+    Envoy's filter (1.40) asks every method for a key, so a route of its own does without it.
+    """
+    asking = tuple(p for p in rule.policies if not isinstance(p, KeyAuth) or p.run_on_preflight)
+    if asking == rule.policies:
+        return []
+    without = replace(rule, policies=asking)
+    found = routes(_edge_context(reader, proxy, _edge_parts(without, policies)[0]), without)
+    for route in found:
+        route.match.headers.add(name=":method").string_match.exact = "OPTIONS"
+    return found
 
 
 def _edge_context(reader: Reader, proxy: Proxy, parts: RouteParts) -> RouteContext:

@@ -33,13 +33,14 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             ),
         ),
         "jwt": Section(
-            test="e2e/test_shop_jwt.py", config="{claims_to_verify: [exp]}", text="See [jwt.md](jwt.md)."
+            test="envoy/test_kong_jwt_answers.py",
+            config="{claims_to_verify: [exp]}",
+            text="See [jwt.md](jwt.md).",
         ),
         "key-auth": Section(
             test="simulate/test_against_envoy.py",
             config="{key_names: [apikey]}",
             text="See [key-auth.md](key-auth.md).",
-            notes={"run_on_preflight": "no effect: preflights need a key"},
         ),
         "ldap-auth": Section(
             test="envoy/test_kong_ldap_auth.py",

@@ -30,8 +30,6 @@ def lower_key_auth(config: KeyAuthConfig, report: Report) -> KeyAuth:
             ("key_in_header",),
             "must be true where key_in_query and key_in_body are false, or no key is ever found",
         )
-    if not config.run_on_preflight:
-        report.warn("MG1103", ("run_on_preflight",), "a preflight needs a key all the same")
     return KeyAuth(
         key_names=tuple(dict.fromkeys(config.key_names)),
         hide_credentials=config.hide_credentials,
