@@ -35,12 +35,21 @@ def listener_filters(
     if not any(not p.anonymous for p in policies):
         return ()
     users = sorted(_user(c.username, c.password.reveal()) for consumer in consumers for c in consumer.basic)
+    return (_filter(users or [_NOBODY]),)
+
+
+def spare_filter() -> hcm.HttpFilter:
+    """The filter without a user."""
+    return _filter([_NOBODY])
+
+
+def _filter(users: list[str]) -> hcm.HttpFilter:
     config = pb.BasicAuth(
-        users=base_pb2.DataSource(inline_string="\n".join(users or [_NOBODY])),
+        users=base_pb2.DataSource(inline_string="\n".join(users)),
         forward_username_header=CREDENTIAL_HEADER,
         authentication_header=LOGIN_HEADER,
     )
-    return (http_filter(FILTER, config, disabled=True),)
+    return http_filter(FILTER, config, disabled=True)
 
 
 def route_parts(policy: BasicAuth) -> RouteParts:

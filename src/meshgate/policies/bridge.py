@@ -80,6 +80,17 @@ def listener_filters(policies: tuple[Policy, ...], stage: Stage) -> tuple[hcm.Ht
     return (http_filter(FILTERS[stage], config, disabled=True),)
 
 
+def spare_filter(stage: Stage) -> hcm.HttpFilter:
+    """The filter of a stage before anybody needs a bridge: it finds none, and refuses."""
+    config = pb.ExtAuthz(
+        transport_api_version=config_source_pb2.ApiVersion.V3,
+        status_on_error=http_status_pb2.HttpStatus(code=http_status_pb2.StatusCode.InternalServerError),
+        stat_prefix=f"bridge_{stage.value}",
+    )
+    config.grpc_service.envoy_grpc.cluster_name = CLUSTER
+    return http_filter(FILTERS[stage], config, disabled=True)
+
+
 def route_parts(policies: tuple[Policy, ...], stage: Stage) -> RouteParts:
     """Switches the stage's filter on, with the rule's id and as much of the body as is asked for."""
     found = bridged(policies, stage)

@@ -33,6 +33,7 @@ from meshgate.model.policy import (
 from meshgate.policies import (
     acl,
     acme,
+    anonymous,
     basic_auth,
     basic_login,
     bot_detection,
@@ -58,6 +59,7 @@ from meshgate.policies import (
     request_termination,
     response_rate_limit,
     route_logs,
+    standing,
     transformers,
 )
 from meshgate.policies.edge_policies import EdgeFilter, EdgePolicies
@@ -80,10 +82,11 @@ from meshgate.policies.entries import (
 from meshgate.policies.functions import Functions, Place
 from meshgate.policies.late import LateGrpcWeb, LateRequests
 from meshgate.policies.parts import RouteParts
+from meshgate.policies.standing import Standing, denials
 from meshgate.policies.traces import Traced
 from meshgate.policies.variants import Chooser, LateAnswers
 
-AUTHENTICATED: EdgeFilter = Strangers()
+AUTHENTICATED: EdgeFilter = Standing(Strangers(), denials(anonymous.REQUIRED_FILTER))
 """The entry behind which Istio's policies stand: they want to know nothing of Kong's plugins."""
 
 CHAIN: tuple[EdgeFilter, ...] = (
@@ -111,27 +114,41 @@ CHAIN: tuple[EdgeFilter, ...] = (
     # Kong's priority 2000: preflights come without credentials.
     Cors(),
     # Who is it? Kong's priority 1450.
-    NativeAuthentication(
-        JwtAuth, jwt.listener_filters, lambda policy, _: jwt.route_parts(policy), jwt.replies
+    Standing(
+        NativeAuthentication(
+            JwtAuth, jwt.listener_filters, lambda policy, _: jwt.route_parts(policy), jwt.replies
+        ),
+        standing.jwt_spare,
     ),
     # Where a key may be in the body, it is found before somebody asks for it.
     Plain(KeyAuth, key_in_body.listener_filters, key_in_body.route_parts, key_in_body.replies),
     # Kong takes no key that is there twice; Envoy's filter would take the first.
-    UnlessNative(
-        Plain(KeyAuth, key_duplicates.listener_filters, key_duplicates.route_parts, key_duplicates.replies)
+    Standing(
+        UnlessNative(
+            Plain(
+                KeyAuth, key_duplicates.listener_filters, key_duplicates.route_parts, key_duplicates.replies
+            )
+        ),
+        denials(key_duplicates.FILTER),
     ),
     # Who is it? Kong's priority 1250; with jwt on one route both must agree to let in.
-    UnlessNative(NativeAuthentication(KeyAuth, key_auth.listener_filters, key_auth.route_parts)),
+    Standing(
+        UnlessNative(NativeAuthentication(KeyAuth, key_auth.listener_filters, key_auth.route_parts)),
+        standing.key_spare,
+    ),
     # Both in one filter of our own, and what tells the service, where nothing else says who it is.
-    NativeKeys(),
+    Standing(NativeKeys(), standing.native_key_spare),
     # Where a username and password may be, before somebody asks for them.
     Plain(BasicAuth, basic_login.listener_filters, basic_login.route_parts),
     # Who is it? Kong's priority 1100; with others on one route all must agree.
-    NativeAuthentication(
-        BasicAuth,
-        basic_auth.listener_filters,
-        lambda policy, _: basic_auth.route_parts(policy),
-        basic_auth.replies,
+    Standing(
+        NativeAuthentication(
+            BasicAuth,
+            basic_auth.listener_filters,
+            lambda policy, _: basic_auth.route_parts(policy),
+            basic_auth.replies,
+        ),
+        standing.basic_spare,
     ),
     # Tells the services and all that follows who it is.
     UnlessNative(ConsumerHeaders()),
@@ -149,7 +166,7 @@ CHAIN: tuple[EdgeFilter, ...] = (
     # What the next one has said of the same token before.
     Repeated(),
     # Ways in that Envoy does not know, in Kong's order among themselves: one question for all of them.
-    Asked(Stage.AUTHENTICATION),
+    Standing(Asked(Stage.AUTHENTICATION), standing.bridge_spare(Stage.AUTHENTICATION)),
     # Whoever is still nobody goes on as the consumer for strangers, or not at all.
     AUTHENTICATED,
     # Nobody needs the key any more; all that follows may show the query to somebody.
@@ -162,13 +179,18 @@ CHAIN: tuple[EdgeFilter, ...] = (
     # Kong's priority 998: every answer from here on may be read by any browser; OPTIONS is answered.
     Plain(GrpcGateway, grpc_json.gateway_filters, grpc_json.gateway_parts, grpc_json.gateway_replies),
     # Kong's priority 990: after authentication, before all that counts.
-    Plain(IpRestriction, ip_restriction.listener_filters, ip_restriction.route_parts, ip_restriction.replies),
+    Standing(
+        Plain(
+            IpRestriction, ip_restriction.listener_filters, ip_restriction.route_parts, ip_restriction.replies
+        ),
+        denials(ip_restriction.FILTER),
+    ),
     # Kong's priority 951: a body that is too long is refused whoever sends it.
     Plain(RequestSize, request_size.listener_filters, request_size.route_parts, request_size.replies),
     # Kong's priority 950: needs to know the consumer, and refuses before anything is counted.
-    Plain(Acl, acl.listener_filters, acl.route_parts, acl.replies),
+    Standing(Plain(Acl, acl.listener_filters, acl.route_parts, acl.replies), denials(acl.FILTER)),
     # What somebody else decides by who it is; Kong's priority 920.
-    Asked(Stage.ACCESS),
+    Standing(Asked(Stage.ACCESS), standing.bridge_spare(Stage.ACCESS)),
     # The Gateway API's way to ask somebody else.
     Plain(ExternalAuth, external_auth.listener_filters, external_auth.route_parts, external_auth.replies),
     # After authentication, so that each consumer has a bucket; Kong's priority 910.

@@ -67,8 +67,13 @@ def listener_filters(
         ),
         http_filter(KEY_FILTER, _key_choice(), disabled=True),
         http_filter(FILTER, config, disabled=True),
-        scripts.script_filter(VERIFIED_FILTER, "json", "guard", "jwt_answer", "jwt_verified"),
+        spare_filter(),
     )
+
+
+def spare_filter() -> hcm.HttpFilter:
+    """The last of them, which refuses everybody whom the others have not verified."""
+    return scripts.script_filter(VERIFIED_FILTER, "json", "guard", "jwt_answer", "jwt_verified")
 
 
 def route_parts(policy: JwtAuth) -> RouteParts:

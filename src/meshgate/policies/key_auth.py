@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from envoy.extensions.filters.http.api_key_auth.v3 import api_key_auth_pb2 as pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
-from meshgate.model.consumer import Consumer
+from meshgate.model.consumer import Consumer, KeyCredential
 from meshgate.model.policy import KeyAuth
 from meshgate.policies import key_hidden
 from meshgate.policies.key_in_body import KEY_HEADER
@@ -38,12 +39,20 @@ def listener_filters(
     """The filter with all keys; off where no route asks for it. Routes that let strangers in do not."""
     if not any(not p.anonymous for p in policies):
         return ()
+    return (_filter([credential for consumer in consumers for credential in consumer.keys]),)
+
+
+def spare_filter() -> hcm.HttpFilter:
+    """The filter without a key."""
+    return _filter(())
+
+
+def _filter(credentials: Iterable[KeyCredential]) -> hcm.HttpFilter:
     config = pb.ApiKeyAuth(forwarding=_forwarding(hide=False))
     config.key_sources.add(header="apikey")
-    for consumer in consumers:
-        for credential in consumer.keys:
-            config.credentials.add(key=credential.key.reveal_text(), client=credential.id)
-    return (http_filter(FILTER, config, disabled=True),)
+    for credential in credentials:
+        config.credentials.add(key=credential.key.reveal_text(), client=credential.id)
+    return http_filter(FILTER, config, disabled=True)
 
 
 def route_parts(policy: KeyAuth, consumers: tuple[Consumer, ...]) -> RouteParts:

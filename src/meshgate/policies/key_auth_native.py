@@ -8,6 +8,7 @@ It is told SHA-256 digests of the keys only. Everything else about key-auth (`an
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
@@ -50,21 +51,33 @@ def decides(policies: tuple[Policy, ...]) -> KeyAuth | None:
 def listener_filters(
     policies: tuple[KeyAuth, ...], consumers: tuple[Consumer, ...]
 ) -> tuple[hcm.HttpFilter, ...]:
-    """The filter with the digests of all keys; off where no route asks for it."""
-    if not any(map(_simple, policies)):
+    """The filter with the digests of all keys, off until a route asks for it.
+
+    There for any key-auth, for a change of its settings may make it this filter's.
+    """
+    if not policies:
         return ()
     table = {
         hashlib.sha256(credential.key.reveal()).hexdigest(): identity_values(consumer, credential.id)
         for consumer in consumers
         for credential in consumer.keys
     }
+    return (_filter(table),)
+
+
+def spare_filter() -> hcm.HttpFilter:
+    """The filter without a key."""
+    return _filter({})
+
+
+def _filter(table: Mapping[str, Mapping[str, str]]) -> hcm.HttpFilter:
     values: list[str | int] = ["", len(table)]
     for digest in sorted(table):
         given = {name: value for name, value in table[digest].items() if value}
         values += [digest, len(given)]
         for pair in given.items():
             values += pair
-    return (http_filter(FILTER, filter_settings("keys", values), disabled=True),)
+    return http_filter(FILTER, filter_settings("keys", values), disabled=True)
 
 
 def counts_too(policies: tuple[Policy, ...], edge: EdgePolicies) -> bool:
