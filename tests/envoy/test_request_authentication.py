@@ -103,6 +103,12 @@ def mesh(app: Echo, nobody: int, tmp_path_factory: pytest.TempPathFactory) -> It
         case("kept", tokens(f"{outputs}, forwardOriginalToken: true")),
         case("taken", tokens(outputs) + allow(source('requestPrincipals: ["*"]'), to("paths: [/open]"))),
     ]
+    places = "fromParams: [token, 'my token'], fromHeaders: [{name: x-token, prefix: 'T '}]"
+    cases += [
+        case("query", tokens()),
+        case("named", tokens(places)),
+        case("query-kept", tokens(f"{places}, forwardOriginalToken: true")),
+    ]
     with running(cases, tmp_path_factory.mktemp("envoy"), app) as started:
         yield started
 
@@ -160,3 +166,36 @@ def test_a_preflight_is_not_asked_for_a_token_and_gets_no_claims(mesh: Mesh) -> 
     assert ask(mesh, "taken", forged).status == 403
     reply = ask(mesh, "taken", replace(forged, target="/open"))
     assert (reply.reached, reply.received("x-sub")) == (True, [])
+
+
+def test_what_else_is_in_the_query_stays_as_it_was_written(mesh: Mesh) -> None:
+    token = SIGNED.headers[0][1].removeprefix("Bearer ")
+    odd = "a=%26b=2&c=%2B+d&&e&=f"
+    targets = {
+        ("query", f"/x?access_token={token}&{odd}"): f"/x?{odd}",
+        ("query", f"/x?a=1&access%5Ftoken={token}"): "/x?a=1",
+        ("query", f"/x?access_token={token}"): "/x",
+        ("named", f"/x?{odd}&my%20token={token}"): f"/x?{odd}",
+        ("named", f"/x?token={token}&access_token=mine&{odd}"): f"/x?access_token=mine&{odd}",
+        # Nobody's token, nothing to take.
+        ("named", "/x?access_token=mine&a=%26b=2"): "/x?access_token=mine&a=%26b=2",
+        ("query-kept", f"/x?token={token}&{odd}"): f"/x?token={token}&{odd}",
+    }
+    for (name, target), seen in targets.items():
+        reply = ask(mesh, name, replace(PLAIN, target=target))
+        assert (reply.status, reply.path) == (200, seen), (name, target)
+    assert ask(mesh, "query", replace(PLAIN, target="/x?access_token=a.b.c")).status == 401
+
+
+def test_a_token_in_a_header_is_taken_where_queries_may_hold_one_too(mesh: Mesh) -> None:
+    shown = (
+        ("x-token", "T " + SIGNED.headers[0][1].removeprefix("Bearer ")),
+        ("authorization", "Basic mine"),
+    )
+    reply = ask(mesh, "named", replace(PLAIN, headers=shown))
+    assert (reply.reached, reply.received("x-token"), reply.received("authorization")) == (
+        True,
+        [],
+        ["Basic mine"],
+    )
+    assert ask(mesh, "query", SIGNED).received("authorization") == []

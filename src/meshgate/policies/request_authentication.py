@@ -16,11 +16,13 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
 from meshgate.model.authorization import Attribute, Guard, JwtRule, RemoteKeys
+from meshgate.policies import scripts
 from meshgate.policies.matching_text import quote, regex
 from meshgate.policies.packing import duration, extension, http_filter
 
 FILTER = "meshgate.request_authentication"
 """Not Envoy's usual name: routes of the edge switch Kong's `jwt` on by that one."""
+TAKING_FILTER = "meshgate.request_authentication.taken"
 TOKEN_METADATA = "envoy.filters.http.jwt_authn"
 """Where Envoy's filter writes, whatever it is called."""
 PAYLOAD = "payload"
@@ -47,7 +49,39 @@ def http_filters(guard: Guard, cluster: ClusterOf, *, chooses: bool = False) -> 
     one = config.rules.add()
     one.match.prefix = "/"
     one.requires.CopyFrom(_requirement(names))
-    return (http_filter(FILTER, config),)
+    return (http_filter(FILTER, config), *_taking([rule for rule in guard.jwt if _is_taken(rule)]))
+
+
+def _is_taken(rule: JwtRule) -> bool:
+    """Whether a program takes the tokens out of requests: Envoy 1.40 would write the query anew and unescape
+    it, so that `a=%26b=2` became two parameters."""
+    return not rule.forward and bool(_parameters(rule))
+
+
+def _taking(rules: list[JwtRule]) -> tuple[hcm.HttpFilter, ...]:
+    if not rules:
+        return ()
+    known: dict[str, tuple[dict[str, str], dict[str, bool]]] = {}
+    for rule in rules:
+        headers, parameters = known.setdefault(rule.issuer, ({}, {}))
+        headers.update(_headers(rule))
+        parameters.update(dict.fromkeys(_parameters(rule), True))
+    data = {issuer: {"headers": h, "parameters": p} for issuer, (h, p) in sorted(known.items())}
+    before = f"local rules = {scripts.literal(data)}\n"
+    return (scripts.script_filter(TAKING_FILTER, "json", "guard", "token_taken", before=before, always=True),)
+
+
+def _parameters(rule: JwtRule) -> tuple[str, ...]:
+    return rule.from_params if _has_places(rule) else ("access_token",)
+
+
+def _headers(rule: JwtRule) -> tuple[tuple[str, str], ...]:
+    return rule.from_headers if _has_places(rule) else (("authorization", "Bearer "),)
+
+
+def _has_places(rule: JwtRule) -> bool:
+    """Whether the rule names a place of its own; Envoy has its own two where not."""
+    return bool(rule.from_headers or rule.from_params or rule.from_cookies)
 
 
 def removal(guard: Guard) -> tuple[extension_pb2.TypedExtensionConfig, ...]:
@@ -103,7 +137,7 @@ def _provider(rule: JwtRule, cluster: ClusterOf) -> pb.JwtProvider:
     provider = pb.JwtProvider(
         issuer=rule.issuer,
         audiences=rule.audiences,
-        forward=rule.forward,
+        forward=rule.forward or _is_taken(rule),
         forward_payload_header=rule.payload_header,
         payload_in_metadata=PAYLOAD,
         from_params=rule.from_params,

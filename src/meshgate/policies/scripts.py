@@ -6,6 +6,7 @@ One program serves all routes; what a route wants of it is data (`filter_context
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
@@ -21,6 +22,8 @@ from meshgate.policies.replies import as_it_is_reply
 Data = Mapping[str, object]
 """What a route tells a program: texts, booleans, lists and mappings of them; numbers as texts."""
 
+_PLAIN = frozenset(string.ascii_letters + string.digits + " -_.:/")
+
 BODY_LIMIT_BYTES = 8 << 20
 """Largest body that is held back to be changed or looked into; beyond, 413 (an answer: 500)."""
 
@@ -33,14 +36,14 @@ def source(*files: str) -> str:
     return "".join((*parts, _read(main)))
 
 
-def script_filter(name: str, *files: str, before: str = "") -> hcm.HttpFilter:
+def script_filter(name: str, *files: str, before: str = "", always: bool = False) -> hcm.HttpFilter:
     """A filter that runs the program on routes that say so; it never chooses another route by itself.
 
-    `before`: a text in Lua that the program finds before it.
+    `before`: a text in Lua that the program finds before it. `always`: on every route.
     """
     config = lua_pb2.Lua(clear_route_cache=boolean(False))
     config.default_source_code.CopyFrom(base_pb2.DataSource(inline_string=before + source(*files)))
-    return http_filter(name, config, disabled=True)
+    return http_filter(name, config, disabled=not always)
 
 
 def script_data(data: Data) -> any_pb2.Any:
@@ -56,6 +59,19 @@ def with_more_data(packed: any_pb2.Any, data: Data) -> any_pb2.Any:
     packed.Unpack(per_route)
     per_route.filter_context.MergeFrom(struct(data))
     return pack(per_route)
+
+
+def literal(value: object) -> str:
+    """Texts, `True` and mappings of them as Lua reads them, whatever is in the texts."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"[{literal(k)}]={literal(v)}" for k, v in value.items()) + "}"
+    if value is True:
+        return "true"
+    return (
+        '"'
+        + "".join(c if c in _PLAIN else f"\\{ord(c):03d}" for c in str(value).encode().decode("latin-1"))
+        + '"'
+    )
 
 
 def struct(data: Data) -> struct_pb2.Struct:

@@ -118,19 +118,6 @@ def lower_request_authentication(document: Document) -> Lowered:
     return Lowered(declared=Declared(request_authentications=(policy,)), diagnostics=tuple(said), keep=True)
 
 
-def _unescaping(document: Document, path: FieldPath) -> Diagnostic:
-    """As in Istio: Envoy 1.40 takes the token out and writes the rest back as it unescaped it."""
-    return problem(
-        document,
-        "MG1103",
-        path,
-        "Envoy takes the token out of the query and unescapes the rest: %26 reaches the service as &",
-        severity=Severity.WARNING,
-        remedy="set forwardOriginalToken: true, or let clients send a header",
-        key=True,
-    )
-
-
 def _rule(spec: JwtRuleSpec, path: FieldPath, document: Document, said: list[Diagnostic]) -> JwtRule:
     def error(code: str, field: str, message: str, remedy: str = "") -> None:
         said.append(problem(document, code, (*path, field), message, remedy=remedy, key=True))
@@ -162,8 +149,6 @@ def _rule(spec: JwtRuleSpec, path: FieldPath, document: Document, said: list[Dia
         spec.output_claim_to_headers
     ):
         error("MG2006", "outputClaimToHeaders", "must name every header once")
-    if spec.from_params and not spec.forward_original_token:
-        said.append(_unescaping(document, (*path, "fromParams")))
     return JwtRule(
         issuer=spec.issuer,
         audiences=spec.audiences,
