@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from meshgate.native import LIBRARY
 from meshgate.policies.native import items
 from tests.native.sanitized import built, said
 
@@ -21,7 +22,8 @@ KEYS = items([1, 1, 2, "apikey", "x-key"]) + LIMITS
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built("reading", tmp_path_factory.mktemp("reading"), without="module.c")
+    files = sorted(path.name for path in LIBRARY.parent.glob("*.c") if path.name != "module.c")
+    return built("reading", tmp_path_factory.mktemp("reading"), *files)
 
 
 def test_reads_what_the_control_plane_writes(reader: Path) -> None:

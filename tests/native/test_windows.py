@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from meshgate.native import LIBRARY
 from meshgate.ratelimit.windows import Window, window_end, window_start
+from tests.native.sanitized import built, said
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler here")
 
@@ -143,6 +144,11 @@ def test_threads_let_exactly_the_limit_pass(table: ctypes.CDLL) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert sum(threads.map(ask, range(8))) == 1000
+
+
+def test_threads_never_touch_the_same_at_once(tmp_path: Path) -> None:
+    program = built("threads", tmp_path, "windows.c", "hash.c", looks_for="thread")
+    assert said(program, []) == ["4000"]
 
 
 def test_newcomers_push_out_others_like_them_first(table: ctypes.CDLL) -> None:

@@ -6,13 +6,13 @@
 #include <time.h>
 
 #define ROWS 16384 /* A power of two. */
-#define SEATS 8    /* 131,072 in all: 12 MiB, of which only what is used takes memory. */
+#define SEATS 8    /* 131,072 in all: 14 MiB, of which only what is used takes memory. */
 #define SPINS 100
 
 typedef struct {
     hash128 who;
     uint64_t ends[WINDOWS]; /* When a window's count is worth nothing any more; 0: never used. */
-    uint32_t used[WINDOWS];
+    uint64_t used[WINDOWS];
 } seat;
 
 typedef struct {
@@ -94,7 +94,7 @@ static outcome count(seat *his, const limits *allowed, uint64_t now) {
     }
     for (int w = 0; w < WINDOWS; w++) {
         if (!(allowed->set & 1 << w)) continue;
-        if (found.passes && his->used[w] < UINT32_MAX) his->used[w]++;
+        if (found.passes) his->used[w]++;
         found.left[w] = allowed->most[w] > his->used[w] ? allowed->most[w] - his->used[w] : 0;
         if (found.left[w] <= least) {
             least = found.left[w];
