@@ -12,6 +12,7 @@ the manifests say, and carries checkout's identity is the mesh's doing.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -43,7 +44,7 @@ PASSED_ON = (
 )
 """What joins the calls of one request into one trace, and the header that chooses a canary."""
 MAX_TIMES = 10_000
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = float(os.environ.get("PAYMENT_TIMEOUT_SECONDS", "5"))
 
 
 def respond(service: Service, request: Request) -> tuple[int, Body]:

@@ -58,7 +58,7 @@ class Client:
     def ask(self, path: str = "/", headers: Headers = (), method: str = "GET") -> Answer:
         """One request; headers go out as they are given, also twice."""
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(self._address, self._port, timeout=15)
+            self._connection = http.client.HTTPConnection(self._address, self._port, timeout=60)
         try:
             self._connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             self._connection.putheader("Host", self._host)

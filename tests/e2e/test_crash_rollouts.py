@@ -17,6 +17,8 @@ from tests.e2e.waiting import until
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 
 CHECKOUT = ROOT / "examples/shop/checkout.py"
+PATIENT = "env PAYMENT_TIMEOUT_SECONDS=60"
+"""A busy machine takes its time, also to bring a control plane back that is asked for a name."""
 SHOP, BARE = "shop.example.test", "shop.bare.test"
 GATEWAY = "meshgate-gateway/istio-proxy"
 WORKLOADS = ("payment", "checkout")
@@ -29,7 +31,7 @@ def shop(namespace: str, host: str) -> str:
         service("payment", namespace=namespace)
         + payment.replace("spec:\n  selector", "spec:\n  replicas: 2\n  selector", 1)
         + service("checkout", namespace=namespace)
-        + deployment("checkout", namespace=namespace, command=f"python3 {CHECKOUT} v1 8080")
+        + deployment("checkout", namespace=namespace, command=f"{PATIENT} python3 {CHECKOUT} v1 8080")
         + ingress("shop", host=host, backend="checkout", namespace=namespace)
     )
 

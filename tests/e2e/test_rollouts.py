@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 
 APP = ROOT / "tests/e2e/rolling_app.py"
 CHECKOUT = ROOT / "examples/shop/checkout.py"
+PATIENT = "env PAYMENT_TIMEOUT_SECONDS=60"
+"""A busy machine takes its time, also to bring a control plane back that is asked for a name."""
 EDGE, SHOP, RPC = "pay.example.test", "shop.example.test", "rpc.example.test"
 FRAIL, LATE_EDGE, LATE_SHOP = "frail.example.test", "pay.late.test", "shop.late.test"
 GATEWAY = "spiffe://cluster.local/ns/meshgate-system/sa/meshgate-gateway"
@@ -79,7 +81,7 @@ def manifests(hooks: Path) -> str:
         + service("payment")
         + pay
         + service("checkout")
-        + deployment("checkout", command=f"python3 {CHECKOUT} v1 8080")
+        + deployment("checkout", command=f"{PATIENT} python3 {CHECKOUT} v1 8080")
         + service("rpc").replace("name: http, port: 80, targetPort", "name: grpc, port: 80, targetPort")
         + several(2, rpc)
         + ingress("pay", host=EDGE, backend="payment")
@@ -94,7 +96,7 @@ def manifests(hooks: Path) -> str:
         + service("payment", namespace="late")
         + several(2, deployment("payment", namespace="late"))
         + service("checkout", namespace="late")
-        + deployment("checkout", namespace="late", command=f"python3 {CHECKOUT} v1 8080")
+        + deployment("checkout", namespace="late", command=f"{PATIENT} python3 {CHECKOUT} v1 8080")
         + ingress("pay", host=LATE_EDGE, backend="payment", namespace="late")
         + ingress("shop", host=LATE_SHOP, backend="checkout", namespace="late")
     )

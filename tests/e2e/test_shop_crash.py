@@ -16,6 +16,8 @@ from tests.e2e.waiting import until
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy]
 
 CHECKOUT = ROOT / "examples/shop/checkout.py"
+PATIENT = "env PAYMENT_TIMEOUT_SECONDS=60"
+"""A busy machine takes its time, also to bring a control plane back that is asked for a name."""
 SHOP = "shop.example.test"
 
 
@@ -26,7 +28,7 @@ def manifests() -> str:
         + service("payment")
         + deployment("payment")
         + service("checkout")
-        + deployment("checkout", command=f"python3 {CHECKOUT} v1 8080")
+        + deployment("checkout", command=f"{PATIENT} python3 {CHECKOUT} v1 8080")
         + peer_authentication("default", "STRICT")
         + ingress("shop", host=SHOP, backend="checkout")
     )

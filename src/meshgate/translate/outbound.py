@@ -214,8 +214,13 @@ def _on_demand(*, look_up: bool) -> hcm.HttpConnectionManager:
     return manager
 
 
+_LEARN_MS = 60_000
+"""How long a first request to a name waits for the control plane: as long as a new one takes to begin on a
+busy machine, and as a connection waits by Envoy's default. A name that there is not is refused at once."""
+
+
 def _on_demand_filter() -> hcm.HttpFilter:
     config = on_demand_pb2.OnDemand()
     config.odcds.source.CopyFrom(tls.ads_source())
-    config.odcds.timeout.CopyFrom(duration(5000))
+    config.odcds.timeout.CopyFrom(duration(_LEARN_MS))
     return http_filter("envoy.filters.http.on_demand", config)
