@@ -18,6 +18,7 @@ from meshgate.app.acme import AcmeCertificates
 from meshgate.app.addresses import ServiceAddresses
 from meshgate.app.bridge import BridgeFiles
 from meshgate.app.certificates import usable_certificates
+from meshgate.app.condition_times import ConditionTimes
 from meshgate.app.descriptors import Asked, Descriptors, ready_pods
 from meshgate.app.endpoint_lane import EndpointLane
 from meshgate.app.environment import Environment
@@ -89,7 +90,7 @@ class ControlPlane:
         self.gateway = gateway_pod(
             settings=repr(place), locality=options.locality, library=native_filters(options.state)
         )
-        self.gateway_statuses = GatewayStatuses()
+        self.gateway_statuses = GatewayStatuses(ConditionTimes(options.state / "conditions.json"))
         self._addresses = ServiceAddresses(options.state / "addresses.json")
         self.runtime = LocalRuntime(self._runtime_options(place))
         self._told: tuple[Diagnostic, ...] = ()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from meshgate.app.condition_times import ConditionTimes
 from meshgate.core.diagnostics import ObjectRef
 from meshgate.model.edge_ports import real_ports
 from meshgate.model.gateway_api import CLASS, CONTROLLER, GATEWAY_GROUP
@@ -33,20 +34,17 @@ class Served:
 
 @dataclass(slots=True)
 class GatewayStatuses:
-    """Remembers since when each condition is as it is."""
+    """The newest statuses, and since when each condition is as it is."""
 
-    _since: dict[str, tuple[bool, str]] = field(default_factory=dict)
+    _times: ConditionTimes
     _statuses: Mapping[str, ObjectStatus] = field(default_factory=dict)
 
     def take(self, statuses: Mapping[str, ObjectStatus], now: str) -> None:
         """The newest statuses, and the time (RFC 3339) at which they hold."""
         statuses = {_CLASS: class_status(None), **statuses}
-        fresh: dict[str, tuple[bool, str]] = {}
-        for key, status in statuses.items():
-            for name, condition in _conditions(key, status):
-                known = self._since.get(name)
-                fresh[name] = known if known and known[0] == condition.holds else (condition.holds, now)
-        self._since, self._statuses = fresh, statuses
+        holding = {n: c.holds for key, status in statuses.items() for n, c in _conditions(key, status)}
+        self._times.take(holding, now)
+        self._statuses = statuses
 
     def overlay(self, ref: ObjectRef, served: Served) -> JsonObject:
         """What the object that is shown has beside what was written; empty for other kinds."""
@@ -65,7 +63,7 @@ class GatewayStatuses:
     def services(self) -> list[JsonObject]:
         """A Service for each Gateway, as Kubernetes' controllers make one; it routes nothing."""
         return [
-            _service(key, self._since[f"{key}:Accepted"][1], status, status.service)
+            _service(key, self._times.since(f"{key}:Accepted"), status, status.service)
             for key, status in self._statuses.items()
             if status.service is not None
         ]
@@ -106,7 +104,6 @@ class GatewayStatuses:
     def _listed(self, key: str, conditions: Iterable[Condition], generation: int) -> list[JsonObject]:
         found: list[JsonObject] = []
         for one in conditions:
-            _, since = self._since.get(f"{key}:{one.type}", (one.holds, ""))
             found.append(
                 {
                     "type": one.type,
@@ -114,7 +111,7 @@ class GatewayStatuses:
                     "reason": one.reason,
                     "message": one.message,
                     "observedGeneration": generation,
-                    "lastTransitionTime": since,
+                    "lastTransitionTime": self._times.since(f"{key}:{one.type}"),
                 }
             )
         return found

@@ -71,6 +71,26 @@ def test_classes_of_ours_and_of_others(api: Api) -> None:
     assert found[0]["status"] == "True"
 
 
+def test_statuses_outlive_the_control_plane(api: Api) -> None:
+    """Generations rise with specs alone; what is shown is the same after a crash, times included."""
+    outliving = route("outliving", "outliving", rule(backends=[to("one")]))
+    api.apply(gateway("outliving", listener("http")), outliving)
+    api.apply(gateway("outliving", listener("http"), listener("more", 8091)), outliving)
+    labeled = {**outliving, "metadata": {**outliving["metadata"], "labels": {"a": "b"}}}
+    api.apply(labeled)
+
+    def shown() -> list[Object]:
+        return [api.get(kind, "outliving") for kind in ("Gateway", "HTTPRoute")]
+
+    before = shown()
+    assert [one["metadata"]["generation"] for one in before] == [2, 1]
+    old = api.meshgate.status()["pid"]
+    api.meshgate.crash(old)
+    until(lambda: api.meshgate.status()["pid"] != old, "another control plane")
+    api.meshgate.wait_ready()
+    until(lambda: shown() == before, "the statuses from before")
+
+
 def test_generations_rise_and_are_observed(api: Api) -> None:
     api.apply(gateway("bumped", listener("http")), route("bumped", "bumped", rule(backends=[to("one")])))
     assert api.get("Gateway", "bumped")["metadata"]["generation"] == 1

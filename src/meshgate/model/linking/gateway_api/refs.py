@@ -40,7 +40,7 @@ class References:
     def backend(self, route: ApiRoute, target: Reference) -> tuple[Service, ServicePort] | Problem:
         """The Service and its port that a route's backend is."""
         if (target.group, target.kind) != ("", "Service"):
-            return Problem("InvalidKind", f"{target.group}/{target.kind} is no kind of backend here")
+            return Problem("InvalidKind", f"{_kind(target)} is no kind of backend here")
         if not self.permits(route.ref.kind, route.namespace, target) and not _is_consumers(route, target):
             return Problem("RefNotPermitted", f"no ReferenceGrant lets it refer to Service {target.name}")
         service = self._given.services.get(target.name)
@@ -88,7 +88,7 @@ class References:
     def certificate(self, kind: str, namespace: str, target: Reference) -> Certificate | Problem:
         """The pair in a Secret that a listener shows."""
         if (target.group, target.kind) != ("", "Secret"):
-            message = f"{target.group}/{target.kind} is no kind of certificate here"
+            message = f"{_kind(target)} is no kind of certificate here; use a Secret"
             return Problem("InvalidCertificateRef", message)
         if not self.permits(kind, namespace, target):
             return Problem("RefNotPermitted", f"no ReferenceGrant lets it refer to Secret {target.name}")
@@ -125,7 +125,7 @@ class References:
 
     def _authority(self, kind: str, namespace: str, target: Reference) -> bytes | Problem:
         if target.group != "" or target.kind not in ("ConfigMap", "Secret"):
-            message = f"{target.group}/{target.kind} holds no authorities; use a ConfigMap with ca.crt"
+            message = f"{_kind(target)} holds no authorities; use a ConfigMap with ca.crt"
             return Problem("InvalidCACertificateKind", message)
         if not self.permits(kind, namespace, target):
             message = f"no ReferenceGrant lets it refer to {target.kind} {target.name}"
@@ -149,6 +149,10 @@ class References:
             message = f"{target.kind} {target.name} holds no certificates as PEM text in ca.crt"
             return Problem("InvalidCACertificateRef", message)
         return pem
+
+
+def _kind(target: Reference) -> str:
+    return f"{target.group}/{target.kind}" if target.group else target.kind
 
 
 def _is_consumers(route: ApiRoute, target: Reference) -> bool:

@@ -37,6 +37,22 @@ _CODES = {
 }
 """Reasons whose code is not MG3061."""
 
+_REMEDIES_BY_REASON = {
+    "AddressNotUsable": "name an address of 127.0.0.0/8, or none",
+    "Conflicted": "keep one of them",
+    "Invalid": "use System, or authorities of a ConfigMap",
+    "InvalidKind": "name an object of another kind",
+    "InvalidParameters": "take its parametersRef out",
+    "InvalidRouteKinds": "name kinds that the listener's protocol can take",
+    "ListenersNotValid": "mend its listeners",
+    "NotAllowed": "let the Gateway's allowedListeners take it",
+    "ParentNotAccepted": "mend its Gateway",
+    "PluginNotRun": "take the plugin away, or use a route of requests",
+    "TargetNotFound": "mend targetRefs",
+    "UnsupportedAddress": "use the type IPAddress, or name no address",
+    "UnsupportedProtocol": "mend the protocol, or choose another kind of route",
+    "UnsupportedValue": "give it a Gateway as its parent",
+}
 _REMEDIES = {
     "MG3001": "add the Service, or mend the reference",
     "MG3005": "add the certificate, or mend the reference",
@@ -151,8 +167,10 @@ def report(conditions: Iterable[Condition], at: Origin, ref: ObjectRef, findings
     said: set[str] = set()
     for one in conditions:
         wrong = one.holds if one.type == "Conflicted" else not one.holds
-        if not wrong or not one.message or one.message in said or one.type == "Programmed":
+        told_elsewhere = one.type == "Programmed" and one.reason != "AddressNotUsable"
+        if not wrong or not one.message or one.message in said or told_elsewhere:
             continue
         said.add(one.message)
         code = _CODES.get(one.reason, "MG3061")
-        findings.warn(code, at, ref, f"{one.message} ({one.reason})", _REMEDIES.get(code, "mend it"))
+        remedy = _REMEDIES_BY_REASON.get(one.reason) or _REMEDIES.get(code, "mend it")
+        findings.warn(code, at, ref, f"{one.message} ({one.reason})", remedy)
