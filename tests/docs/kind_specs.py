@@ -44,6 +44,7 @@ from meshgate.dialects.kong import (
 )
 from meshgate.dialects.kubernetes import (
     config_map,
+    daemon_set,
     deployment,
     endpoints,
     ingress,
@@ -52,6 +53,7 @@ from meshgate.dialects.kubernetes import (
     secret,
     service,
     service_account,
+    stateful_set,
 )
 from meshgate.dialects.schema import Spec
 from meshgate.model.gateway_api import GATEWAY_GROUP, XGATEWAY_GROUP
@@ -66,6 +68,8 @@ SPECS: Mapping[tuple[str, str], type[Spec]] = MappingProxyType(
         ("", "Endpoints"): endpoints.EndpointsSpec,
         ("discovery.k8s.io", "EndpointSlice"): endpoints.EndpointSliceSpec,
         ("apps", "Deployment"): deployment.DeploymentSpec,
+        ("apps", "StatefulSet"): stateful_set.StatefulSetSpec,
+        ("apps", "DaemonSet"): daemon_set.DaemonSetSpec,
         ("networking.k8s.io", "Ingress"): ingress.IngressSpec,
         ("networking.k8s.io", "IngressClass"): ingress_class.IngressClassSpec,
         ("networking.istio.io", "VirtualService"): virtual_service.VirtualService,

@@ -9,6 +9,7 @@ from meshgate.core.origin import format_path
 from meshgate.dialects.istio import mesh_config
 from meshgate.dialects.kong.catalog import CATALOG, Purpose
 from meshgate.dialects.kong.plugins import SUPPORTED
+from meshgate.dialects.kubernetes.noted import NOT_RUN, NOTED
 from meshgate.dialects.metadata import ObjectMeta, ObjectSpec
 from meshgate.dialects.registry import KIND_PARSERS, lower_one
 from meshgate.dialects.schema import Spec
@@ -92,6 +93,11 @@ def lines() -> Iterator[str]:
         else:
             state = _unsupported_kind(group, kind, min(parser.versions))
         yield f"| {kind} | {versions} | {short} | {state} |"
+    yield from ("", "Kinds of a cluster that have no effect here (`MG1101`, information):", "")
+    yield from ("| kind | |", "|---|---|")
+    yield from (f"| {kind} of `{group or 'v1'}` | {why} |" for (group, kind), why in sorted(NOTED.items()))
+    yield from ("", "Pods of these are not run (`MG1101`, a warning):", "", "| kind | instead |", "|---|---|")
+    yield from (f"| {kind} of `{group or 'v1'}` | {do} |" for (group, kind), do in sorted(NOT_RUN.items()))
     yield from ("", "Every other kind gives a warning (`MG1101`), or an error where it guards something.", "")
     for (group, kind), spec in SPECS.items():
         yield from (f"## {_title(group, kind)}", "", *_fields(spec), "")

@@ -18,11 +18,11 @@ from meshgate.app.control_plane import ControlPlane
 from meshgate.app.events import Events
 from meshgate.app.gateway_statuses import Served
 from meshgate.app.generated import (
-    deployment_status,
     endpoint_slice_objects,
     endpoints_object,
     pod_object,
     stood_in_for,
+    workload_status,
 )
 from meshgate.app.metrics import Metrics
 from meshgate.app.patches import refused_patches
@@ -100,8 +100,8 @@ class AppBackend:
 
     def overlay(self, ref: ObjectRef) -> JsonObject:
         live = self.plane.live
-        if ref.kind == "Deployment":
-            return deployment_status(ref, live.pods, live.statuses)
+        if ref.group == "apps":
+            return workload_status(ref, live.pods, live.statuses)
         if ref.kind == "Service":
             address = live.model.addresses.get(service_host(Name(ref.namespace, ref.name)))
             return {"spec": {"clusterIP": address}} if address else {}

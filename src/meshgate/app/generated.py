@@ -40,7 +40,7 @@ def pod_object(spec: PodSpec, status: PodStatus | None) -> JsonObject:
             "labels": dict(spec.labels),
             **({"annotations": {STAND_IN: stand_in}} if stand_in else {}),
             "creationTimestamp": started,
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": spec.workload}],
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": spec.workload_kind, "name": spec.workload}],
         },
         "spec": {
             "serviceAccountName": spec.service_account,
@@ -133,15 +133,25 @@ def endpoint_slice_objects(endpoints: JsonObject) -> tuple[JsonObject, ...]:
     )
 
 
-def deployment_status(
+def workload_status(
     ref: ObjectRef, pods: Mapping[PodKey, PodSpec], statuses: Mapping[PodKey, PodStatus]
 ) -> JsonObject:
-    """The `status` of a Deployment, counted from its pods."""
+    """The `status` of a Deployment, StatefulSet or DaemonSet, counted from its pods."""
     workload = (ref.namespace, ref.name)
     wanted = {k for k, p in pods.items() if (p.namespace, p.workload) == workload}
     seen = [s for s in statuses.values() if (s.namespace, s.workload) == workload]
     ready = sum(s.ready for s in seen)
     available = sum(s.available for s in seen)
+    if ref.kind == "DaemonSet":
+        return {
+            "status": {
+                "desiredNumberScheduled": len(wanted),
+                "currentNumberScheduled": len(seen),
+                "updatedNumberScheduled": sum(s.key in wanted for s in seen),
+                "numberReady": ready,
+                "numberAvailable": available,
+            }
+        }
     return {
         "status": {
             "replicas": len(seen),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import assert_never
 
 from meshgate.app.variables import port_keys
-from meshgate.core.diagnostics import Diagnostic, ObjectRef, Severity
+from meshgate.core.diagnostics import Diagnostic, Severity
 from meshgate.core.secret import Secret
 from meshgate.model import workload as model
 from meshgate.model.graph import Model
@@ -125,10 +125,11 @@ def _pods(
     drain, threads = workload.proxy.termination_drain_s, workload.proxy.concurrency
     for ordinal in range(workload.replicas):
         yield spec.PodSpec(
-            name=f"{workload.name.name[:_MAX_STEM]}-{digest}-{_suffix(workload, digest, ordinal)}",
+            name=_pod_name(workload, digest, ordinal),
             namespace=workload.name.namespace,
             workload=workload.name.name,
-            labels=labels,
+            workload_kind=workload.kind,
+            labels={**labels, **_numbered(workload, ordinal)},
             service_account=workload.service_account,
             containers=containers,
             ports=(*(spec.ContainerPort(number=p.number, name=p.name) for p in workload.ports), *unnamed),
@@ -148,6 +149,23 @@ def _pods(
                 min_ready_s=workload.rollout.min_ready_s,
             ),
         )
+
+
+def _pod_name(workload: Workload, digest: str, ordinal: int) -> str:
+    if workload.first_ordinal is not None:
+        return f"{workload.name.name}-{workload.first_ordinal + ordinal}"
+    return f"{workload.name.name[:_MAX_STEM]}-{digest}-{_suffix(workload, digest, ordinal)}"
+
+
+def _numbered(workload: Workload, ordinal: int) -> Mapping[str, str]:
+    """The labels that tell pods of a StatefulSet apart."""
+    if workload.first_ordinal is None:
+        return {}
+    number = workload.first_ordinal + ordinal
+    return {
+        "apps.kubernetes.io/pod-index": str(number),
+        "statefulset.kubernetes.io/pod-name": f"{workload.name.name}-{number}",
+    }
 
 
 def _capture(capture: model.Capture) -> Capture:
@@ -275,7 +293,7 @@ def _cannot_run(workload: Workload, idle: list[Container]) -> Diagnostic:
         severity=Severity.WARNING,
         code="MG4001",
         origin=workload.origin,
-        object=ObjectRef("Deployment", workload.name.namespace, workload.name.name, "apps"),
+        object=workload.ref,
         field=("spec", "template", "spec", "containers"),
         message=f"no pod of it runs: {named}, and images are not run on this machine",
         remedy="add `command`, or the annotation meshgate.dev/command to the pod template; "
@@ -288,7 +306,7 @@ def _half_bypass(workload: Workload) -> Diagnostic:
         severity=Severity.INFO,
         code="MG4006",
         origin=workload.origin,
-        object=ObjectRef("Deployment", workload.name.namespace, workload.name.name, "apps"),
+        object=workload.ref,
         field=("spec", "template", "metadata", "annotations", "meshgate.dev/on-sidecar-failure"),
         message="in ports isolation calls to its pods go past a dead sidecar; "
         "their own calls wait for the next one, because http_proxy names it",

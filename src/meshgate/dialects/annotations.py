@@ -26,6 +26,8 @@ from meshgate.dialects.schema import did_you_mean, problem, show
 PLUGINS = f"{KONG}plugins"
 _HAVE_READERS = frozenset((*ROUTES, *STREAM_ROUTES, *STREAM_INGRESSES, *CONSUMERS, *SERVICE))
 """Kinds whose parsers say themselves what they make of Kong's annotations."""
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+"""Kinds whose parser sees to annotations of ours."""
 
 
 def split_list(text: str) -> tuple[str, ...]:
@@ -93,7 +95,7 @@ def without_effect(name: str, document: Document) -> Diagnostic:
 def unread_annotations(document: Document) -> Iterator[Diagnostic]:
     """Kong's and ours on an object whose kind has no reader for them (MG2005)."""
     kind = document.ref.kind
-    prefixes = () if kind in _HAVE_READERS else (KONG,) if kind == "Deployment" else (KONG, MESHGATE)
+    prefixes = () if kind in _HAVE_READERS else (KONG,) if kind in _WORKLOADS else (KONG, MESHGATE)
     metadata = document.data.get("metadata")
     written = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     for name in written if isinstance(written, Mapping) else ():

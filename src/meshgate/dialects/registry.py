@@ -14,6 +14,7 @@ from meshgate.dialects.document import Document
 from meshgate.dialects.istio.mesh_config import lower_mesh_config
 from meshgate.dialects.kind import FindSecret, KindParser, Lowered
 from meshgate.dialects.kong.kong_ingress import overridden, override_of, without_override
+from meshgate.dialects.kubernetes import noted
 from meshgate.dialects.schema import problem
 from meshgate.dialects.wording import did_you_mean, misspelt
 from meshgate.model.declared import Broken, Declared
@@ -199,6 +200,8 @@ def _unknown(document: Document) -> Lowered:
             ),
             document,
         )
+    if (known := _noted(document)) is not None:
+        return Lowered(diagnostics=(known,))
     guards = ref.group in SECURITY_GROUPS or (ref.group, ref.kind) in SECURITY_KINDS
     remedy, mistaken = _near(ref)
     effect = "what it guards would be open" if guards else "it has no effect"
@@ -211,6 +214,18 @@ def _unknown(document: Document) -> Lowered:
         remedy=remedy,
     )
     return _failed(diagnostic, document) if guards or mistaken else Lowered(diagnostics=(diagnostic,))
+
+
+def _noted(document: Document) -> Diagnostic | None:
+    """About kinds that every cluster has and that have no effect here."""
+    kind = (document.ref.group, document.ref.kind)
+    if (why := noted.NOTED.get(kind)) is not None:
+        said = f"{kind[1]} has no effect: {why}"
+        return problem(document, "MG1101", ("kind",), said, severity=Severity.INFO)
+    if (remedy := noted.NOT_RUN.get(kind)) is not None:
+        said = f"{kind[1]} is not run; nothing of it starts"
+        return problem(document, "MG1101", ("kind",), said, severity=Severity.WARNING, remedy=remedy)
+    return None
 
 
 def _near(ref: ObjectRef) -> tuple[str, bool]:

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from meshgate.core.diagnostics import ObjectRef
 from meshgate.core.origin import BUILT_IN, Origin
 from meshgate.core.secret import Secret
 from meshgate.model.authorization import OPEN, Guard
@@ -155,9 +156,12 @@ class Capture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A Deployment as declared: a pod template and how many of it."""
+    """A Deployment, StatefulSet or DaemonSet as declared: a pod template and how many of it."""
 
     name: Name
+    kind: str = "Deployment"
+    first_ordinal: int | None = None
+    """Pods are numbered from here on, `NAME-0` and so on (StatefulSet); None: they have names at random."""
     labels: Mapping[str, str]
     """Labels of the pod template."""
     annotations: Mapping[str, str] = EMPTY
@@ -177,6 +181,11 @@ class Workload:
     """As declared what `proxy.istio.io/config` says; after `link` all that holds for its sidecar."""
     capture: Capture = Capture()
     origin: Origin = BUILT_IN
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The object that declares it."""
+        return ObjectRef(self.kind, self.name.namespace, self.name.name, "apps")
 
     @property
     def ports(self) -> tuple[ContainerPort, ...]:

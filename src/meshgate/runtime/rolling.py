@@ -69,7 +69,9 @@ def _can_call(pod: PodSpec, running: Mapping[PodKey, Running]) -> bool:
 
 def _step(workload: _Workload) -> Moves:
     wanted = {pod.key: pod for pod in workload.wanted}
-    missing = [key for key in wanted if key not in workload.present]
+    # A pod with a number for a name waits until its forerunner has left the place.
+    names = {key.name for key in workload.present}
+    missing = [key for key in wanted if key.name not in names]
     surplus = {k: p for k, p in workload.present.items() if k not in wanted and not p.stopping}
     hashes = {pod.spec_hash for pod in workload.wanted}
     old = {k: p for k, p in surplus.items() if hashes and p.spec.spec_hash not in hashes}

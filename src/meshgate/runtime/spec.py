@@ -139,6 +139,7 @@ class PodSpec:
     namespace: str
     workload: str
     """Pods of one namespace and workload replace one another step by step."""
+    workload_kind: str = "Deployment"
     labels: Mapping[str, str] = field(default_factory=_no_text)
     service_account: str = "default"
     containers: tuple[ContainerSpec, ...] = ()

@@ -58,7 +58,7 @@ KINDS = (
     ),
 )
 
-_ALL = ("Pod", "Service", "Deployment")
+_ALL = ("Pod", "Service", "DaemonSet", "Deployment", "StatefulSet")
 """What kubectl's `all` comes to here."""
 
 

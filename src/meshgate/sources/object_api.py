@@ -96,7 +96,7 @@ class ObjectApi:
             view = {**view, "status": {"phase": "Active"}}
         overlay = cast("Mapping[str, Json]", self._backend.overlay(stored.ref))
         status = overlay.get("status")
-        if stored.ref.kind == "Deployment" and isinstance(status, Mapping):
+        if stored.ref.group == "apps" and isinstance(status, Mapping):
             # Where the Gateway API has it, it is a condition's.
             observed = stored.identity.generation - (not self._backend.in_force(stored.document))
             overlay = {**overlay, "status": {**status, "observedGeneration": observed}}

@@ -27,7 +27,8 @@ def _object(api_version: str, kind: str, name: str = "a") -> str:
         (
             "v1",
             "Pod",
-            "3:7: warning MG1101 Pod default/a kind: kind Pod of v1 is not supported; it has no effect",
+            "3:7: warning MG1101 Pod default/a kind: Pod is not run; nothing of it starts; "
+            "make it a Deployment",
         ),
         (
             "v1",

@@ -105,3 +105,17 @@ def test_recreate_begins_when_the_last_old_pod_is_gone() -> None:
     assert names(new, [Pod(OLD[0].spec, stopping=True)]) == ([], [])
     assert names(new, []) == (["a2", "b2"], [])
     assert names(new, [Pod(new[0], available=False)]) == (["b2"], [])
+
+
+def test_a_pod_waits_until_the_one_of_its_name_has_gone() -> None:
+    one_by_one = Rollout(max_surge=0, max_unavailable=1)
+    old = [Pod(spec(name, "1", rollout=one_by_one)) for name in ("log-0", "log-1")]
+    new = [spec(name, "2", rollout=one_by_one) for name in ("log-0", "log-1")]
+    assert names(new, old) == ([], ["log-0"])
+    going = Pod(old[0].spec, available=False, stopping=True)
+    assert names(new, [going, old[1]]) == ([], [])
+    assert names(new, [old[1]]) == (["log-0"], [])
+    assert names(new, [Pod(new[0], available=False), old[1]]) == ([], [])
+    assert names(new, [Pod(new[0]), old[1]]) == ([], ["log-1"])
+    # Old ones that serve nobody go at once, and leave their names first all the same.
+    assert names(new, [replace(pod, available=False) for pod in old]) == ([], ["log-0", "log-1"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from meshgate.dialects.kind import KindParser
 from meshgate.dialects.kubernetes import (
     config_map,
+    daemon_set,
     deployment,
     endpoints,
     ingress,
@@ -16,6 +17,7 @@ from meshgate.dialects.kubernetes import (
     secret,
     service,
     service_account,
+    stateful_set,
 )
 
 KINDS: tuple[KindParser, ...] = (
@@ -25,6 +27,8 @@ KINDS: tuple[KindParser, ...] = (
     secret.KIND,
     config_map.KIND,
     deployment.KIND,
+    stateful_set.KIND,
+    daemon_set.KIND,
     endpoints.ENDPOINTS,
     endpoints.ENDPOINT_SLICE,
     ingress.KIND,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Annotated, ClassVar
 
@@ -60,9 +61,21 @@ def lower(document: Document) -> Lowered:
     value, diagnostics = check(DeploymentSpec, document)
     if value is None:
         return Lowered(diagnostics=tuple(diagnostics))
-    spec, pod, metadata = value.spec, value.spec.template.spec, value.spec.template.metadata
-    diagnostics.extend(_selector_problems(spec, document))
+    spec = value.spec
     diagnostics.extend(strategy_problems(spec.strategy, document))
+    workload, problems = lower_template(spec.template, spec.selector, document)
+    rollout = lower_rollout(spec.strategy, spec.replicas, spec.min_ready_seconds)
+    workload = replace(workload, replicas=spec.replicas, rollout=rollout)
+    return Lowered(declared=Declared(workloads=(workload,)), diagnostics=(*diagnostics, *problems))
+
+
+def lower_template(
+    template: PodTemplate, selector: LabelSelector, document: Document
+) -> tuple[Workload, list[Diagnostic]]:
+    """A workload of one pod, of whatever kind that has a pod template at `spec.template`."""
+    pod, metadata = template.spec, template.metadata
+    diagnostics: list[Diagnostic] = []
+    diagnostics.extend(_selector_problems(selector, metadata.labels, document))
     diagnostics.extend(_annotation_problems(metadata.annotations, document))
     istio = pod_annotations(metadata.annotations, document, _ANNOTATIONS)
     diagnostics.extend(istio.diagnostics)
@@ -77,12 +90,11 @@ def lower(document: Document) -> Lowered:
         diagnostics.extend(environment.diagnostics)
     workload = Workload(
         name=Name(document.namespace, document.ref.name),
+        kind=document.ref.kind,
         labels=metadata.labels,
         annotations=metadata.annotations,
         service_account=account,
         containers=tuple(containers),
-        replicas=spec.replicas,
-        rollout=lower_rollout(spec.strategy, spec.replicas, spec.min_ready_seconds),
         bypass=metadata.annotations.get(ON_SIDECAR_FAILURE) == _BYPASS,
         directory="" if document.source is None else str(PurePath(document.file).parent),
         termination_grace_s=pod.termination_grace_period_seconds,
@@ -90,7 +102,7 @@ def lower(document: Document) -> Lowered:
         capture=istio.capture,
         origin=document.locate(),
     )
-    return Lowered(declared=Declared(workloads=(workload,)), diagnostics=tuple(diagnostics))
+    return workload, diagnostics
 
 
 def _container(
@@ -132,11 +144,13 @@ def _split(command: str) -> tuple[str, ...]:
         return ()  # reported with the annotations
 
 
-def _selector_problems(spec: DeploymentDetails, document: Document) -> Iterator[Diagnostic]:
+def _selector_problems(
+    selector: LabelSelector, labels: Mapping[str, str], document: Document
+) -> Iterator[Diagnostic]:
     path = ("spec", "selector")
-    if spec.selector.is_empty:
+    if selector.is_empty:
         yield problem(document, "MG2003", path, "needs matchLabels or matchExpressions")
-    elif not selects(spec.selector, spec.template.metadata.labels):
+    elif not selects(selector, labels):
         yield problem(
             document,
             "MG2006",

@@ -18,9 +18,12 @@ _OF_THE_POD = {
     "metadata.name": "POD_NAME",
     "metadata.namespace": "POD_NAMESPACE",
     "status.podIP": "POD_IP",
+    "status.podIPs": "POD_IP",
 }
 """Field path -> variable that the runtime gives every container, whose value it knows then."""
 
+_NODE = "localhost"
+"""There is one machine, and pods know it by no other name."""
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']{1,317})'\]")
 
 
@@ -90,6 +93,8 @@ class PodFacts:
             return f"$({_OF_THE_POD[field_path]})"
         if field_path in ("spec.serviceAccountName", "spec.serviceAccount"):
             return self.service_account
+        if field_path == "spec.nodeName":
+            return _NODE
         keyed = _KEYED.fullmatch(field_path)
         return self._keyed[keyed[1]].get(keyed[2], "") if keyed else None
 

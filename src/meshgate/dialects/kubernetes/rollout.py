@@ -55,6 +55,11 @@ def _pods(share: int | str, replicas: int) -> float:
     return share if isinstance(share, int) else replicas * int(share.removesuffix("%")) / 100
 
 
+def share_of(share: int | str, replicas: int) -> int:
+    """So many pods, rounded down."""
+    return math.floor(_pods(share, replicas))
+
+
 def strategy_problems(strategy: StrategySpec, document: Document) -> Iterator[Diagnostic]:
     """What types cannot say."""
     at = ("spec", "strategy", "rollingUpdate")

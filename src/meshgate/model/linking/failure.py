@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from meshgate.core.diagnostics import ObjectRef
 from meshgate.core.findings import Findings
 from meshgate.model.authorization import Action, Guard
 from meshgate.model.workload import Inbound, MtlsMode, Workload
@@ -31,7 +30,7 @@ def link_failure(
         findings.error(
             "MG3071",
             workload.origin,
-            ObjectRef("Deployment", workload.name.namespace, workload.name.name, "apps"),
+            workload.ref,
             f"its sidecar is not bypassed when it is down: {guarded}",
             f"take that away, or set {_ANNOTATION}: block",
             _FIELD,

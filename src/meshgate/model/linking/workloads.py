@@ -14,7 +14,7 @@ from meshgate.core.secret import Secret
 from meshgate.model.declared import Namespace
 from meshgate.model.graph import workload_key
 from meshgate.model.linking.endpoints import selected_machines
-from meshgate.model.linking.input import Input, service_ref, workload_ref
+from meshgate.model.linking.input import Input, service_ref
 from meshgate.model.linking.proxy_configs import SidecarSettings
 from meshgate.model.names import Name
 from meshgate.model.workload import Container, EnvKind, EnvRef, EnvVar, Workload
@@ -65,7 +65,7 @@ def link_workloads(given: Input, findings: Findings) -> dict[str, Workload]:
             findings.warn(
                 "MG3006",
                 workload.origin,
-                workload_ref(name),
+                workload.ref,
                 f"service account {account} {given.absence('ServiceAccount', account)}",
                 "add the ServiceAccount; until then the pods run with an identity of that name",
             )
@@ -109,13 +109,13 @@ def _resolve(container: Container, workload: Workload, given: Input, findings: F
     """The container with every environment value in place; of one name the last stays, in its place."""
     values: dict[str, EnvVar] = {}
     for source in container.env_from:
-        for key, value in _entries(source, workload.name, given, findings):
+        for key, value in _entries(source, workload, given, findings):
             values.pop(source.prefix + key, None)
             values[source.prefix + key] = EnvVar(name=source.prefix + key, value=value)
     for variable in container.env:
         found: str | Secret | None = variable.value
         if variable.ref is not None:
-            found = _value(variable.ref, workload.name, given, findings)
+            found = _value(variable.ref, workload, given, findings)
         if found is not None:
             values.pop(variable.name, None)
             values[variable.name] = EnvVar(name=variable.name, value=found)
@@ -123,17 +123,17 @@ def _resolve(container: Container, workload: Workload, given: Input, findings: F
 
 
 def _entries(
-    ref: EnvRef, workload: Name, given: Input, findings: Findings
+    ref: EnvRef, workload: Workload, given: Input, findings: Findings
 ) -> Iterator[tuple[str, str | Secret]]:
-    data = _data(ref, workload.namespace, given)
+    data = _data(ref, workload.name.namespace, given)
     if data is not None:
         yield from sorted(data.items(), key=lambda entry: entry[0])
     elif not ref.optional:
         _missing(ref, workload, given, findings)
 
 
-def _value(ref: EnvRef, workload: Name, given: Input, findings: Findings) -> str | Secret | None:
-    data = _data(ref, workload.namespace, given)
+def _value(ref: EnvRef, workload: Workload, given: Input, findings: Findings) -> str | Secret | None:
+    data = _data(ref, workload.name.namespace, given)
     if data is not None and ref.key in data:
         return data[ref.key]
     if not ref.optional:
@@ -155,14 +155,14 @@ def _data(ref: EnvRef, namespace: str, given: Input) -> Mapping[str, str | Secre
 
 
 def _missing(
-    ref: EnvRef, workload: Name, given: Input, findings: Findings, *, has_object: bool = False
+    ref: EnvRef, workload: Workload, given: Input, findings: Findings, *, has_object: bool = False
 ) -> None:
-    name = Name(workload.namespace, ref.name)
+    name = Name(workload.name.namespace, ref.name)
     problem = f"has no key {ref.key!r}" if has_object else given.absence(ref.kind.value, name)
     findings.error(
         "MG4004",
         ref.origin,
-        workload_ref(workload),
+        workload.ref,
         f"{ref.kind.value} {name} {problem}; the variable is not set",
         "add it, or set optional: true",
     )

@@ -161,10 +161,10 @@ def test_probes(text: str, expected: Probe) -> None:
             "must be a string, got 1; put it in quotes",
         ),
         (
-            "        env: [{name: A, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]\n",
+            "        env: [{name: A, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]\n",
             "12:59: warning MG4004 Deployment default/a "
             "spec.template.spec.containers[0].env[0].valueFrom.fieldRef."
-            "fieldPath: 'spec.nodeName' is not known here; A is not set",
+            "fieldPath: 'status.hostIP' is not known here; A is not set",
         ),
         (
             "        env: [{name: A, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}]\n",
