@@ -128,7 +128,7 @@ def test_each_kind_for_one_consumer(tmp_path: Path) -> None:
     for name in ("bob long", "bob chunked"):
         assert (answers[name].status, answers[name].message) == (413, "Request size limit exceeded")
     assert answers["bob short"].reached
-    assert (answers["carol"].status, answers["carol"].body) == (402, '{"message": "pay first"}')
+    assert (answers["carol"].status, answers["carol"].body) == (402, '{"message":"pay first"}')
     assert (answers["dave"].status, answers["dave"].header("location")) == (307, "https://new.example")
     assert json.loads(answers["erin"].seen.body) == {"who": "erin"}
     assert (answers["frank"].body, answers["frank"].header("x-answer")) == ('{"b":2}', "ours")
@@ -140,7 +140,7 @@ def test_each_kind_for_one_consumer(tmp_path: Path) -> None:
     assert answers["other chunked"].seen.body == "01234567890123456789"
     assert answers["missing"].status == 401
     assert answers["open"].reached
-    assert (answers["stranger"].status, answers["stranger"].body) == (401, '{"message": "log in"}')
+    assert (answers["stranger"].status, answers["stranger"].body) == (401, '{"message":"log in"}')
     assert answers["known"].seen.headers["x-mark"] == ["own"]
     for answer in answers.values():
         seen = (

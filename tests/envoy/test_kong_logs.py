@@ -64,7 +64,8 @@ def test_an_entry_has_what_kong_writes(tmp_path: Path) -> None:
             ANN
             + plugin("key", "key-auth", "{key_names: [apikey, x-key]}")
             + plugin("log", "tcp-log", f"{{host: 127.0.0.1, port: {to.tcp}}}")
-            + route("watched", "key", "log", annotations={"konghq.com/strip-path": "true"})
+            + plugin("id", "correlation-id", "{header_name: X-Name-Of-It, generator: uuid}")
+            + route("watched", "key", "log", "id", annotations={"konghq.com/strip-path": "true"})
             + route("unwatched", "key")
         )
 
@@ -94,6 +95,9 @@ def test_an_entry_has_what_kong_writes(tmp_path: Path) -> None:
         assert refused["response"]["headers"]["www-authenticate"] == "Key"
         assert (refused["source"], refused["upstream_uri"], refused["upstream_status"]) == ("kong", "", "")
         assert refused["latencies"]["proxy"] == -1
+        # As the service is told it; who is refused has one too.
+        assert full["correlation_id"] == answers[1].seen.headers["x-name-of-it"][0]
+        assert len(refused["correlation_id"]) == len(full["correlation_id"]) == 36
         assert not {"consumer", "tries", "authenticated_entity"} & set(refused)
 
     _logged(manifests, requests, then, tmp_path)

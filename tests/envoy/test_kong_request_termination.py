@@ -47,9 +47,9 @@ def test_answers(tmp_path: Path) -> None:
         Ask("/guarded"),
     ]
     answers = asked(MANIFESTS, requests, tmp_path)
-    unavailable = (503, JSON, '{"message": "Service unavailable"}')
+    unavailable = (503, JSON, '{"message":"Service unavailable"}')
     assert _of(answers[0]) == unavailable
-    assert _of(answers[1]) == (403, JSON, '{"message": "So long, \\"friend\\" 100%"}')
+    assert _of(answers[1]) == (403, JSON, '{"message":"So long, \\"friend\\" 100%"}')
     assert _of(answers[2]) == (200, "text/html", "<p>%REQ(:path)% {}</p>")
     assert _of(answers[3]) == (418, None, "")
     assert _of(answers[4]) == (404, JSON, '{"a": 1}')

@@ -77,6 +77,10 @@ class _Entry:
         found.update(self._identity())
         if trace := self._trace():
             found["trace_id"] = trace
+        header = self._route.correlation_header
+        if header in self._request.request_headers:
+            given = {header: self._request.request_headers[header]}
+            found["correlation_id"] = self._redaction.headers(given)[header]
         return found
 
     def _request_values(self) -> Values:

@@ -18,7 +18,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from meshgate.core.typed_json import dump
 from meshgate.model.policies.logs import LOGS, Log, LoggedRoute
 from meshgate.model.policies.meters import Datadog, Statsd
-from meshgate.model.policy import Policy, Tracer
+from meshgate.model.policy import CorrelationId, Policy, Tracer
 from meshgate.model.route import Forward, Rule
 from meshgate.policies.consumer_headers import CONSUMER_ID, CREDENTIAL_ID
 from meshgate.policies.edge_policies import EdgePolicies
@@ -68,6 +68,7 @@ def logged_route(rule: Rule, policies: tuple[Policy, ...]) -> LoggedRoute | None
         host=first.host if first else "",
         port=first.port if first else 0,
         path=_path(rule) if traced else "",
+        correlation_header=next(iter(_correlation_headers(policies)), ""),
     )
 
 
@@ -105,7 +106,8 @@ def access_logs(edge: EdgePolicies) -> tuple[accesslog_pb2.AccessLog, ...]:
     traced = _telling(edge.policies)
     if not _logs(edge.policies) and not traced:
         return ()
-    config = als_pb2.HttpGrpcAccessLogConfig(additional_request_headers_to_log=IDENTITY)
+    named = sorted(set(_correlation_headers(edge.policies)))
+    config = als_pb2.HttpGrpcAccessLogConfig(additional_request_headers_to_log=(*IDENTITY, *named))
     common = config.common_config
     common.log_name = LOG_NAME
     common.transport_api_version = config_source_pb2.ApiVersion.V3
@@ -133,6 +135,10 @@ def of_routes_with(key: str, condition: str = "") -> accesslog_pb2.AccessLogFilt
     found.extension_filter.name = typed.name
     found.extension_filter.typed_config.CopyFrom(typed.typed_config)
     return found
+
+
+def _correlation_headers(policies: tuple[Policy, ...]) -> tuple[str, ...]:
+    return tuple(p.header_name.lower() for p in policies if isinstance(p, CorrelationId))
 
 
 def _path(rule: Rule) -> str:

@@ -140,3 +140,5 @@ class LoggedRoute:
     """Of the service."""
     path: str = ""
     """What the route's first match asks for; only where spans say it."""
+    correlation_header: str = ""
+    """Lower case; the one that `correlation-id` names requests by, where it does."""

@@ -35,7 +35,7 @@ def test_defaults_are_kongs() -> None:
     assert (size.max_body_bytes, size.require_content_length) == (128 * 2**20, False)
     ended = _policy("request-termination", "{}")
     assert isinstance(ended, Termination)
-    assert (ended.status, ended.body) == (503, '{"message": "Service unavailable"}')
+    assert (ended.status, ended.body) == (503, '{"message":"Service unavailable"}')
     named = _policy("correlation-id", "{}")
     assert isinstance(named, CorrelationId)
     assert (named.header_name, named.generator) == ("Kong-Request-ID", IdGenerator.UUID_COUNTER)

@@ -44,7 +44,11 @@ def lower_request_termination(config: RequestTerminationConfig, report: Report) 
     body, content_type = config.body, config.content_type
     message = config.message if config.message is not None else _MESSAGES.get(config.status_code)
     if body is None:
-        body = "" if message is None else json.dumps({"message": message}, ensure_ascii=False)
+        body = (
+            ""
+            if message is None
+            else json.dumps({"message": message}, ensure_ascii=False, separators=(",", ":"))
+        )
         content_type = None
     return Termination(
         status=config.status_code,
