@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from tests.redis_server import free_port
 SLAPD = shutil.which("slapd") or shutil.which("/usr/sbin/slapd")
 SCHEMAS = Path("/etc/ldap/schema")
 DEADLINE_S = 60.0
+TRIES = 5
 
 CONFIGURATION = """
 include {schemas}/core.schema
@@ -57,79 +56,67 @@ userPassword: {password}
 BASE = "ou=people,dc=shop,dc=example"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Directory:
-    """Where it listens, once `running`."""
+    """A running slapd, and where it listens."""
 
-    folder: Path
-    server: Pair
+    process: subprocess.Popen[bytes]
     plain: int
     tls: int
-    running_process: asyncio.subprocess.Process | None = None
-
-    @classmethod
-    def prepare(cls, folder: Path, server: Pair) -> Directory:
-        """Its files."""
-        (folder / "data").mkdir()
-        (folder / "server.crt").write_text(server.pem)
-        (folder / "server.key").write_text(server.key_pem)
-        text = CONFIGURATION.format(schemas=SCHEMAS, folder=folder)
-        (folder / "slapd.conf").write_text(text)
-        people = PEOPLE
-        for name, plain, base, password in (
-            ("ann", "ann", BASE, "Open:Sesame"),
-            ("bob\\2c the \\2b", "bob, the +", BASE, "bobs"),
-            ("root", "root", f"ou=admins,{BASE}", "toor"),
-        ):
-            people += PERSON.format(name=name, plain=plain, base=base, password=password)
-        (folder / "people.ldif").write_text(people)
-        assert SLAPD is not None
-        tool = [SLAPD, "-T", "add", "-f", str(folder / "slapd.conf"), "-l", str(folder / "people.ldif")]
-        subprocess.run(tool, check=True, timeout=DEADLINE_S)
-        return cls(folder, server, free_port(), free_port())
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Directory]:
-        """Serves."""
-        assert SLAPD is not None
-        at = f"ldap://127.0.0.1:{self.plain}/ ldaps://127.0.0.1:{self.tls}/"
-        process = await asyncio.create_subprocess_exec(
-            SLAPD, "-d", "0", "-h", at, "-f", str(self.folder / "slapd.conf")
-        )
-        self.running_process = process
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                while not await _accepts(self.plain):
-                    assert process.returncode is None, "slapd ended; its words are above"
-                    await asyncio.sleep(0.05)
-            yield self
-        finally:
-            await self.stop()
 
     def kill(self) -> None:
-        """Ends it at once, and waits until nobody listens."""
-        assert self.running_process is not None
-        self.running_process.kill()
-        until = time.monotonic() + DEADLINE_S
-        while time.monotonic() < until:
-            try:
-                socket.create_connection(("127.0.0.1", self.plain), timeout=1).close()
-            except ConnectionRefusedError:
-                return
-        raise AssertionError("slapd listens after its end")
-
-    async def stop(self) -> None:
-        """Ends it."""
-        process = self.running_process
-        if process is not None and process.returncode is None:
-            process.terminate()
-            await process.wait()
+        """Ends it at once; nobody of its own listens any more then."""
+        self.process.kill()
+        self.process.wait(DEADLINE_S)
 
 
-async def _accepts(port: int) -> bool:
+@contextmanager
+def directory(folder: Path, server: Pair) -> Iterator[Directory]:
+    """A directory that listens as long as this lasts: nobody else can have its ports in the meantime."""
+    _prepare(folder, server)
+    for _ in range(TRIES):
+        found = _started(folder)
+        if found is not None:
+            break
+    else:
+        raise AssertionError("slapd found no free ports, or has another problem; its words are above")
     try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
+        yield found
+    finally:
+        found.kill()
+
+
+def _started(folder: Path) -> Directory | None:
+    """It, once it listens; None where it has ended, for somebody was faster to take one of its ports."""
+    assert SLAPD is not None
+    plain, tls = free_port(), free_port()
+    at = f"ldap://127.0.0.1:{plain}/ ldaps://127.0.0.1:{tls}/"
+    process = subprocess.Popen([SLAPD, "-d", "0", "-h", at, "-f", str(folder / "slapd.conf")])
+    found = Directory(process=process, plain=plain, tls=tls)
+    until = time.monotonic() + DEADLINE_S
+    # It writes this file when it has all of its ports.
+    ready = folder / "slapd.pid"
+    while time.monotonic() < until and process.poll() is None:
+        if ready.is_file() and ready.read_text().strip() == str(process.pid):
+            return found
+        time.sleep(0.02)
+    found.kill()
+    return None
+
+
+def _prepare(folder: Path, server: Pair) -> None:
+    (folder / "data").mkdir()
+    (folder / "server.crt").write_text(server.pem)
+    (folder / "server.key").write_text(server.key_pem)
+    (folder / "slapd.conf").write_text(CONFIGURATION.format(schemas=SCHEMAS, folder=folder))
+    people = PEOPLE
+    for name, plain, base, password in (
+        ("ann", "ann", BASE, "Open:Sesame"),
+        ("bob\\2c the \\2b", "bob, the +", BASE, "bobs"),
+        ("root", "root", f"ou=admins,{BASE}", "toor"),
+    ):
+        people += PERSON.format(name=name, plain=plain, base=base, password=password)
+    (folder / "people.ldif").write_text(people)
+    assert SLAPD is not None
+    tool = [SLAPD, "-T", "add", "-f", str(folder / "slapd.conf"), "-l", str(folder / "people.ldif")]
+    subprocess.run(tool, check=True, timeout=DEADLINE_S)

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from tests.certificates import authority, named
-from tests.envoy.directory import BASE, SLAPD, Directory
+from tests.envoy.directory import BASE, SLAPD, Directory, directory
 from tests.envoy.kong_edge import Answer, Ask, asked, consumer, plugin, route
 from tests.envoy.policy_agents import NOBODY
 
@@ -24,7 +24,7 @@ SERVER = ROOT.signs(named("localhost"), x509.SubjectAlternativeName([x509.DNSNam
 
 def _manifests(directory: Directory) -> str:
     def ldap(name: str, more: str = "", *, port: int = directory.plain, host: str = "localhost") -> str:
-        where = f"ldap_host: {host}, ldap_port: {port}, base_dn: '{BASE}', attribute: uid, timeout: 5000"
+        where = f"ldap_host: {host}, ldap_port: {port}, base_dn: '{BASE}', attribute: uid, timeout: 30000"
         return plugin(name, "ldap-auth", f"{{{where}{', ' if more else ''}{more}}}") + route(name, name)
 
     return (
@@ -54,9 +54,10 @@ def _login(text: str, scheme: str = "LDAP", header: str = "authorization") -> tu
 ANN = _login("ann:Open:Sesame")
 
 
-@pytest.fixture(name="directory", scope="module")
-def _directory(tmp_path_factory: pytest.TempPathFactory) -> Directory:
-    return Directory.prepare(tmp_path_factory.mktemp("slapd"), SERVER)
+@pytest.fixture(name="known", scope="module")
+def _known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directory]:
+    with directory(tmp_path_factory.mktemp("slapd"), SERVER) as known:
+        yield known
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +73,7 @@ def _outcome(answer: Answer) -> str:
     return seen.get("x-consumer-username", seen.get("x-credential-identifier", ["-"]))[0]
 
 
-def test_who_the_directory_knows(directory: Directory, tmp_path: Path) -> None:
+def test_who_the_directory_knows(known: Directory, tmp_path: Path) -> None:
     no, broken = "401 Unauthorized", "500 An unexpected error occurred"
     cases = {
         "nothing": (Ask("/plain"), no),
@@ -107,22 +108,20 @@ def test_who_the_directory_knows(directory: Directory, tmp_path: Path) -> None:
         "both": (Ask("/both", headers=(ANN, ("apikey", "daves-key"))), "ann"),
         "both: a key alone": (Ask("/both", headers=(("apikey", "daves-key"),)), no),
     }  # fmt: skip
-    answers = asked(
-        _manifests(directory), [ask for ask, _ in cases.values()], tmp_path, beside=directory.running
-    )
+    answers = asked(_manifests(known), [ask for ask, _ in cases.values()], tmp_path)
     found = dict(zip(cases, map(_outcome, answers), strict=True))
     assert found == {name: outcome for name, (_, outcome) in cases.items()}
     assert answers[0].header("www-authenticate") == "LDAP"
 
 
-def test_what_the_service_is_told(directory: Directory, tmp_path: Path) -> None:
+def test_what_the_service_is_told(known: Directory, tmp_path: Path) -> None:
     forged = (("x-consumer-username", "root"), ("x-credential-identifier", "root"))
     requests = [
         Ask("/plain", headers=(ANN, *forged)),
         Ask("/basic", headers=(_login("ann:Open:Sesame", "Basic"), *forged)),
         Ask("/basic"),
     ]
-    plain, hidden, refused = asked(_manifests(directory), requests, tmp_path, beside=directory.running)
+    plain, hidden, refused = asked(_manifests(known), requests, tmp_path)
     seen = plain.seen.headers
     assert seen["x-credential-identifier"] == ["ann"]
     assert seen["authorization"] == [ANN[1]]
@@ -131,14 +130,15 @@ def test_what_the_service_is_told(directory: Directory, tmp_path: Path) -> None:
     assert refused.header("www-authenticate") == 'basic realm="the shop"'
 
 
-def test_a_good_password_is_good_for_a_while(directory: Directory, tmp_path: Path) -> None:
+def test_a_good_password_is_good_for_a_while(tmp_path: Path) -> None:
     def requests() -> Iterator[Ask]:
         yield from asks
-        directory.kill()
+        mortal.kill()
         yield from asks
         yield Ask("/remembering", headers=(_login("ann:Open:Sesame!"),))
 
     asks = [Ask("/remembering", headers=(ANN,)), Ask("/plain", headers=(ANN,))]
-    answers = asked(_manifests(directory), requests(), tmp_path, beside=directory.running)
+    with directory(tmp_path, SERVER) as mortal:
+        answers = asked(_manifests(mortal), requests(), tmp_path)
     broken = "500 An unexpected error occurred"
     assert [_outcome(a) for a in answers] == ["ann", "ann", "ann", broken, broken]
