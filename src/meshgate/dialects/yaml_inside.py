@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import yaml
-from yaml._yaml import CParser
-
 from meshgate.core.diagnostics import Diagnostic
 from meshgate.core.origin import FieldPath
-from meshgate.dialects.compose import ComposeError, Composer
-from meshgate.dialects.document import Document, Json, Source
+from meshgate.dialects.document import Document, Json
 from meshgate.dialects.schema import problem
+from meshgate.dialects.wording import show
+from meshgate.dialects.yaml_text import read_values
 
 
 def inner_document(
@@ -23,26 +21,24 @@ def inner_document(
     Positions are exact where the text is a block scalar (`|`), else those of the field.
     """
     block = _block(outer, path, text)
-    source_text, line = block or (text, 0)
-    try:
-        composed = Composer(CParser(source_text)).next_document()
-    except (ComposeError, yaml.YAMLError) as error:
-        code = error.code if isinstance(error, ComposeError) else "MG1001"
-        message = str(error).splitlines()[0][:200]
-        return None, (problem(outer, code, path, f"is not YAML: {message}"),)
-    data: Json = composed.data if composed else None
-    if data is None:
-        data = {}
+    values, found = read_values(*((block[0], outer.file, block[1] - 1) if block else (text, outer.file)))
+    said = [_told(d, outer, path, exact=block is not None) for d in found]
+    if len(values) > 1:
+        said.append(problem(outer, "MG2001", path, "must be one YAML document", remedy="remove the ---"))
+    data: Json = values[0].data if values else {}
     if not isinstance(data, Mapping):
-        return None, (problem(outer, "MG2001", path, "must be an object in YAML"),)
-    problems = (
-        [problem(outer, p.code, path, p.message, remedy=p.remedy) for p in composed.problems]
-        if composed
-        else []
-    )
-    source = Source(text=source_text, line=line, root=composed.root) if block and composed else None
-    inner = replace(outer, data=data, source=source, base=())
-    return (None if problems else inner), tuple(problems)
+        said.append(problem(outer, "MG2001", path, f"must be an object in YAML, got {show(data)}"))
+    if said or not isinstance(data, Mapping):
+        return None, tuple(said)
+    source = values[0].source if block and values else None
+    return replace(outer, data=data, source=source, base=()), ()
+
+
+def _told(diagnostic: Diagnostic, outer: Document, path: FieldPath, *, exact: bool) -> Diagnostic:
+    """What is wrong with the inner text as something about the outer object."""
+    at = diagnostic.origin if exact else outer.locate(path)
+    message = f"is not YAML: {diagnostic.message}" if diagnostic.code == "MG1001" else diagnostic.message
+    return replace(diagnostic, origin=at, object=outer.ref, field=path, message=message)
 
 
 def placed(

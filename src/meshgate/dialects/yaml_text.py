@@ -69,19 +69,21 @@ def read_documents(text: str, file: str) -> tuple[tuple[Document, ...], tuple[Di
     return tuple(documents), tuple(told_of_templates(text, diagnostics))
 
 
-def read_values(text: str, file: str) -> tuple[tuple[Value, ...], tuple[Diagnostic, ...]]:
-    """The same before anything is known of objects: for files that are no manifests."""
+def read_values(
+    text: str, file: str, lines_before: int = 0
+) -> tuple[tuple[Value, ...], tuple[Diagnostic, ...]]:
+    """The same before anything is known of objects: for what is no manifest, or stands inside of one."""
     values: list[Value] = []
 
     def take(value: Value) -> tuple[Diagnostic, ...]:
         values.append(value)
         return ()
 
-    diagnostics = _read(text, file, take)
+    diagnostics = _read(text, file, take, lines_before)
     return tuple(values), tuple(diagnostics)
 
 
-def _read(text: str, file: str, take: _Take) -> list[Diagnostic]:
+def _read(text: str, file: str, take: _Take, lines_before: int = 0) -> list[Diagnostic]:
     if len(text) > MAX_TEXT_BYTES:
         message = f"it is longer than {MAX_TEXT_BYTES} characters"
         return [_error("MG1002", Origin(file, 1, 1), message, "split the file")]
@@ -89,7 +91,7 @@ def _read(text: str, file: str, take: _Take) -> list[Diagnostic]:
         # libyaml compares each of them with every other.
         message = "tag directives (`%TAG`) are not supported"
         return [_error("MG1001", Origin(file, 1, 1), message, "remove them")]
-    reader = _FileReader(text, file, take)
+    reader = _FileReader(text, file, take, lines_before)
     reader.read()
     return reader.diagnostics
 
@@ -110,9 +112,9 @@ class _Part:
 
 
 class _FileReader:
-    def __init__(self, text: str, file: str, take: _Take) -> None:
+    def __init__(self, text: str, file: str, take: _Take, lines_before: int) -> None:
         self.diagnostics: list[Diagnostic] = []
-        self._file, self._take = file, take
+        self._file, self._take, self._lines_before = file, take, lines_before
         text = text.removeprefix("\ufeff")
         if text.lstrip()[:1] in ("{", "["):
             text = _JSON_SURROGATES.sub(_join_surrogates, text)
@@ -120,11 +122,11 @@ class _FileReader:
         for index in self._bad[:MAX_PROBLEMS]:
             line, column = _line_and_column(text, index)
             message = f"the character U+{ord(text[index]):04X} is not allowed here"
-            self._report("MG1001", line, column, message, "remove it")
+            self._report("MG1001", lines_before + line, column, message, "remove it")
         self._text = _BAD_CHARACTER.sub("\ufffd", text) if self._bad else text
 
     def read(self) -> None:
-        part: _Part | None = _Part(text=self._text, start=0, line=0)
+        part: _Part | None = _Part(text=self._text, start=0, line=self._lines_before)
         for _ in range(MAX_PROBLEMS):
             if part is None:
                 return
