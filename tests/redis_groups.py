@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -91,11 +92,7 @@ def cluster_of_three(folder: Path) -> Iterator[list[RedisServer]]:
     with ExitStack() as stack:
         nodes: list[RedisServer] = []
         for number in range(3):
-            at = folder / f"node-{number}"
-            at.mkdir()
-            # Redis 6.2 takes the port that is 10,000 higher for the cluster's own talk.
-            node = RedisServer(at, options=("--cluster-enabled", "yes"))
-            node.start()
+            node = _member(folder / f"node-{number}")
             stack.callback(node.kill)
             nodes.append(node)
         for number, node in enumerate(nodes):
@@ -107,6 +104,32 @@ def cluster_of_three(folder: Path) -> Iterator[list[RedisServer]]:
         for node in nodes:
             until(lambda node=node: _is_whole(node), "the cluster does not come together")  # type: ignore[misc]
         yield nodes
+
+
+def _member(folder: Path) -> RedisServer:
+    """One node. Redis 6.2 talks to the others at the port that is 10,000 higher, which somebody may have."""
+    folder.mkdir()
+    for _ in range(1_000):
+        node = RedisServer(folder, options=("--cluster-enabled", "yes"))
+        if not _is_free(node.port + 10_000):
+            continue
+        try:
+            node.start()
+        except RuntimeError as error:
+            if "Failed listening on port" not in str(error):
+                raise
+        else:
+            return node
+    raise RuntimeError("no two ports are free")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _is_whole(node: RedisServer) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -57,9 +58,11 @@ def connect(target: RedisTarget, *, connections: int = 4) -> Redis:
 def connect_by_sentinel(target: RedisTarget, sentinel: RedisSentinel, *, connections: int) -> Redis:
     """A client of the Redis that the sentinels call the master, whichever that is when it connects."""
     tls = {"ssl": True, **_tls(target)} if target.ssl else {}
+    # One that is silent must not use up the time of the others.
+    share = replace(target, timeout_ms=max(1, target.timeout_ms // (len(sentinel.nodes) + 1)))
     found = Sentinel(  # type: ignore[no-untyped-call]  # redis-py 8.1
         sentinel.nodes,
-        sentinel_kwargs={**_login(sentinel.username, sentinel.password), **_patience(target), **tls},
+        sentinel_kwargs={**_login(sentinel.username, sentinel.password), **_patience(share), **tls},
     )
     options = {
         "db": target.database,

@@ -86,13 +86,18 @@ class RedisCluster:
         async with self._learning:
             if not self._stale:
                 return
-            for node in dict.fromkeys((*self._seeds, *self._owners.values())):
+            nodes = tuple(dict.fromkeys((*self._seeds, *self._owners.values())))
+            # One that is silent must not use up the time of the others.
+            share_s = self._target.timeout_ms / 1000 / (len(nodes) + 1)
+            for node in nodes:
                 try:
-                    found = await self._client(node).cluster("SLOTS")
+                    async with asyncio.timeout(share_s):
+                        found = await self._client(node).cluster("SLOTS")
                     self._owners = dict(_owners(found, node))
                 except (RedisError, OSError, ValueError, TypeError, IndexError):
                     continue
                 self._stale = False
+                self._seeds = tuple(dict.fromkeys((node, *self._seeds)))
                 return
 
 

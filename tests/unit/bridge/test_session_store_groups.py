@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -115,6 +118,30 @@ def test_no_cluster(tmp_path: Path) -> None:
             await store.end("id")
 
     _with_store(settings, {}, use)
+
+
+@contextmanager
+def _silent() -> Iterator[tuple[str, int]]:
+    """Takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", free_port())) as listening:
+        yield listening.getsockname()[:2]
+
+
+def test_a_silent_node_leaves_time_for_the_others(tmp_path: Path) -> None:
+    target = RedisTarget(host="127.0.0.1", timeout_ms=9_000)
+
+    async def use(store: SessionStore) -> None:
+        assert await store.put("id", "one", 60, new=True)
+        assert await store.get("id") == "one"
+
+    with cluster_of_three(tmp_path) as nodes, _silent() as silent:
+        cluster = (silent, (nodes[1].host, nodes[1].port))
+        _with_store(SessionsInRedis(redis=target, cluster=cluster), {}, use)
+    with watched_by_sentinel(tmp_path, PASSWORD) as redis, _silent() as silent:
+        known = replace(target, password=Secret(PASSWORD.encode()))
+        at = (silent, (redis.sentinel.host, redis.sentinel.port))
+        sentinel = RedisSentinel(nodes=at, master="shop")
+        _with_store(SessionsInRedis(redis=known, sentinel=sentinel), {}, use)
 
 
 def test_the_bridge_is_told_of_them() -> None:
