@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,12 +40,3 @@ class RuntimeOptions:
     """Processes that serve all pods; started by `adopt`, ended by a clean `shutdown`."""
     on_demand: tuple[Daemon, ...] = ()
     """The same, but started when `want` first names them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecPlan:
-    """How to run a command in a pod's place: hand it to `os.execvpe` or `subprocess`."""
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    cwd: str | None

@@ -15,19 +15,20 @@ from meshgate.runtime.daemons import Daemons
 from meshgate.runtime.dns_daemon import dns_daemon, write_table
 from meshgate.runtime.dns_table import DnsTable
 from meshgate.runtime.envoy_process import PROXY_CONTAINER
+from meshgate.runtime.exec_plan import ExecPlan, exec_plan
 from meshgate.runtime.guard import note_guard
 from meshgate.runtime.log_files import keep_rotated
-from meshgate.runtime.netns import Network, enter_argv
-from meshgate.runtime.options import ExecPlan, RuntimeOptions
+from meshgate.runtime.netns import Network
+from meshgate.runtime.options import RuntimeOptions
 from meshgate.runtime.paths import RuntimePaths
-from meshgate.runtime.placement import Placement, container_environment
+from meshgate.runtime.placement import Placement
 from meshgate.runtime.places import Places, record_of
 from meshgate.runtime.pod_parts import PodTools
 from meshgate.runtime.ports import PortAllocator, Stretch
 from meshgate.runtime.records import PodRecord, Records
 from meshgate.runtime.redirect import PROXY_UID, Services
 from meshgate.runtime.rolling import moves
-from meshgate.runtime.spec import ContainerSpec, Isolation, PodKey, PodSpec
+from meshgate.runtime.spec import Isolation, PodKey, PodSpec
 from meshgate.runtime.status import Phase, PodStatus, StatusQueue
 from meshgate.runtime.supervisor import PodSupervisor
 
@@ -285,21 +286,9 @@ class LocalRuntime:
         path.chmod(0o660)
 
     def exec_in(self, key: PodKey, argv: Sequence[str], container: str | None = None) -> ExecPlan:
-        """How to run a command in the pod's place in the mesh; raises `KeyError` where it does not run.
-
-        Netns: inside the pod's namespace. Ports: with its environment, which leads to its sidecar.
-        """
+        """How to run a command in the pod's place in the mesh; raises `KeyError` where it does not run."""
         pod = self._pods[key]
-        chosen = next(
-            (spec for spec in pod.spec.containers if container in (None, spec.name)),
-            ContainerSpec(name="", argv=()),
-        )
-        given = self._options.environments.environment(pod.spec, pod.placement)
-        return ExecPlan(
-            argv=enter_argv(pod.placement.netns, tuple(argv)),
-            env=container_environment(pod.spec, chosen, pod.placement, given),
-            cwd=chosen.cwd,
-        )
+        return exec_plan(pod.spec, pod.placement, argv, container, self._options.environments)
 
     def logs(self, key: PodKey) -> Mapping[str, Path]:
         """Container -> its log file, the sidecar's included; older parts end in `.1`, `.2`, `.3`."""
