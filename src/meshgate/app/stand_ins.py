@@ -22,6 +22,7 @@ from meshgate.model.workload import (
     Workload,
 )
 
+_PATIENCE_S = 15
 VERSION_LABELS = ("version", "app.kubernetes.io/version")
 Targets = Mapping[int, frozenset[AppProtocol]]
 """Container port -> what services say that it speaks."""
@@ -116,8 +117,13 @@ def _listened(container: Container, targets: Targets) -> Iterator[str]:
 
 
 def _answerable(probe: Probe | None) -> Probe | None:
-    """A probe that asks over the network; no program of the image is there to be run."""
-    return None if probe is None or isinstance(probe.action, ExecProbe) else probe
+    """A probe that asks over the network; no program of the image is there to be run.
+
+    It waits longer than the manifest says: a busy machine is no reason to end what cannot be ill.
+    """
+    if probe is None or isinstance(probe.action, ExecProbe):
+        return None
+    return replace(probe, timeout_s=max(probe.timeout_s, _PATIENCE_S))
 
 
 def _probed_ports(container: Container, named: Mapping[str, int]) -> Iterator[int]:

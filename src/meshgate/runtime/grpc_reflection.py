@@ -1,6 +1,6 @@
 """`python -m meshgate.runtime.grpc_reflection HOST:PORT`: writes what a gRPC server says of itself.
 
-A process of its own, so that it can run inside a pod's network namespace, as `grpc_probe`. The
+A process of its own, so that it can run inside a pod's network namespace. The
 standard output is a `FileDescriptorSet`; where there is none, the standard error says why, in one line.
 """
 

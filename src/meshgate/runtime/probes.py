@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import assert_never
 
-from meshgate.core.own_process import own_module
 from meshgate.runtime.http_ask import BadAnswer, ask
 from meshgate.runtime.netns import enter_argv
 from meshgate.runtime.placement import Placement
@@ -125,9 +124,7 @@ class Prober:
             case Exec(argv=argv):
                 return await self._run(argv)
             case Grpc(port=port, service=service):
-                target = f"{self.placement.ip}:{self.placement.app_ports.get(port, port)}"
-                module = "meshgate.runtime.grpc_probe"
-                return await self._run(own_module(module, target, service))
+                return await self._grpc(port, service)
             case _:
                 assert_never(action)
 
@@ -148,6 +145,19 @@ class Prober:
         if 200 <= answer.status < 400:
             return _OK
         return Verdict(ok=False, reason=f"HTTP status {answer.status}")
+
+    async def _grpc(self, port: int, service: str) -> Verdict:
+        # Few manifests have such a probe, and all would pay for what it takes.
+        from meshgate.runtime.grpc_ask import health
+
+        sock = await connect(self.placement, port)
+        try:
+            streams = await asyncio.open_connection(sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        reason = await health(streams, f"{self.placement.ip}:{port}", service)
+        return Verdict(ok=not reason, reason=reason)
 
     async def _run(self, argv: tuple[str, ...]) -> Verdict:
         child = await asyncio.create_subprocess_exec(

@@ -87,7 +87,12 @@ def test_tcp_and_a_closed_port() -> None:
     assert refused.reason == "Connection refused"
 
 
-def test_exec_and_grpc_run_as_processes_and_are_killed_at_the_deadline() -> None:
+def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
+    """One of HTTP/2."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def test_a_command_is_killed_at_the_deadline() -> None:
     async def body() -> None:
         ask = prober(1)
         probe = Probe(action=Exec(argv=("sh", "-c", "exit 0")), timeout_s=20)
@@ -96,8 +101,6 @@ def test_exec_and_grpc_run_as_processes_and_are_killed_at_the_deadline() -> None
         assert failing == Verdict(ok=False, reason="sh ended with 7")
         late = await ask.check(replace(probe, action=Exec(argv=("sleep", "60")), timeout_s=0.05))
         assert late == Verdict(ok=False, reason="no answer within 0.05 s")
-        nobody = await ask.check(replace(probe, action=Grpc(port=8080)))
-        assert not nobody.ok
 
     run(body())
 
@@ -119,9 +122,50 @@ def test_grpc_health() -> None:
         try:
             probe = Probe(action=Grpc(port=8080), timeout_s=20)
             assert (await prober(port).check(probe)).ok
-            assert not (await prober(port).check(replace(probe, action=Grpc(port=8080, service="down")))).ok
+            down = await prober(port).check(replace(probe, action=Grpc(port=8080, service="down")))
+            assert down == Verdict(ok=False, reason="it does not say SERVING")
+            unknown = await prober(port).check(replace(probe, action=Grpc(port=8080, service="x" * 200)))
+            assert unknown == Verdict(ok=False, reason="gRPC status 2")
         finally:
             await server.stop(None)
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 64, "no HTTP/2"),
+        (b"", "the connection ended before an answer"),
+        (frame(4) + frame(3, bytes([0, 0, 0, 8]), stream=1), "the call was reset"),
+        (frame(4) + frame(1, b"\x8d", flags=5, stream=1), "HTTP status 404"),
+        (frame(4) + frame(1, b"\x88", flags=5, stream=1), "gRPC status missing"),
+        (
+            frame(4) + frame(1, b"\x88", flags=4, stream=1) + frame(0, b"x" * 2000, stream=1),
+            "no health check",
+        ),
+    ],
+)
+def test_who_speaks_no_grpc_does_not_serve(said: bytes, reason: str) -> None:
+    async def body() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(65536)
+            writer.write(said)
+            await writer.drain()
+            while said and await reader.read(65536):
+                pass
+            writer.close()
+            await writer.wait_closed()
+            gone.set()
+
+        gone = asyncio.Event()
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            verdict = await prober(port).check(Probe(action=Grpc(port=8080), timeout_s=20))
+            await gone.wait()
+        assert not verdict.ok
+        assert reason in verdict.reason
 
     run(body())
 
