@@ -38,9 +38,10 @@ _JWT_MESSAGES: tuple[tuple[str, str], ...] = (
 """Part of Envoy 1.40's response code details -> Kong's body; the first that fits."""
 
 _KEY_MESSAGES: tuple[tuple[str, str], ...] = (
-    ("missing_api_key", '{"message":"No API key found in request"}'),
-    ("", '{"message":"Unauthorized"}'),
+    ("missing_api_key", "No API key found in request"),
+    ("", "Unauthorized"),
 )
+"""The same for `api_key_auth`; Kong's error object holds them."""
 
 _REALM = f"%METADATA(ROUTE:{METADATA_NAMESPACE}:realm)%"
 _TOKEN_REALM = f"%METADATA(ROUTE:{METADATA_NAMESPACE}:token_realm)%"
@@ -55,10 +56,10 @@ def local_replies(
     for part, body in _JWT_MESSAGES:
         invalid = part != "Jwt_is_missing"
         config.mappers.append(
-            _unauthorized("jwt_authn_access_denied{" + part, body, "Bearer", invalid=invalid)
+            _unauthorized("jwt_authn_access_denied{" + part, _text(body), "Bearer", invalid=invalid)
         )
-    for part, body in _KEY_MESSAGES:
-        config.mappers.append(_unauthorized(part, body, "Key", invalid=False))
+    for part, message in _KEY_MESSAGES:
+        config.mappers.append(_unauthorized(part, _json(message), "Key", invalid=False))
     for status in sorted({p.error_code for p in rate_limits} | {429}):
         config.mappers.append(limited_reply("_rate_limited", status))
     config.mappers.append(_said("rate_limiter_error", "An unexpected error occurred"))
@@ -107,7 +108,7 @@ def unauthorized_reply(details: str, challenge: str) -> hcm.ResponseMapper:
     """Kong's 401 for refusals whose details hold that; `challenge` is WWW-Authenticate."""
     condition = f"response.code == 401 && {_details_hold(details)}"
     mapper = hcm.ResponseMapper(filter=_cel(condition))
-    mapper.body_format_override.CopyFrom(_text('{"message":"Unauthorized"}'))
+    mapper.body_format_override.CopyFrom(_json("Unauthorized"))
     mapper.headers_to_add.append(header("WWW-Authenticate", challenge))
     return mapper
 
@@ -175,12 +176,16 @@ def _metadata_is(key: str, value: str) -> str:
     return f"{route_says(key)} == '{value}'"
 
 
-def _unauthorized(details: str, body: str, scheme: str, *, invalid: bool) -> hcm.ResponseMapper:
+def _unauthorized(
+    details: str,
+    body: substitution_format_string_pb2.SubstitutionFormatString,
+    scheme: str,
+    *,
+    invalid: bool,
+) -> hcm.ResponseMapper:
     auth = "jwt" if scheme == "Bearer" else "key-auth"
     reason = _details_hold(details) if details else _metadata_is("auth", auth)
-    mapper = hcm.ResponseMapper(
-        filter=_cel(f"response.code == 401 && {reason}"), body_format_override=_text(body)
-    )
+    mapper = hcm.ResponseMapper(filter=_cel(f"response.code == 401 && {reason}"), body_format_override=body)
     told = f'{_TOKEN_REALM} error="invalid_token"' if invalid else _REALM
     mapper.headers_to_add.append(header("WWW-Authenticate", f"{scheme}{told}"))
     return mapper
