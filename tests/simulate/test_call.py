@@ -304,9 +304,11 @@ def _marks(name: str, path: str) -> list[str]:
 
 def test_who_has_plugins_of_his_own_meets_them() -> None:
     assert _marks("alice", "/shop") == [
+        "correlation-id@56",
         "ip-restriction@42",
         "request-transformer@24",
         "response-transformer@48",
+        "grpc-web@66",
         "tcp-log@75",
     ]
     assert _marks("bob", "/shop") == [
