@@ -114,8 +114,9 @@ class Records:
             os.close(self._lock)
             raise StateInUse(f"{directory} is in use by another meshgate") from taken
         self._state = self._read()
-        for file in set(directory.glob(f"*{_SPEC}")) - {self._spec_file(d) for d in self._state.pods}:
-            file.unlink()
+        for file in {*directory.glob(f"*{_SPEC}"), *directory.glob("*.pod.tmp")}:
+            if file.name.partition(".")[0] not in self._state.pods or file.suffix == ".tmp":
+                file.unlink()
 
     @property
     def state(self) -> State:
