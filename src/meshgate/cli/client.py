@@ -21,8 +21,9 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 _RECONNECT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500))
-_RESTART_WAIT_S = 15.0
-"""How long a control plane that was just killed may take to come back."""
+_RESTART_WAIT_S = 60.0
+"""How long a control plane that was just killed may take to come back while its guard lives: on a busy
+machine it begins as slowly as all else."""
 
 
 def socket_of(state: Path) -> Path:
