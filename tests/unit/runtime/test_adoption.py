@@ -73,7 +73,7 @@ def test_adopted_pods_go_as_all_others_do(tmp_path: Path, wanted: bool) -> None:
         sick = tmp_path / "sick"
         sick.touch()
         old = make_pod("echo-1")
-        new = [make_pod("echo-1", "--sick", str(sick), spec_hash="2")] if wanted else []
+        new = [make_pod("echo-2", "--sick", str(sick), spec_hash="2")] if wanted else []
         first = await served(tmp_path / "state", old)
         (before,) = await ready(first, old)
         await first.shutdown(clean=False)
