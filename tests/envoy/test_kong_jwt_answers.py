@@ -18,7 +18,6 @@ from tests.envoy.kong_edge import Answer, Ask, asked, consumer, plugin, route
 pytestmark = pytest.mark.envoy
 SECRET = "only for this test, 32 bytes long, or more, so that HS512 has enough of it too"
 ODD_KEY = 'a b/ü?"%,'
-NOW = int(time.time())
 INVALID = 'Bearer error="invalid_token"'
 
 PRIVATE: dict[str, PrivateKeyTypes] = {
@@ -85,6 +84,11 @@ def _token(
     return jwt.PyJWS().encode(payload, secret, algorithm, {"typ": "JWT"} | (head or {}))  # type: ignore[arg-type]
 
 
+def _in(seconds: int) -> int:
+    """That many seconds from now, when the test runs."""
+    return int(time.time()) + seconds
+
+
 def _ask(path: str, token: str, **more: object) -> Ask:
     return Ask(path, headers=(("authorization", f"Bearer {token}"),), **more)  # type: ignore[arg-type]
 
@@ -127,12 +131,12 @@ def test_who_is_refused_is_told_what_kong_says(tmp_path: Path) -> None:
     }
     cases = [(_ask("/plain", token), _message(text)) for token, text in plain.items()]
     cases += [
-        (_ask("/times", _token(exp=NOW - 60)), '{"exp":"token expired","nbf":"must be a number"}'),
-        (_ask("/times", _token(exp=NOW - 60, nbf=1)), '{"exp":"token expired"}'),
-        (_ask("/times", _token(exp=NOW + 300, nbf=NOW + 200)), '{"nbf":"token not valid yet"}'),
+        (_ask("/times", _token(exp=_in(-60))), '{"exp":"token expired","nbf":"must be a number"}'),
+        (_ask("/times", _token(exp=_in(-60), nbf=1)), '{"exp":"token expired"}'),
+        (_ask("/times", _token(exp=_in(300), nbf=_in(200))), '{"nbf":"token not valid yet"}'),
         (_ask("/times", _token(nbf=1)), '{"exp":"must be a number"}'),
-        (_ask("/times", _token(exp=NOW + 300)), '{"nbf":"must be a number"}'),
-        (_ask("/times", _token(exp=NOW + 900, nbf=1)), '{"exp":"exceeds maximum allowed expiration"}'),
+        (_ask("/times", _token(exp=_in(300))), '{"nbf":"must be a number"}'),
+        (_ask("/times", _token(exp=_in(900), nbf=1)), '{"exp":"exceeds maximum allowed expiration"}'),
         # What is wrong with a signature is said first.
         (_ask("/times", _token(exp=1, nbf=1)[:-4] + "AAAA"), _message("Invalid signature")),
         (_ask("/coded", _token()), _message("Invalid algorithm")),
@@ -188,11 +192,11 @@ def test_who_comes_in_is_known_wherever_the_token_is(tmp_path: Path) -> None:
         Ask("/plain", headers=(("cookie", "a=1"), ("cookie", f"second={good}"))),
         _ask("/plain", _token(ODD_KEY)),
         # Neither is looked at where the plugin does not say so.
-        _ask("/plain", _token(exp=1, nbf=NOW + 1000)),
+        _ask("/plain", _token(exp=1, nbf=_in(1000))),
         _ask("/kid", _token(None, head={"kid": "ann"})),
         _ask("/kid", _token("whoever", kid="ann", head={"kid": "bob"})),
         _ask("/kid", _token(None, kid=False, head={"kid": "ann"})),
-        _ask("/times", _token(exp=NOW + 300, nbf=1.5)),
+        _ask("/times", _token(exp=_in(300), nbf=1.5)),
         _ask("/coded", jwt.encode({"iss": "bob"}, base64.urlsafe_b64decode("-_8" + "A" * 41), "HS256")),
     ]
     for ask, answer in zip(asks, answers := asked(MANIFESTS, asks, tmp_path), strict=True):
@@ -206,12 +210,12 @@ def test_who_comes_in_is_known_wherever_the_token_is(tmp_path: Path) -> None:
 
 
 def test_a_stranger_is_who_has_no_good_token(tmp_path: Path) -> None:
-    good, own = _token(exp=NOW + 300), ("x-meshgate-jwt-token", _token(exp=NOW + 300))
+    good, own = _token(exp=_in(300)), ("x-meshgate-jwt-token", _token(exp=_in(300)))
     asks = [
         Ask("/guest"),
         _ask("/guest", "hello"),
-        _ask("/guest", _token("eve", exp=NOW + 300)),
-        _ask("/guest", _token(exp=NOW + 300)[:-4] + "AAAA"),
+        _ask("/guest", _token("eve", exp=_in(300))),
+        _ask("/guest", _token(exp=_in(300))[:-4] + "AAAA"),
         _ask("/guest", _token()),
         _ask("/guest", _token(exp=1)),
         Ask(f"/guest?jwt={good}&jwt={_token()}"),

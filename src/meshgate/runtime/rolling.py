@@ -67,11 +67,18 @@ def _can_call(pod: PodSpec, running: Mapping[PodKey, Running]) -> bool:
     return through is None or (through in running and running[through].available)
 
 
+def _waits(key: PodKey, workload: _Workload) -> bool:
+    """Whether a pod that may not surge, as a StatefulSet's, finds one of its own name in its place.
+
+    A gateway has a name for good too, and takes over from the one that serves.
+    """
+    surges = any(pod.rollout.max_surge for pod in workload.wanted)
+    return not surges and any(other.name == key.name for other in workload.present)
+
+
 def _step(workload: _Workload) -> Moves:
     wanted = {pod.key: pod for pod in workload.wanted}
-    # A pod with a number for a name waits until its forerunner has left the place.
-    names = {key.name for key in workload.present}
-    missing = [key for key in wanted if key.name not in names]
+    missing = [key for key in wanted if key not in workload.present and not _waits(key, workload)]
     surplus = {k: p for k, p in workload.present.items() if k not in wanted and not p.stopping}
     hashes = {pod.spec_hash for pod in workload.wanted}
     old = {k: p for k, p in surplus.items() if hashes and p.spec.spec_hash not in hashes}

@@ -70,6 +70,13 @@ def test_a_pod_that_calls_through_another_begins_once_that_is_ready() -> None:
     assert names([node, web], [Pod(node, available=False, stopping=True)]) == ([], [])
 
 
+def test_a_gateway_with_other_settings_takes_over_from_one_of_the_same_name() -> None:
+    old, new = spec("gateway", "1"), spec("gateway", "2")
+    assert names([new], [Pod(old)]) == (["gateway"], [])
+    assert names([new], [Pod(old), Pod(new, available=False)]) == ([], [])
+    assert names([new], [Pod(old), Pod(new)]) == ([], ["gateway"])
+
+
 def test_the_same_name_with_a_new_hash_is_another_pod() -> None:
     old, new = spec("a", "1"), spec("a", "2")
     assert old.key != new.key

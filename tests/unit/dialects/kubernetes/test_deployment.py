@@ -242,7 +242,8 @@ def test_mistakes_in_the_pod(more: str, expected: str) -> None:
         (
             _deployment(template=", annotations: {proxy.istio.io/config: a}"),
             "7:79: error MG2001 Deployment default/a "
-            "spec.template.metadata.annotations['proxy.istio.io/config']: must be an object in YAML",
+            "spec.template.metadata.annotations['proxy.istio.io/config']: must be an object in YAML, "
+            "got 'a'",
         ),
         (
             _deployment("      containers: []\n"),
