@@ -39,6 +39,7 @@ class _Connection:
             )
             with contextlib.suppress(h11.LocalProtocolError):  # an answer is on its way already
                 await self._send(said, close=True)
+                await self._wire.linger()
 
     async def _one(self) -> bool:
         """One request and its answer; whether another may follow."""

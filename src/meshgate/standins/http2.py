@@ -66,6 +66,7 @@ class _Connection:
         except ProtocolError:
             with contextlib.suppress(OSError, TimeoutError):
                 await self._flush()  # says why
+                await self._wire.linger()
         finally:
             for task in (farewell, *self._tasks):
                 task.cancel()

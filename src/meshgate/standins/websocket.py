@@ -35,6 +35,7 @@ async def serve(wire: Wire, request: Request, identity: Identity) -> None:
         for event in socket.events():
             if answer := _answer(event):
                 await wire.send(socket.send(answer))
+    await wire.linger()
 
 
 def _answer(event: Event) -> Event | None:

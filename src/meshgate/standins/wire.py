@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 IDLE_S = 3600.0
 """How long a connection may be silent."""
 _CHUNK = 65536
+_LINGER_BYTES, _LINGER_S = 8 << 20, 5.0
 
 
 class Wire:
@@ -47,6 +49,19 @@ class Wire:
         self._writer.write(data)
         async with asyncio.timeout(IDLE_S):
             await self._writer.drain()
+
+    async def linger(self) -> None:
+        """Passes over what still comes, up to a bound.
+
+        A socket that is closed before would take back the answer that was sent (RFC 9112, 9.6).
+        """
+        if self._writer.can_write_eof():
+            self._writer.write_eof()
+        left = _LINGER_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                while left > 0 and (data := await self._reader.read(_CHUNK)):
+                    left -= len(data)
 
     def close(self) -> None:
         """Sends what is left, then ends it."""
